@@ -1,0 +1,1 @@
+"""What all three packages stand on: errors, ids, clock, codec, compression, hashes, signatures, atomic files."""

@@ -1,0 +1,1 @@
+"""Fakes of clocks, sticks and links, and makers of test input."""
