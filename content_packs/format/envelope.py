@@ -1,0 +1,107 @@
+"""The signed wrapping of a manifest: who vouches for it (docs/formats.md, Envelope).
+
+The signature is checked over the bytes as they came, before anything in them is read.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from content_packs.base import codec
+from content_packs.base.signing import KEY_ID_BYTES, SIGNATURE_BYTES, SignatureInvalid, SigningKey, VerifyKey
+from content_packs.format import manifest as manifests
+from content_packs.format.errors import (
+    FormatUnsupported,
+    ManifestMalformed,
+    PackSignatureInvalid,
+    PackUnsigned,
+    SignerUnknown,
+)
+from content_packs.format.fields import Fields
+from content_packs.format.manifest import Manifest
+
+DOMAIN = "edgebox pack manifest v1"
+FORMAT = 1
+SIGNATURES_MAX = 8
+ENVELOPE_MAX_BYTES = manifests.MANIFEST_MAX_BYTES + 4096
+
+_KEYS = {"format", "signed", "signatures"}
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """The bytes that are signed, and the signatures as (key id, signature)."""
+
+    signed: bytes
+    signatures: tuple[tuple[bytes, bytes], ...]
+
+
+def seal_envelope(manifest: Manifest, keys: Sequence[SigningKey]) -> bytes:
+    """Return the file `manifest.ebm` signed by every one of `keys`."""
+    signed = manifests.serialise(manifest)
+    signatures = sorted([key.verify_key.key_id, key.sign(DOMAIN, signed)] for key in keys)
+    return codec.encode({"format": FORMAT, "signed": signed, "signatures": signatures})
+
+
+def open_envelope(data: bytes, trusted: Mapping[bytes, VerifyKey]) -> tuple[Manifest, bytes]:
+    """Return the manifest and the id of the trusted key that signed it.
+
+    Every signature by a trusted key must fit; signatures by other keys are not looked at.
+
+    Raises:
+        PackUnsigned, SignerUnknown, PackSignatureInvalid: it cannot be trusted.
+        FormatUnsupported, ManifestMalformed, PathRefused: it cannot be used.
+    """
+    envelope = split_envelope(data)
+    signer = _check_signatures(envelope, trusted)
+    return manifests.parse(envelope.signed), signer
+
+
+def open_unverified(data: bytes) -> Manifest:
+    """Return the manifest without asking who signed it: to show what is on a stick, or for what the box has verified.
+
+    Raises:
+        FormatUnsupported, ManifestMalformed, PathRefused: it cannot be used.
+    """
+    return manifests.parse(split_envelope(data).signed)
+
+
+def split_envelope(data: bytes) -> Envelope:
+    """Return the two halves of an envelope, with nothing verified.
+
+    Raises:
+        FormatUnsupported: another format number.
+        ManifestMalformed: not a canonical envelope.
+    """
+    value = manifests.decode_canonical(data, max_bytes=ENVELOPE_MAX_BYTES)
+    number = Fields(value, "envelope").integer("format", low=0, high=2**31 - 1)
+    if number != FORMAT:
+        raise FormatUnsupported(feature=f"envelope {number}")
+    if value.keys() != _KEYS or not isinstance(value["signed"], bytes) or not _are_signatures(value["signatures"]):
+        raise ManifestMalformed(reason="envelope")
+    return Envelope(value["signed"], tuple((key_id, signature) for key_id, signature in value["signatures"]))
+
+
+def _are_signatures(value: Any) -> bool:
+    if not isinstance(value, list) or len(value) > SIGNATURES_MAX:
+        return False
+    return all(
+        isinstance(pair, list)
+        and [type(part) for part in pair] == [bytes, bytes]
+        and [len(part) for part in pair] == [KEY_ID_BYTES, SIGNATURE_BYTES]
+        for pair in value
+    )
+
+
+def _check_signatures(envelope: Envelope, trusted: Mapping[bytes, VerifyKey]) -> bytes:
+    if not envelope.signatures:
+        raise PackUnsigned
+    known = [(key_id, signature) for key_id, signature in envelope.signatures if key_id in trusted]
+    if not known:
+        raise SignerUnknown(signer=envelope.signatures[0][0].hex())
+    for key_id, signature in known:
+        try:
+            trusted[key_id].verify(DOMAIN, envelope.signed, signature)
+        except SignatureInvalid as error:
+            raise PackSignatureInvalid(signer=key_id.hex()) from error
+    return known[0][0]

@@ -1,0 +1,40 @@
+"""Where things are: in a pack folder on a stick, and in the box's own folder."""
+
+import re
+
+MANIFEST_NAME = "manifest.ebm"
+BLOBS_NAME = "blobs"
+STICK_NAME = "edgebox"
+PACKS_NAME = "packs"
+PART_BYTES = 1024**3
+PARTS_MAX = 1000
+VERSION_MAX = 2**31 - 1
+
+_INSTALLED = re.compile(r"([a-z0-9.-]{3,80})@([1-9][0-9]{0,9})\.ebm")
+
+
+def pack_folder(pack: str, version: int) -> str:
+    """Return the folder of a pack, relative to the root of a stick."""
+    return f"{STICK_NAME}/{PACKS_NAME}/{pack}/{version}"
+
+
+def blob_name(content_hash: bytes) -> str:
+    """Return the place of a whole file, relative to its pack folder or to the box's folder."""
+    name = content_hash.hex()
+    return f"{BLOBS_NAME}/{name[:2]}/{name}"
+
+
+def part_name(content_hash: bytes, number: int) -> str:
+    """Return the place of part `number`, counted from 0, of a file too large for the stick's file system."""
+    return f"{blob_name(content_hash)}.{number:03d}"
+
+
+def installed_name(pack: str, version: int) -> str:
+    """Return the name of an installed manifest in the box's folder `packs`."""
+    return f"{pack}@{version}.ebm"
+
+
+def parse_installed_name(name: str) -> tuple[str, int] | None:
+    """Return pack and version, or nothing when `name` is no installed manifest."""
+    match = _INSTALLED.fullmatch(name)
+    return (match[1], int(match[2])) if match else None
