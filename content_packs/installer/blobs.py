@@ -1,0 +1,100 @@
+"""The box's store of files by their hash. What is visible in it was verified; it is never changed, only removed."""
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from content_packs.base import atomic, ids
+from content_packs.base.hashing import Hasher
+from content_packs.format.errors import BlobAltered
+from content_packs.usb.writing import make_folder, write_all
+
+_INCOMING = "incoming"
+_CHUNK_BYTES = 1024 * 1024
+
+
+class BlobStore:
+    """Files under `<data>/blobs/<2 hex>/<64 hex>`; files on their way are in `blobs/incoming`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def path_of(self, content_hash: bytes) -> Path:
+        """Return where the content is or would be."""
+        name = content_hash.hex()
+        return self.root / name[:2] / name
+
+    def has(self, content_hash: bytes, size_bytes: int) -> bool:
+        """Return whether the content is there with this size; the content itself is not read."""
+        try:
+            return self.path_of(content_hash).stat().st_size == size_bytes
+        except FileNotFoundError:
+            return False
+
+    def open(self, content_hash: bytes) -> BinaryIO:
+        """Return the content, open for reading."""
+        return self.path_of(content_hash).open("rb")
+
+    def add(self, content_hash: bytes, content: Iterable[bytes], file: str) -> None:
+        """Take in the content and make it visible once its hash was found right; safe to repeat.
+
+        `file` names it in the error.
+
+        Raises:
+            BlobAltered: the content has another hash; nothing is visible then.
+            OSError: the disk is full or broken.
+        """
+        beside = self.root / _INCOMING / f"{ids.new_token()}.part"
+        try:
+            self._receive(beside, content_hash, content, file)
+        except BaseException:
+            beside.unlink(missing_ok=True)
+            raise
+
+    def is_intact(self, content_hash: bytes) -> bool:
+        """Read the content and return whether it still has its hash; False when it is not there."""
+        hasher = Hasher()
+        try:
+            with self.open(content_hash) as file:
+                while chunk := file.read(_CHUNK_BYTES):
+                    hasher.update(chunk)
+        except FileNotFoundError:
+            return False
+        return hasher.digest() == content_hash
+
+    def remove(self, content_hash: bytes) -> None:
+        """Remove the content; safe to repeat."""
+        path = self.path_of(content_hash)
+        if path.exists():
+            path.unlink()
+            atomic.sync_directory(path.parent)
+
+    def hashes(self) -> Iterator[bytes]:
+        """Yield the hash of every content, in order."""
+        for path in sorted(self.root.glob("[0-9a-f][0-9a-f]/*")):
+            if len(path.name) == 64:
+                yield bytes.fromhex(path.name)
+
+    def sweep_incoming(self) -> None:
+        """Remove what interrupted copies left; only while nothing is being added."""
+        for path in sorted((self.root / _INCOMING).glob("*.part")):
+            path.unlink()
+
+    def _receive(self, beside: Path, content_hash: bytes, content: Iterable[bytes], file: str) -> None:
+        make_folder(beside.parent)
+        hasher = Hasher()
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        try:
+            for chunk in content:
+                hasher.update(chunk)
+                write_all(descriptor, chunk)
+            if hasher.digest() != content_hash:
+                raise BlobAltered(file=file)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        final = self.path_of(content_hash)
+        make_folder(final.parent)
+        beside.replace(final)
+        atomic.sync_directory(final.parent)

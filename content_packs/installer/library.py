@@ -1,0 +1,192 @@
+"""The packs a box has: one verified manifest file each under `<data>/packs`, and how they go away.
+
+A pack is there exactly when its manifest file is. The highest version ever removed is remembered in `<pack>.seen`, so
+that an older one cannot come back by removing first.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator, Set
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from content_packs.base import atomic
+from content_packs.base.errors import EdgeboxError
+from content_packs.format import layout
+from content_packs.format.envelope import open_unverified
+from content_packs.format.errors import LibraryBusy, ManifestMalformed, PackNotFound
+from content_packs.format.manifest import Manifest
+from content_packs.installer.blobs import BlobStore
+from content_packs.usb.writing import make_folder
+
+_LOCK = "install.lock"
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledPack:
+    """A pack on the box: its manifest, and the file that holds it."""
+
+    manifest: Manifest
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class DamagedPack:
+    """A manifest file on the box that cannot be read any more."""
+
+    path: Path
+    error: EdgeboxError
+
+
+@dataclass(frozen=True, slots=True)
+class LostFile:
+    """A file of an installed pack that is missing or no longer has its content."""
+
+    pack: str
+    version: int
+    path: str
+
+
+def packs_folder(data: Path) -> Path:
+    """Return the folder of installed manifests."""
+    return data / layout.PACKS_NAME
+
+
+def blob_store(data: Path) -> BlobStore:
+    """Return the store of files of the box."""
+    return BlobStore(data / layout.BLOBS_NAME)
+
+
+def installed(data: Path) -> list[InstalledPack]:
+    """Return the packs on the box by id and version; damaged ones are left out, `damaged` has them."""
+    return [pack for pack in _read_all(data) if isinstance(pack, InstalledPack)]
+
+
+def damaged(data: Path) -> list[DamagedPack]:
+    """Return the manifest files on the box that cannot be read."""
+    return [pack for pack in _read_all(data) if isinstance(pack, DamagedPack)]
+
+
+def lost_files(data: Path) -> Iterator[LostFile]:
+    """Yield every file of an installed pack that is not intact; reads all of them once."""
+    store = blob_store(data)
+    verdicts: dict[bytes, bool] = {}
+    for pack in installed(data):
+        for entry in pack.manifest.files:
+            if entry.hash not in verdicts:
+                verdicts[entry.hash] = store.is_intact(entry.hash)
+            if not verdicts[entry.hash]:
+                yield LostFile(pack.manifest.pack, pack.manifest.version, entry.path)
+
+
+def highest_version(data: Path, pack: str) -> int:
+    """Return the highest version of `pack` that is or was on the box, 0 when there was none."""
+    versions = [version for name, version in _installed_names(data) if name == pack]
+    return max([*versions, _seen_version(data, pack)])
+
+
+def remove(data: Path, pack: str, version: int | None = None) -> None:
+    """Remove one version of a pack, or all, and every file no other pack uses.
+
+    Manifests go first: a pack whose files are being removed is never listed. A power cut in between leaves files
+    nobody uses, which `sweep` removes.
+
+    Raises:
+        PackNotFound: it is not there.
+        LibraryBusy: another installation or removal is running.
+    """
+    with library_lock(data):
+        versions = [found for name, found in _installed_names(data) if name == pack and version in (None, found)]
+        if not versions:
+            raise PackNotFound(place=pack if version is None else f"{pack} {version}")
+        paths = [packs_folder(data) / layout.installed_name(pack, found) for found in versions]
+        freed = _hashes_of(one.manifest for one in installed(data) if one.path in paths)
+        seen = max(*versions, _seen_version(data, pack), 0)
+        atomic.write_file(_seen_path(data, pack), str(seen).encode())
+        for path in paths:
+            path.unlink()
+        atomic.sync_directory(packs_folder(data))
+        _remove_unused(data, freed)
+
+
+def sweep(data: Path) -> int:
+    """Remove every file no installed pack uses, also those of cancelled installations; return their bytes.
+
+    Nothing is removed while a manifest is damaged, because nobody knows which files it needs.
+
+    Raises:
+        LibraryBusy: another installation or removal is running.
+    """
+    with library_lock(data):
+        store = blob_store(data)
+        store.sweep_incoming()
+        return _remove_unused(data, set(store.hashes()))
+
+
+@contextmanager
+def library_lock(data: Path) -> Iterator[None]:
+    """Hold the right to change what is installed; it ends with the process at the latest.
+
+    Raises:
+        LibraryBusy: somebody else holds it.
+    """
+    make_folder(packs_folder(data))
+    descriptor = os.open(packs_folder(data) / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise LibraryBusy from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _read_all(data: Path) -> Iterator[InstalledPack | DamagedPack]:
+    for name, version in _installed_names(data):
+        path = packs_folder(data) / layout.installed_name(name, version)
+        try:
+            manifest = open_unverified(path.read_bytes())
+            if (manifest.pack, manifest.version) != (name, version):
+                raise ManifestMalformed(reason="name")
+        except EdgeboxError as error:
+            yield DamagedPack(path, error)
+        else:
+            yield InstalledPack(manifest, path)
+
+
+def _installed_names(data: Path) -> list[tuple[str, int]]:
+    if not packs_folder(data).is_dir():
+        return []
+    parsed = (layout.parse_installed_name(path.name) for path in packs_folder(data).iterdir())
+    return sorted(found for found in parsed if found)
+
+
+def _seen_path(data: Path, pack: str) -> Path:
+    return packs_folder(data) / f"{pack}.seen"
+
+
+def _seen_version(data: Path, pack: str) -> int:
+    path = _seen_path(data, pack)
+    content = path.read_bytes() if path.exists() else b""
+    return int(content) if content.isdigit() else 0
+
+
+def _hashes_of(manifests: Iterator[Manifest]) -> set[bytes]:
+    return {entry.hash for manifest in manifests for entry in manifest.files}
+
+
+def _remove_unused(data: Path, candidates: Set[bytes]) -> int:
+    """Remove those of `candidates` that no installed pack uses; return their bytes."""
+    packs = list(_read_all(data))
+    kept = [pack for pack in packs if isinstance(pack, InstalledPack)]
+    if len(kept) < len(packs):
+        return 0
+    store = blob_store(data)
+    removed_bytes = 0
+    for content_hash in sorted(candidates - _hashes_of(pack.manifest for pack in kept)):
+        path = store.path_of(content_hash)
+        removed_bytes += path.stat().st_size if path.exists() else 0
+        store.remove(content_hash)
+    return removed_bytes

@@ -1,0 +1,63 @@
+"""Checking a pack folder from end to end without installing it."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from content_packs.base.hashing import Hasher
+from content_packs.base.signing import VerifyKey
+from content_packs.format.envelope import open_envelope
+from content_packs.format.errors import BlobAltered, BlobMissing
+from content_packs.format.manifest import FileEntry, Manifest
+from content_packs.usb.reading import PackFolder
+
+
+@dataclass(frozen=True, slots=True)
+class BadFile:
+    """A file of the course that is not what was signed, and the code of the error: missing or altered."""
+
+    file: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """The whole of what was found; `bad_files` is empty for a good pack."""
+
+    manifest: Manifest
+    signer: bytes
+    bad_files: tuple[BadFile, ...]
+
+    @property
+    def is_good(self) -> bool:
+        """Return whether every file is what was signed."""
+        return not self.bad_files
+
+
+def verify(folder: Path, trusted: Mapping[bytes, VerifyKey]) -> VerifyReport:
+    """Return what is wrong with the files of the pack in `folder`; reads all of them.
+
+    Raises:
+        PackUnsigned, SignerUnknown, PackSignatureInvalid, ManifestMalformed, FormatUnsupported, PathRefused: the
+            manifest itself is refused.
+        PackNotFound, StickGone: there is nothing to read.
+    """
+    with PackFolder(folder) as pack:
+        manifest, signer = open_envelope(pack.read_manifest(), trusted)
+        codes = {key: _fault_code(pack, entry) for key, entry in manifest.blobs.items()}
+    bad = tuple(BadFile(entry.path, codes[entry.hash]) for entry in manifest.files if codes[entry.hash])
+    return VerifyReport(manifest, signer, bad)
+
+
+def _fault_code(pack: PackFolder, entry: FileEntry) -> str:
+    try:
+        return "" if _hash_of(pack.read_blob(entry)) == entry.hash else BlobAltered.code
+    except (BlobMissing, BlobAltered) as error:
+        return error.code
+
+
+def _hash_of(content: Iterable[bytes]) -> bytes:
+    hasher = Hasher()
+    for chunk in content:
+        hasher.update(chunk)
+    return hasher.digest()

@@ -1,0 +1,152 @@
+"""Reading a folder somebody brought: nothing is followed, nothing but plain files and folders is opened.
+
+A stick is another person's file system. Every step of a path is opened relative to the folder before it and refused
+when it is a link, so that no name leads out of the stick, and a name of a device or a pipe is never opened.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from content_packs.format.errors import StickGone
+
+CHUNK_BYTES = 1024 * 1024
+# What Linux answers when the thing under a mounted folder is no longer there or no longer answers.
+GONE_ERRORS = frozenset(
+    {
+        errno.EIO,
+        errno.ENODEV,
+        errno.ENXIO,
+        errno.ENOMEDIUM,
+        errno.EREMOTEIO,
+        errno.ESHUTDOWN,
+        errno.ENOTCONN,
+        errno.ESTALE,
+        errno.ETIMEDOUT,
+    }
+)
+_FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class NotPlain(Exception):
+    """A link, device, pipe or folder where a plain file is needed."""
+
+
+@contextmanager
+def stick_errors(place: Path) -> Iterator[None]:
+    """Turn what happens when a stick is pulled into StickGone; let every other error pass."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in GONE_ERRORS:
+            raise StickGone(place=str(place), reason=errno.errorcode[error.errno]) from error
+        raise
+
+
+class StickFolder:
+    """An open folder; use it with `with`. Paths are relative, with `/`, and never leave it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with stick_errors(path):
+            self._descriptor = os.open(path, _FOLDER_FLAGS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the folder, so that the stick can be unmounted."""
+        os.close(self._descriptor)
+
+    def size_bytes(self, name: str) -> int:
+        """Return the size of the plain file `name`.
+
+        Raises:
+            FileNotFoundError: nothing has this name.
+            NotPlain: something else has it.
+            StickGone: the stick does not answer.
+        """
+        with stick_errors(self.path), self._parent(name) as (parent, last):
+            return _plain_size(os.stat(last, dir_fd=parent, follow_symlinks=False))
+
+    def read(self, name: str, size_bytes: int) -> Iterator[bytes]:
+        """Yield up to `size_bytes` of the plain file `name`; fewer when it is shorter. Raises like `size_bytes`."""
+        with stick_errors(self.path):
+            descriptor = self._open(name)
+            try:
+                while size_bytes > 0:
+                    chunk = os.read(descriptor, min(CHUNK_BYTES, size_bytes))
+                    if not chunk:
+                        return
+                    size_bytes -= len(chunk)
+                    yield chunk
+            finally:
+                os.close(descriptor)
+
+    def check_there(self, name: str) -> None:
+        """Return if this folder is still at its path and the device still gives the plain file `name`.
+
+        Of a stick that was pulled the kernel goes on telling what it remembers, and FAT says of everything else that it
+        does not exist; so the file is read again, past what is remembered.
+
+        Raises:
+            FileNotFoundError, NotPlain, StickGone: the stick was pulled, or another one is in its place.
+        """
+        with stick_errors(self.path):
+            if not os.path.samestat(self.path.stat(), os.fstat(self._descriptor)):
+                raise FileNotFoundError(errno.ENOENT, "another folder", str(self.path))
+            descriptor = self._open(name)
+            try:
+                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+                os.read(descriptor, 1)
+            finally:
+                os.close(descriptor)
+
+    def _open(self, name: str) -> int:
+        with self._parent(name) as (parent, last):
+            _plain_size(os.stat(last, dir_fd=parent, follow_symlinks=False))
+            descriptor = os.open(last, _FILE_FLAGS, dir_fd=parent)
+        try:
+            _plain_size(os.fstat(descriptor))
+        except NotPlain:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    @contextmanager
+    def _parent(self, name: str) -> Iterator[tuple[int, str]]:
+        """Give the folder that holds `name`, and its last part."""
+        *folders, last = name.split("/")
+        descriptor = os.dup(self._descriptor)
+        try:
+            for folder in folders:
+                inner = _open_folder(folder, descriptor)
+                os.close(descriptor)
+                descriptor = inner
+            yield descriptor, last
+        finally:
+            os.close(descriptor)
+
+
+def _open_folder(name: str, parent: int) -> int:
+    try:
+        return os.open(name, _FOLDER_FLAGS, dir_fd=parent)
+    except OSError as error:
+        if error.errno in {errno.ELOOP, errno.ENOTDIR}:
+            raise NotPlain(name) from error
+        raise
+
+
+def _plain_size(status: os.stat_result) -> int:
+    if not stat.S_ISREG(status.st_mode):
+        raise NotPlain
+    return status.st_size
