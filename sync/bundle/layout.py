@@ -1,0 +1,265 @@
+"""The bytes before the body: magic, format version, head, signature. See docs/formats.md, "Bundle file"."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+from content_packs.base import codec
+from content_packs.base.signing import KEY_ID_BYTES, SIGNATURE_BYTES
+from sync.bundle.errors import BundleMalformed, BundleTooLarge, BundleUnsupported
+from sync.bundle.limits import HEAD_MAX_BYTES, PLAIN_MAX_BYTES, RANGES_MAX, RECORDS_MAX, SEALED_MAX_BYTES, exceeds_ratio
+from sync.records.kinds import Kind
+
+MAGIC = b"EBB"
+FORMAT_VERSION = 1
+RECORDS_DOMAIN = "edgebox bundle 1"
+ACK_DOMAIN = "edgebox ack 1"
+HASH_BYTES = 32
+PREVIOUS_BYTES = 8
+NO_PREVIOUS = bytes(PREVIOUS_BYTES)
+_PREFIX_BYTES = len(MAGIC) + 1 + 2
+_NUMBER_MAX = (1 << 53) - 1
+_MS_MAX = 1 << 47
+
+
+class BundleKind(IntEnum):
+    """What a bundle file is."""
+
+    RECORDS = 1
+    ACK = 2
+
+
+class ClockQuality(IntEnum):
+    """How far the maker's clock is to be trusted."""
+
+    UNKNOWN = 0
+    RESTORED = 1
+    TABLETS = 2
+    HUB = 3
+    HARDWARE = 4
+
+
+class Notice(IntEnum):
+    """What a hub tells a box beside the ack."""
+
+    NONE = 0
+    FORKED = 1  # two boxes, or a box and its restored copy, used one (epoch, seq): start a new epoch
+
+
+@dataclass(frozen=True, slots=True)
+class Vector:
+    """What a receiver holds of one (origin, epoch): everything through `through_seq`, and `ranges` beyond the gap."""
+
+    origin: bytes
+    epoch: int
+    through_seq: int
+    through_change: int
+    ranges: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The head of a records bundle; (origin, epoch, seq) is its identity.
+
+    `previous` is the start of the hash of bundle seq - 1, zeros for the first: a copy of a box cannot go on where the
+    original stopped without being noticed.
+    """
+
+    origin: bytes
+    epoch: int
+    seq: int
+    previous: bytes
+    from_change: int
+    through_change: int
+    counts: tuple[tuple[int, int], ...]
+    clock_quality: int
+    created_ms: int
+    acks: tuple[Vector, ...]
+    codec: int
+    sealed_to: bytes
+    plain_bytes: int
+    sealed_bytes: int
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class AckHead:
+    """A hub's signed word on what it holds; `created_ms` also tells the box the time."""
+
+    hub: bytes
+    vector: Vector
+    created_ms: int
+    notice: int
+
+
+def frame(encoded_head: bytes) -> bytes:
+    """Return magic, version, length and head: the bytes that are signed."""
+    return MAGIC + bytes([FORMAT_VERSION]) + len(encoded_head).to_bytes(2, "big") + encoded_head
+
+
+def start_bytes(content: bytes) -> int:
+    """Return how many bytes head and signature take, as far as the first bytes of a bundle tell."""
+    if len(content) < _PREFIX_BYTES:
+        return _PREFIX_BYTES
+    head_bytes = int.from_bytes(content[_PREFIX_BYTES - 2 : _PREFIX_BYTES], "big")
+    return _PREFIX_BYTES + min(head_bytes, HEAD_MAX_BYTES) + SIGNATURE_BYTES
+
+
+def split(content: bytes) -> tuple[bytes, list[Any], bytes, bytes]:
+    """Return the signed bytes, the head's values, the signature and the body.
+
+    Raises:
+        BundleMalformed: not a bundle, or shorter than its head says.
+        BundleUnsupported: of another format version.
+    """
+    if content[: len(MAGIC)] != MAGIC or len(content) < _PREFIX_BYTES:
+        raise BundleMalformed(reason="not a bundle")
+    if content[len(MAGIC)] != FORMAT_VERSION:
+        raise BundleUnsupported(what=f"format {content[len(MAGIC)]}")
+    head_bytes = int.from_bytes(content[_PREFIX_BYTES - 2 : _PREFIX_BYTES], "big")
+    signed_bytes = _PREFIX_BYTES + head_bytes
+    if head_bytes > HEAD_MAX_BYTES or len(content) < signed_bytes + SIGNATURE_BYTES:
+        raise BundleMalformed(reason="cut in the head")
+    try:
+        head = codec.decode(content[_PREFIX_BYTES:signed_bytes], max_bytes=HEAD_MAX_BYTES, max_depth=4)
+    except codec.CodecMalformed as error:
+        raise BundleMalformed(reason="head") from error
+    if not isinstance(head, list) or not head:
+        raise BundleMalformed(reason="head")
+    body_start = signed_bytes + SIGNATURE_BYTES
+    return content[:signed_bytes], head, content[signed_bytes:body_start], content[body_start:]
+
+
+def head_to_list(head: Head) -> list[Any]:
+    """Return the values of a records head in the order of the format."""
+    return [
+        int(BundleKind.RECORDS),
+        head.origin,
+        head.epoch,
+        head.seq,
+        head.previous,
+        head.from_change,
+        head.through_change,
+        [list(pair) for pair in head.counts],
+        head.clock_quality,
+        head.created_ms,
+        [_vector_to_list(vector) for vector in head.acks],
+        head.codec,
+        head.sealed_to,
+        head.plain_bytes,
+        head.sealed_bytes,
+        head.hash,
+    ]
+
+
+def head_from_list(values: list[Any]) -> Head:
+    """Return the head of a records bundle, every value within its bounds.
+
+    Raises:
+        BundleUnsupported: of another kind.
+        BundleMalformed, BundleTooLarge: a value out of bounds.
+    """
+    _expect_kind(values, BundleKind.RECORDS, 16)
+    _, origin, epoch, seq, previous, first, through, counts, quality, created_ms, acks, number, key_id, *sizes = values
+    plain, sealed, digest = sizes
+    head = Head(
+        origin=_bytes(origin, KEY_ID_BYTES),
+        epoch=_number(epoch),
+        seq=_number(seq, low=1),
+        previous=_bytes(previous, PREVIOUS_BYTES),
+        from_change=_number(first, low=1),
+        through_change=_number(through, low=1),
+        counts=_counts(counts),
+        clock_quality=_number(quality, high=255),
+        created_ms=_number(created_ms, high=_MS_MAX),
+        acks=tuple(_vector_from_list(entry) for entry in _list(acks, RANGES_MAX)),
+        codec=_number(number, high=255),
+        sealed_to=_bytes(key_id, KEY_ID_BYTES),
+        plain_bytes=_number(plain),
+        sealed_bytes=_number(sealed),
+        hash=_bytes(digest, HASH_BYTES),
+    )
+    if head.through_change < head.from_change:
+        raise BundleMalformed(reason="head range")
+    _check_sizes(head)
+    return head
+
+
+def ack_to_list(ack: AckHead) -> list[Any]:
+    """Return the values of an ack's head in the order of the format."""
+    return [int(BundleKind.ACK), ack.hub, _vector_to_list(ack.vector), ack.created_ms, ack.notice]
+
+
+def ack_from_list(values: list[Any]) -> AckHead:
+    """Return the head of an ack, every value within its bounds."""
+    _expect_kind(values, BundleKind.ACK, 5)
+    _, hub, vector, created_ms, notice = values
+    return AckHead(
+        hub=_bytes(hub, KEY_ID_BYTES),
+        vector=_vector_from_list(vector),
+        created_ms=_number(created_ms, high=_MS_MAX),
+        notice=_number(notice, high=255),
+    )
+
+
+def _expect_kind(values: list[Any], kind: BundleKind, length: int) -> None:
+    if values[0] != kind or isinstance(values[0], bool):
+        raise BundleUnsupported(what=f"kind {values[0]!r}"[:40])
+    if len(values) != length:
+        raise BundleMalformed(reason="head length")
+
+
+def _check_sizes(head: Head) -> None:
+    if head.sealed_bytes > SEALED_MAX_BYTES or head.plain_bytes > PLAIN_MAX_BYTES:
+        raise BundleTooLarge(limit="size")
+    if exceeds_ratio(head.plain_bytes, head.sealed_bytes):
+        raise BundleTooLarge(limit="ratio")
+
+
+def _vector_to_list(vector: Vector) -> list[Any]:
+    ranges = [list(pair) for pair in vector.ranges]
+    return [vector.origin, vector.epoch, vector.through_seq, vector.through_change, ranges]
+
+
+def _vector_from_list(values: Any) -> Vector:
+    if len(_list(values, 5)) != 5:
+        raise BundleMalformed(reason="head vector")
+    origin, epoch, through_seq, through_change, ranges = values
+    pairs = [_pair(pair) for pair in _list(ranges, RANGES_MAX)]
+    return Vector(
+        _bytes(origin, KEY_ID_BYTES), _number(epoch), _number(through_seq), _number(through_change), tuple(pairs)
+    )
+
+
+def _counts(values: Any) -> tuple[tuple[int, int], ...]:
+    pairs = tuple(_pair(pair) for pair in _list(values, len(Kind)))
+    kinds = [kind for kind, _count in pairs]
+    if kinds != sorted(set(kinds)) or not set(kinds) <= set(Kind) or any(count < 1 for _kind, count in pairs):
+        raise BundleMalformed(reason="head counts")
+    if sum(count for _kind, count in pairs) > RECORDS_MAX:
+        raise BundleTooLarge(limit="records")
+    return pairs
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    if len(_list(value, 2)) != 2:
+        raise BundleMalformed(reason="head pair")
+    return _number(value[0]), _number(value[1])
+
+
+def _list(value: Any, max_length: int) -> list[Any]:
+    if not isinstance(value, list) or len(value) > max_length:
+        raise BundleMalformed(reason="head list")
+    return value
+
+
+def _bytes(value: Any, size_bytes: int) -> bytes:
+    if not isinstance(value, bytes) or len(value) != size_bytes:
+        raise BundleMalformed(reason="head bytes")
+    return value
+
+
+def _number(value: Any, *, low: int = 0, high: int = _NUMBER_MAX) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise BundleMalformed(reason="head number")
+    return value

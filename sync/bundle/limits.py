@@ -1,0 +1,17 @@
+"""Limits of a bundle, checked before anything is decompressed."""
+
+SEALED_MAX_BYTES = 32 << 20
+PLAIN_MAX_BYTES = 256 << 20
+HEAD_MAX_BYTES = 4096
+FILE_MAX_BYTES = SEALED_MAX_BYTES + HEAD_MAX_BYTES + 128
+ACK_MAX_BYTES = HEAD_MAX_BYTES + 128
+RATIO_MAX = 100
+RATIO_FROM_BYTES = 1 << 20  # small bodies of equal rows compress further than any honest large one
+RECORDS_MAX = 100_000
+RANGES_MAX = 64
+COMPRESSION_LEVEL = 19
+
+
+def exceeds_ratio(plain_bytes: int, sealed_bytes: int) -> bool:
+    """Return whether a body of these sizes expands more than a bundle may."""
+    return plain_bytes > RATIO_FROM_BYTES and plain_bytes > RATIO_MAX * sealed_bytes

@@ -1,0 +1,125 @@
+"""Read bundles and acks: size, signature, hash, seal, compression, columns, fields, in that order.
+
+Every refusal is a subclass of EdgeboxError with a code. Nothing is decompressed before size, signature and hash passed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from content_packs.base.compress import CompressedMalformed, decompress
+from content_packs.base.hashing import blake2b_256
+from content_packs.base.signing import SealBroken, SealingKey, SignatureInvalid, VerifyKey
+from sync.bundle import codec0, layout
+from sync.bundle.errors import (
+    BundleForged,
+    BundleMalformed,
+    BundleTooLarge,
+    BundleUnknownOrigin,
+    BundleUnsupported,
+)
+from sync.bundle.limits import ACK_MAX_BYTES, FILE_MAX_BYTES
+from sync.bundle.write import sealing_key_id
+from sync.records.kinds import Kind
+from sync.records.rows import Record
+
+
+@dataclass(frozen=True, slots=True)
+class SignedBundle:
+    """A bundle whose head is signed by a known key and whose body has the stated hash; not yet opened."""
+
+    head: layout.Head
+    body: bytes
+
+
+def peek_origin(content: bytes) -> bytes:
+    """Return the key id a bundle claims as its origin, unverified; to look up the key that checks it."""
+    return _records_head(content)[1].origin
+
+
+def split_body(content: bytes) -> bytes:
+    """Return the sealed body of a bundle, unverified; to compare it with a hash kept elsewhere."""
+    return _records_head(content)[3]
+
+
+def verify_head(content: bytes, trusted: Mapping[bytes, VerifyKey]) -> layout.Head:
+    """Return the head of a bundle whose body need not be there yet, once its signature passed.
+
+    Raises:
+        BundleTooLarge, BundleMalformed, BundleUnsupported, BundleUnknownOrigin, BundleForged.
+    """
+    signed, head, signature, _body = _records_head(content)
+    key = trusted.get(head.origin)
+    if key is None or key.key_id != head.origin:
+        raise BundleUnknownOrigin(origin=head.origin.hex()[:12])
+    _verify(key, layout.RECORDS_DOMAIN, signed, signature)
+    return head
+
+
+def verify_bundle(content: bytes, trusted: Mapping[bytes, VerifyKey]) -> SignedBundle:
+    """Return the bundle once size, signature and hash passed.
+
+    Raises:
+        BundleTooLarge, BundleMalformed, BundleUnsupported, BundleUnknownOrigin, BundleForged.
+    """
+    head, body = verify_head(content, trusted), split_body(content)
+    if len(body) != head.sealed_bytes:
+        raise BundleMalformed(reason="cut in the body")
+    if blake2b_256(body) != head.hash:
+        raise BundleForged(part="hash")
+    return SignedBundle(head, body)
+
+
+def open_bundle(bundle: SignedBundle, key: SealingKey) -> list[Record]:
+    """Return the records of a verified bundle.
+
+    Raises:
+        BundleForged: sealed to another key.
+        BundleUnsupported: a codec this program does not know.
+        BundleMalformed, RecordMalformed: the body is not what its head says.
+    """
+    head = bundle.head
+    if head.codec != codec0.CODEC:
+        raise BundleUnsupported(what=f"codec {head.codec}")
+    if head.sealed_to != sealing_key_id(key.public):
+        raise BundleForged(part="seal")
+    try:
+        plain = decompress(key.unseal(bundle.body), max_bytes=head.plain_bytes)
+    except SealBroken as error:
+        raise BundleForged(part="seal") from error
+    except CompressedMalformed as error:
+        raise BundleMalformed(reason="compression") from error
+    if len(plain) != head.plain_bytes:
+        raise BundleMalformed(reason="plain length")
+    return codec0.decode_records(plain, {Kind(kind): count for kind, count in head.counts})
+
+
+def read_ack(content: bytes, hub: VerifyKey) -> layout.AckHead:
+    """Return the ack once its signature passed.
+
+    Raises:
+        BundleTooLarge, BundleMalformed, BundleUnsupported, BundleUnknownOrigin, BundleForged.
+    """
+    if len(content) > ACK_MAX_BYTES:
+        raise BundleTooLarge(limit="size")
+    signed, values, signature, body = layout.split(content)
+    ack = layout.ack_from_list(values)
+    if ack.hub != hub.key_id:
+        raise BundleUnknownOrigin(origin=ack.hub.hex()[:12])
+    _verify(hub, layout.ACK_DOMAIN, signed, signature)
+    if body:
+        raise BundleMalformed(reason="trailing bytes")
+    return ack
+
+
+def _records_head(content: bytes) -> tuple[bytes, layout.Head, bytes, bytes]:
+    if len(content) > FILE_MAX_BYTES:
+        raise BundleTooLarge(limit="size")
+    signed, values, signature, body = layout.split(content)
+    return signed, layout.head_from_list(values), signature, body
+
+
+def _verify(key: VerifyKey, domain: str, signed: bytes, signature: bytes) -> None:
+    try:
+        key.verify(domain, signed, signature)
+    except SignatureInvalid as error:
+        raise BundleForged(part="signature") from error

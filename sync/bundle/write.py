@@ -1,0 +1,84 @@
+"""Make bundles and acks. A bundle is sealed with fresh randomness, so it is made once and its bytes are kept."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from content_packs.base import codec
+from content_packs.base.compress import compress
+from content_packs.base.hashing import blake2b_256
+from content_packs.base.signing import KEY_ID_BYTES, SigningKey, seal
+from sync.bundle import codec0, layout
+from sync.bundle.errors import BundleTooLarge
+from sync.bundle.limits import COMPRESSION_LEVEL, PLAIN_MAX_BYTES, RECORDS_MAX, SEALED_MAX_BYTES, exceeds_ratio
+from sync.records.rows import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Which part of the log a bundle carries, and where it stands in its origin's order.
+
+    `previous_hash` is the hash in the head of the bundle before; None for the first.
+    """
+
+    epoch: int
+    seq: int
+    from_change: int
+    through_change: int
+    previous_hash: bytes | None = None
+
+
+def write_bundle(
+    records: Sequence[Record],
+    span: Range,
+    *,
+    key: SigningKey,
+    receiver_public: bytes,
+    created_ms: int,
+    clock_quality: int = layout.ClockQuality.UNKNOWN,
+    acks: Sequence[layout.Vector] = (),
+) -> bytes:
+    """Return one bundle file, sealed to the holder of `receiver_public`.
+
+    Raises:
+        BundleTooLarge: the records are too many or too large for one bundle; nearly equal records over 1 MiB count as
+            too large as well, because no reader would expand them. Half the range always fits sooner or later.
+        RecordMalformed: a field out of its bounds.
+    """
+    if len(records) > RECORDS_MAX:
+        raise BundleTooLarge(limit="records")
+    plain = codec0.encode_records(records)
+    if len(plain) > PLAIN_MAX_BYTES:
+        raise BundleTooLarge(limit="size")
+    body = seal(receiver_public, compress(plain, level=COMPRESSION_LEVEL))
+    if len(body) > SEALED_MAX_BYTES or exceeds_ratio(len(plain), len(body)):
+        raise BundleTooLarge(limit="size" if len(body) > SEALED_MAX_BYTES else "ratio")
+    head = layout.Head(
+        origin=key.verify_key.key_id,
+        epoch=span.epoch,
+        seq=span.seq,
+        previous=(span.previous_hash or layout.NO_PREVIOUS)[: layout.PREVIOUS_BYTES],
+        from_change=span.from_change,
+        through_change=span.through_change,
+        counts=tuple(sorted((int(kind), count) for kind, count in codec0.count_by_kind(records).items())),
+        clock_quality=int(clock_quality),
+        created_ms=max(created_ms, 0),
+        acks=tuple(acks),
+        codec=codec0.CODEC,
+        sealed_to=sealing_key_id(receiver_public),
+        plain_bytes=len(plain),
+        sealed_bytes=len(body),
+        hash=blake2b_256(body),
+    )
+    signed = layout.frame(codec.encode(layout.head_to_list(head)))
+    return signed + key.sign(layout.RECORDS_DOMAIN, signed) + body
+
+
+def write_ack(ack: layout.AckHead, key: SigningKey) -> bytes:
+    """Return one ack file, signed by the hub's key."""
+    signed = layout.frame(codec.encode(layout.ack_to_list(ack)))
+    return signed + key.sign(layout.ACK_DOMAIN, signed)
+
+
+def sealing_key_id(public: bytes) -> bytes:
+    """Return 16 bytes that name a sealing key."""
+    return blake2b_256(public)[:KEY_ID_BYTES]

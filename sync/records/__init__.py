@@ -1,0 +1,1 @@
+"""What may travel: the record kinds, their fields, and the rules by which they merge. Pure."""

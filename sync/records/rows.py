@@ -1,0 +1,122 @@
+"""One frozen dataclass per record kind.
+
+Statements name learners, verbs, activities and devices by the small numbers (`no`) of the box's own tables. Those rows
+travel in the same log before their first use, so a receiver keeps one registry per (origin, epoch). No record has a
+field for a person's name: that is how names stay in the school.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One xAPI statement.
+
+    Attributes:
+        id: 16 bytes; None when it is derived from the device's id, `device_seq` and `timestamp_ms`.
+        attempt_seq: device_seq of the event that opened the attempt; the registration is derived from it.
+        registration: the registration given by an outside client.
+        stored_lag_seconds: whole seconds from `timestamp_ms` to the moment the box stored it.
+        body: JSON of an outside client's statement, without what names people (`sync.records.outside`).
+    """
+
+    verb_no: int
+    activity_no: int
+    timestamp_ms: int
+    learner_no: int | None = None
+    device_no: int | None = None
+    device_seq: int | None = None
+    attempt_seq: int | None = None
+    id: bytes | None = None
+    registration: bytes | None = None
+    stored_lag_seconds: int = 0
+    success: bool | None = None
+    completion: bool | None = None
+    score_raw: float | None = None
+    score_max: float | None = None
+    score_scaled: float | None = None
+    duration_ms: int | None = None
+    progress: float | None = None
+    response: str | None = None
+    body: bytes | None = None
+
+    @property
+    def stored_ms(self) -> int:
+        """Return when the box stored it, to the second."""
+        return self.timestamp_ms + self.stored_lag_seconds * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Learner:
+    """The number and the random pseudonym of a person."""
+
+    no: int
+    pseudonym: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Class:
+    """A class: its random pseudonym and the short code staff read aloud; the title stays in the school."""
+
+    no: int
+    pseudonym: bytes
+    code: str
+    is_active: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Enrollment:
+    """Whether a learner belongs to a class."""
+
+    class_no: int
+    learner_no: int
+    is_active: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """An activity's number and IRI."""
+
+    no: int
+    iri: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """A verb's number and IRI."""
+
+    no: int
+    iri: str
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A tablet's number and the random id it made for itself."""
+
+    no: int
+    id: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PackInstall:
+    """A pack version that was put on the box or taken off it."""
+
+    pack: str
+    version: int
+    root: bytes
+    at_ms: int
+    is_installed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """A lesson given to a class, or taken back."""
+
+    class_no: int
+    pack: str
+    lesson: str
+    at_ms: int
+    is_active: bool = True
+
+
+Record = Statement | Learner | Class | Enrollment | Activity | Verb | Device | PackInstall | Assignment

@@ -1,0 +1,84 @@
+"""Records and bundles for the tests of sync."""
+
+from dataclasses import dataclass, field
+
+from content_packs.base.signing import SealingKey, SigningKey, VerifyKey
+from sync.bundle.read import verify_bundle
+from sync.bundle.write import Range, write_bundle
+from sync.records.rows import (
+    Activity,
+    Assignment,
+    Class,
+    Device,
+    Enrollment,
+    Learner,
+    PackInstall,
+    Record,
+    Statement,
+    Verb,
+)
+
+NOW_MS = 1_780_300_800_000
+DEVICE = bytes(range(16))
+COMPLETED = "http://adlnet.gov/expapi/verbs/completed"
+ANSWERED = "http://adlnet.gov/expapi/verbs/answered"
+
+
+def registries() -> list[Record]:
+    """Return a class of two, one tablet, two verbs, two activities, a pack and an assignment."""
+    return [
+        Verb(1, ANSWERED),
+        Verb(2, COMPLETED),
+        Activity(1, "urn:x-edgebox:org.example.sums:adding:q1"),
+        Activity(2, "urn:x-edgebox:org.example.sums:adding"),
+        Device(1, DEVICE),
+        Learner(1, b"learner-one-----"),
+        Learner(2, b"learner-two-----"),
+        Class(1, b"class-four------", "K7QF"),
+        Enrollment(1, 1),
+        Enrollment(1, 2),
+        PackInstall("org.example.sums", 1, bytes(32), NOW_MS),
+        Assignment(1, "org.example.sums", "adding", NOW_MS),
+    ]
+
+
+def answered(seq: int, *, learner: int = 1, success: bool = True) -> Statement:
+    """Return an answer given on the tablet."""
+    return Statement(
+        1, 1, NOW_MS + seq * 10_000, learner_no=learner, device_no=1, device_seq=seq, attempt_seq=1, success=success,
+        score_raw=float(success), score_max=1.0, score_scaled=float(success), duration_ms=8_000 + seq, response="b",
+    )  # fmt: skip
+
+
+def completed(seq: int, *, learner: int = 1) -> Statement:
+    """Return the end of a resource."""
+    return Statement(
+        2, 2, NOW_MS + seq * 10_000, learner_no=learner, device_no=1, device_seq=seq, attempt_seq=1, completion=True
+    )
+
+
+@dataclass
+class Maker:
+    """A box as far as bundles go: its key, its epoch, and the chain of what it made."""
+
+    receiver: SealingKey = field(default_factory=SealingKey.generate)
+    key: SigningKey = field(default_factory=SigningKey.generate)
+    epoch: int = 1
+    seq: int = 0
+    through: int = 0
+    previous: bytes | None = None
+
+    def next(self, records: list[Record]) -> bytes:
+        """Return the next bundle."""
+        span = Range(self.epoch, self.seq + 1, self.through + 1, self.through + len(records), self.previous)
+        content = write_bundle(
+            records, span, key=self.key, receiver_public=self.receiver.public, created_ms=NOW_MS + self.seq
+        )
+        head = verify_bundle(content, self.trusted).head
+        self.seq, self.through, self.previous = head.seq, head.through_change, head.hash
+        return content
+
+    @property
+    def trusted(self) -> dict[bytes, VerifyKey]:
+        """Return the table a receiver checks origins with."""
+        return {self.key.verify_key.key_id: self.key.verify_key}

@@ -1,0 +1,188 @@
+"""Codec 0 gives back every record, and leaves out what may not travel."""
+
+from dataclasses import fields
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from content_packs.base import codec
+from content_packs.base.errors import EdgeboxError
+from sync.bundle import codec0
+from sync.bundle.errors import BundleMalformed
+from sync.records import rows
+from sync.records.kinds import KINDS, MS_MAX, MS_MIN, NO_MAX, REAL_MAX, Kind, RecordMalformed
+from sync.records.outside import without_people
+from tests.support.school_day import make_day, make_school
+from tests.sync.makers import answered, registries
+
+nos = st.integers(0, NO_MAX)
+small = st.integers(0, 5)
+moments = st.integers(MS_MIN, MS_MAX)
+keys = st.binary(min_size=16, max_size=16)
+maybe = st.none()
+reals = st.floats(-REAL_MAX, REAL_MAX) | st.integers(-100, 100).map(float)
+
+statements = st.builds(
+    rows.Statement,
+    verb_no=nos | small,
+    activity_no=nos | small,
+    timestamp_ms=moments,
+    learner_no=maybe | small | nos,
+    device_no=maybe | small | nos,
+    device_seq=maybe | small | nos,
+    attempt_seq=maybe | small | nos,
+    id=keys,
+    registration=maybe | keys,
+    stored_lag_seconds=st.integers(-(1 << 40), 1 << 40),
+    success=maybe | st.booleans(),
+    completion=maybe | st.booleans(),
+    score_raw=maybe | reals,
+    score_max=maybe | reals,
+    score_scaled=maybe | reals,
+    duration_ms=maybe | st.integers(0, MS_MAX),
+    progress=maybe | st.floats(0, 1) | st.integers(0, 100).map(lambda hundredths: hundredths / 100),
+    response=maybe | st.text(max_size=40),
+    body=maybe | st.binary(max_size=60),
+)
+derived = st.builds(
+    rows.Statement,
+    verb_no=small,
+    activity_no=small,
+    timestamp_ms=moments,
+    learner_no=small,
+    device_no=small,
+    device_seq=nos,
+    attempt_seq=maybe | nos,
+    duration_ms=maybe | st.integers(0, MS_MAX),
+)
+others = st.one_of(
+    st.builds(rows.Learner, nos, keys),
+    st.builds(rows.Class, nos, keys, st.text(min_size=1, max_size=4), st.booleans()),
+    st.builds(rows.Enrollment, nos, nos, st.booleans()),
+    st.builds(rows.Activity, nos, st.text(min_size=1)),
+    st.builds(rows.Verb, nos, st.text(min_size=1)),
+    st.builds(rows.Device, nos, keys),
+    st.builds(
+        rows.PackInstall,
+        st.text(min_size=1, max_size=20),
+        nos,
+        st.binary(min_size=32, max_size=32),
+        moments,
+        st.booleans(),
+    ),
+    st.builds(
+        rows.Assignment,
+        nos,
+        st.text(min_size=1, max_size=20),
+        st.text(min_size=1, max_size=50),
+        moments,
+        st.booleans(),
+    ),
+)
+
+
+def round_trip(records: list[rows.Record]) -> list[rows.Record]:
+    plain = codec0.encode_records(records)
+    return codec0.decode_records(plain, codec0.count_by_kind(records))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(statements | derived | others, max_size=30))
+def test_every_record_comes_back_whole(records: list[rows.Record]) -> None:
+    assert sorted(map(repr, round_trip(records))) == sorted(repr(plus_zero(record)) for record in records)
+
+
+def plus_zero(record: rows.Record) -> rows.Record:
+    """Return the record without minus zeros, which are equal to zero and not kept apart."""
+    if not isinstance(record, rows.Statement):
+        return record
+    values = {name: getattr(record, name) for name in record.__slots__}
+    return rows.Statement(
+        **{name: value + 0.0 if isinstance(value, float) else value for name, value in values.items()}
+    )
+
+
+def test_a_school_day_comes_back_whole() -> None:
+    day = make_day(make_school(), count=3000)
+    assert set(round_trip(list(day))) == set(day)
+
+
+def test_statements_of_one_device_come_back_in_their_order() -> None:
+    day = make_day(make_school(), count=500)
+    seqs = [row.device_seq for row in round_trip(list(reversed(day))) if row.device_no == day[0].device_no]
+    assert seqs == sorted(seqs)
+
+
+def test_registries_come_before_the_statements_that_use_them() -> None:
+    back = round_trip([answered(1), *registries()])
+    assert isinstance(back[-1], rows.Statement)
+    assert isinstance(back[0], rows.Verb)
+
+
+def test_the_table_of_fields_is_the_whole_record() -> None:
+    for rule in KINDS.values():
+        assert {field.name for field in rule.fields} == {field.name for field in fields(rule.record)}
+
+
+def test_no_kind_has_a_field_for_a_persons_name() -> None:
+    names = {field.name for rule in KINDS.values() for field in rule.fields}
+    assert not {name for name in names if "name" in name or name in ("title", "login", "avatar", "language", "actor")}
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        rows.Learner(1, b"short"),
+        rows.Learner(-1, bytes(16)),
+        rows.Verb(1, ""),
+        rows.Statement(1, 1, 0),
+        rows.Statement(1, 1, 0, id=bytes(16), progress=1.5),
+        rows.Statement(1, 1, 0, id=bytes(16), score_raw=float("nan")),
+        rows.Statement(1, 1, 1 << 60, id=bytes(16)),
+        rows.Statement(True, 1, 0, id=bytes(16)),
+    ],
+)
+def test_a_field_out_of_bounds_is_never_written(record: rows.Record) -> None:
+    with pytest.raises(RecordMalformed):
+        codec0.encode_records([record])
+
+
+def test_counts_that_differ_from_the_body_are_refused() -> None:
+    plain = codec0.encode_records(registries())
+    counts = codec0.count_by_kind(registries())
+    with pytest.raises(BundleMalformed):
+        codec0.decode_records(plain, counts | {Kind.VERB: 3})
+    with pytest.raises(BundleMalformed):
+        codec0.decode_records(plain, counts | {Kind.STATEMENT: 1})
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.data())
+def test_any_altered_column_is_decoded_or_refused_with_a_code(data: st.DataObject) -> None:
+    """A body is signed, so only an enrolled box can send such a thing; even then nothing else may happen."""
+    records = [*registries(), *map(answered, range(1, 9))]
+    sections = codec.decode(codec0.encode_records(records), max_bytes=1 << 20)
+    columns = data.draw(st.sampled_from(sections))[1]
+    place = data.draw(st.integers(0, len(columns) - 1))
+    junk = st.binary(max_size=12) | st.integers() | st.none() | st.lists(st.binary(max_size=5), max_size=3)
+    columns[place] = data.draw(junk.filter(lambda value: not isinstance(value, int) or abs(value) < 1 << 63))
+    try:
+        codec0.decode_records(codec.encode(sections), codec0.count_by_kind(records))
+    except EdgeboxError as error:
+        assert error.code in ("sync.bundle_malformed", "sync.record_malformed")
+
+
+def test_what_names_people_is_taken_out_of_an_outside_statement() -> None:
+    body = (
+        b'{"actor":{"name":"Amina","mbox":"mailto:a@b.c"},"verb":{"id":"v"},"authority":{"name":"Teacher"},'
+        b'"context":{"instructor":{"name":"Teacher"},"team":{"name":"Team"},"platform":"web"},'
+        b'"object":{"objectType":"Agent","name":"Omar"},"unknown":"Amina"}'
+    )
+    left = without_people(body)
+    assert left == b'{"verb":{"id":"v"},"context":{"platform":"web"}}'
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"Amina", b"\xff", b"null"])
+def test_an_outside_statement_that_is_no_object_carries_nothing(body: bytes) -> None:
+    assert without_people(body) == b"{}"
