@@ -1,0 +1,125 @@
+"""The composition root of the hub."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+
+from aiohttp import web, web_response
+from aiohttp.typedefs import Middleware
+
+from content_packs.base import atomic
+from content_packs.base.clock import Clock, SystemClock
+from content_packs.base.starting import folder_errors, hold_lock, listen_errors
+from sync.hub.admin import Admin
+from sync.hub.control import SOCKET_NAME, short_address
+from sync.hub.enrolling import Enrolling, Tries
+from sync.hub.errors import HubBusy
+from sync.hub.guard import answer_errors, same_site, set_security_headers
+from sync.hub.keys import open_keys
+from sync.hub.receiving import Receiving
+from sync.hub.render import load_templates
+from sync.hub.routes import CONTROL, PUBLIC, Route, add_routes
+from sync.hub.running import HUB, Hub
+from sync.hub.settings import HubSettings, prepare_folders
+from sync.hub.store.database import sqlite_url
+from sync.hub.store.worker import Store
+from sync.hub.uploads import Uploads
+
+KEEPALIVE_SECONDS = 20.0
+LINGER_SECONDS = 5.0
+# A bundle's body is read by our own loop against its own limit; this is for whatever aiohttp reads itself.
+BODY_MAX_BYTES = 64 * 1024
+# What aiohttp cannot parse it answers by itself, without our headers; it need not say which version it is.
+web_response.SERVER_SOFTWARE = "edgebox"  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True)
+class Listening:
+    """Where a running hub is, and its first one-time code for the operator, if it is new."""
+
+    hub: Hub
+    port: int
+    first_admin_code: str | None
+
+
+@contextmanager
+def hold_data(settings: HubSettings) -> Iterator[None]:
+    """Take the lock of the hub's folder, so that two writers never meet.
+
+    Raises:
+        HubBusy: somebody else holds it.
+        FolderUnusable: it cannot be made or written.
+    """
+    with folder_errors(settings.data):
+        prepare_folders(settings)
+    with hold_lock(settings.data / "hub.lock", HubBusy(folder=str(settings.data))):
+        yield
+
+
+@asynccontextmanager
+async def open_hub(settings: HubSettings, clock: Clock | None = None) -> AsyncIterator[Hub]:
+    """Open everything a hub is made of, and close it in the reverse order."""
+    clock = clock or SystemClock()
+    with hold_data(settings):
+        with folder_errors(settings.keys):
+            keys = await asyncio.to_thread(open_keys, settings.keys)
+            if not settings.database_url:
+                await asyncio.to_thread(atomic.make_private, settings.data / "hub.db")
+        url = settings.database_url or sqlite_url(settings.data / "hub.db")
+        store = await asyncio.to_thread(Store, url)
+        await asyncio.to_thread(load_templates)
+        receiving = Receiving(settings, store, keys, clock)
+        try:
+            await receiving.retry_set_aside()
+            yield Hub(
+                settings=settings,
+                clock=clock,
+                keys=keys,
+                store=store,
+                enrolling=Enrolling(store, keys, clock),
+                receiving=receiving,
+                admin=Admin(store, clock),
+                sign_in_tries=Tries(clock),
+                uploads=Uploads(settings.uploads_max),
+            )
+        finally:
+            await asyncio.to_thread(store.close)
+
+
+@asynccontextmanager
+async def running_hub(settings: HubSettings, clock: Clock | None = None) -> AsyncIterator[Listening]:
+    """Open a hub and listen on its port and its control socket."""
+    async with open_hub(settings, clock) as hub:
+        public = _runner(hub, PUBLIC, [answer_errors, same_site])
+        control = _runner(hub, CONTROL, [answer_errors])
+        try:
+            await public.setup()
+            await control.setup()
+            site = web.TCPSite(public, settings.host, settings.port, backlog=512)
+            with listen_errors(settings.host, settings.port):
+                await site.start()
+            await _listen_on_socket(control, settings)
+            yield Listening(hub, int(public.addresses[0][1]), await hub.admin.make_first_code())
+        finally:
+            await control.cleanup()
+            await public.cleanup()
+
+
+def _runner(hub: Hub, routes: tuple[Route, ...], middlewares: list[Middleware]) -> web.AppRunner:
+    app = web.Application(middlewares=middlewares, client_max_size=BODY_MAX_BYTES)
+    app[HUB] = hub
+    app.on_response_prepare.append(set_security_headers)
+    add_routes(app, routes)
+    return web.AppRunner(app, keepalive_timeout=KEEPALIVE_SECONDS, lingering_time=LINGER_SECONDS, access_log=None)
+
+
+async def _listen_on_socket(runner: web.AppRunner, settings: HubSettings) -> None:
+    (settings.data / SOCKET_NAME).unlink(missing_ok=True)
+    mask = os.umask(0o177)
+    try:
+        with short_address(settings.data) as address:
+            await web.UnixSite(runner, address).start()
+    finally:
+        os.umask(mask)

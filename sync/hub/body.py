@@ -1,0 +1,97 @@
+"""Read a request's body against a size and a pace, so that a slow or endless client holds nothing for long."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+
+from content_packs.base.clock import Clock
+from sync.hub.errors import RequestMalformed, RequestTooLarge, RequestTooSlow
+
+SMALL_MAX_BYTES = 16 * 1024
+SILENCE_SECONDS = 30.0
+GRACE_MS = 30_000
+PACE_BYTES_PER_SECOND = 500
+
+
+async def read_start(request: web.Request, clock: Clock, max_bytes: int, start_bytes: Callable[[bytes], int]) -> bytes:
+    """Return the start of the body: as much as `start_bytes` asks for, seeing what is there, or all of a shorter one.
+
+    Raises:
+        RequestTooLarge, RequestTooSlow: like `read_body`.
+    """
+    _check_length(request, max_bytes)
+    start, start_ms = b"", clock.monotonic_ms()
+    while len(start) < start_bytes(start) and (part := await _next_part(request)):
+        start += part
+        _check_pace(len(start), clock.monotonic_ms() - start_ms)
+    return start
+
+
+async def read_body(request: web.Request, clock: Clock, max_bytes: int, start: bytes = b"") -> bytes:
+    """Return the whole body, of which `start` was read before.
+
+    Raises:
+        RequestTooLarge: over `max_bytes`, announced or not.
+        RequestTooSlow: silent for too long, or slower than 500 bytes a second after the first half minute.
+    """
+    _check_length(request, max_bytes)
+    parts = [start]
+    total_bytes, start_ms = len(start), clock.monotonic_ms()
+    while part := await _next_part(request):
+        parts.append(part)
+        total_bytes += len(part)
+        if total_bytes > max_bytes:
+            raise RequestTooLarge(limit_bytes=max_bytes)
+        _check_pace(total_bytes, clock.monotonic_ms() - start_ms)
+    return b"".join(parts)
+
+
+async def read_json(request: web.Request, clock: Clock) -> dict[str, Any]:
+    """Return a small JSON object.
+
+    Raises:
+        RequestMalformed: it is not one.
+    """
+    if request.content_type != "application/json":
+        raise RequestMalformed(reason="content type")
+    try:
+        found = json.loads(await read_body(request, clock, SMALL_MAX_BYTES))
+    except (ValueError, RecursionError) as error:
+        raise RequestMalformed(reason="JSON") from error
+    if not isinstance(found, dict):
+        raise RequestMalformed(reason="JSON")
+    return found
+
+
+async def read_form(request: web.Request, clock: Clock) -> dict[str, str]:
+    """Return the fields of a small form, the first of each name."""
+    if request.content_type != "application/x-www-form-urlencoded":
+        raise RequestMalformed(reason="content type")
+    body = await read_body(request, clock, SMALL_MAX_BYTES)
+    try:
+        pairs = parse_qsl(body.decode(), max_num_fields=20)
+    except ValueError as error:
+        raise RequestMalformed(reason="form") from error
+    return dict(reversed(pairs))
+
+
+def _check_length(request: web.Request, max_bytes: int) -> None:
+    if (request.content_length or 0) > max_bytes:
+        raise RequestTooLarge(limit_bytes=max_bytes)
+
+
+def _check_pace(total_bytes: int, took_ms: int) -> None:
+    if total_bytes * 1000 < (took_ms - GRACE_MS) * PACE_BYTES_PER_SECOND:
+        raise RequestTooSlow
+
+
+async def _next_part(request: web.Request) -> bytes:
+    try:
+        async with asyncio.timeout(SILENCE_SECONDS):
+            return await request.content.readany()
+    except TimeoutError as error:
+        raise RequestTooSlow from error

@@ -1,0 +1,181 @@
+"""`edgebox hub ...`: run the hub, enrol boxes, look at them, take what a courier brings."""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import logging
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+
+from content_packs.base.address import open_address
+from content_packs.base.clock import SystemClock
+from content_packs.base.errors import EdgeboxError, all_error_classes
+from sync.hub.app import open_hub, running_hub
+from sync.hub.control import SOCKET_NAME, short_address
+from sync.hub.errors import HubBusy, HubFault
+from sync.hub.pages import collect
+from sync.hub.settings import DEFAULT_HOSTNAMES, HubSettings, default_data
+from sync.hub.sticks import exchange_stick
+from sync.hub.store.worker import open_reader
+
+if TYPE_CHECKING:
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+_DEFAULT_SCHOOL = "School"
+
+
+def register(subparsers: "Subparsers") -> None:
+    """Add `hub` and its commands to the parser."""
+    parser = subparsers.add_parser("hub", help="run the central platform and enrol boxes")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    example = "edgebox hub serve --host 0.0.0.0 --hostname hub.example.org"
+    serve = _add(commands, "serve", run_serve, "run the hub", example)
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen on [127.0.0.1]")
+    serve.add_argument("--port", type=int, default=8090, help="port [8090]")
+    serve.add_argument("--hostname", action="append", default=[], help="a further name by which boxes and people ask")
+    example = "edgebox hub enroll --school 'Hill School'"
+    enroll = _add(commands, "enroll", run_enroll, "make a one-time code for a box", example)
+    enroll.add_argument("--school", default=_DEFAULT_SCHOOL, help="whose box it is")
+    _add(commands, "admin", run_admin, "make a one-time sign-in code for the operator", "edgebox hub admin")
+    _add(commands, "boxes", run_boxes, "list the boxes", "edgebox hub boxes --json")
+    _add(commands, "report", run_report, "show progress per school, class and pack", "edgebox hub report")
+    stick = _add(commands, "import", run_import, "take the bundles on a stick", "edgebox hub import /media/stick")
+    stick.add_argument("folder", type=Path, help="where the stick is mounted")
+
+
+def run_serve(options: argparse.Namespace) -> int:
+    """Serve until SIGINT or SIGTERM."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
+    # The steps of the database would bury the sign-in code.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    names = (*DEFAULT_HOSTNAMES, options.host, *(name.lower() for name in options.hostname))
+    asyncio.run(serve(HubSettings(_data(options), host=options.host, port=options.port, hostnames=names)))
+    return 0
+
+
+async def serve(settings: HubSettings) -> None:
+    """Run a hub until it is asked to stop."""
+    stopping = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    async with running_hub(settings) as listening:
+        address = open_address(settings.host, listening.port)
+        print(f"The hub is ready at {address}", flush=True)
+        if listening.first_admin_code:
+            print(f"Sign in once with {address}?code={listening.first_admin_code}", flush=True)
+        with contextlib.suppress(asyncio.CancelledError):
+            await stopping.wait()
+
+
+def run_enroll(options: argparse.Namespace) -> int:
+    """Print a new enrolment code."""
+    made = _ask(options, "enroll", {"school": options.school})
+    _print(options, made, [made["code"], f"Good for one box of {options.school}, for seven days."])
+    return 0
+
+
+def run_admin(options: argparse.Namespace) -> int:
+    """Print a new one-time code for the operator; older ones are void."""
+    made = _ask(options, "admin", {})
+    _print(options, made, [made["code"]])
+    return 0
+
+
+def run_import(options: argparse.Namespace) -> int:
+    """Take the bundles on a stick and leave the acks on it."""
+    result = _ask(options, "import", {"folder": str(options.folder.absolute())})
+    lines = [f"{result['taken']} bundles taken; carry the stick back, it brings the receipts."]
+    if not result["taken"]:
+        lines = ["No bundle was taken: is this the stick that a box wrote to?"]
+    _print(options, result, lines + [f"refused {name}: {code}" for name, code in result["refused"].items()])
+    return 0
+
+
+def run_boxes(options: argparse.Namespace) -> int:
+    """List the boxes."""
+    boxes = _collect(options)["boxes"]
+    lines = [
+        f"{box['no']:>4}  {box['key_id'][:12]}  {box['school']:<24} {box['bundles']:>6} bundles "
+        f"{box['statements']:>8} statements  {'FORKED' if box['forked_ms'] else ''}".rstrip()
+        for box in boxes
+    ]
+    _print(options, {"boxes": boxes}, lines or ["No box is enrolled yet: edgebox hub enroll"])
+    return 0
+
+
+def run_report(options: argparse.Namespace) -> int:
+    """Show totals, and progress per school, class and pack."""
+    found = _collect(options)
+    lines = [f"{name.replace('_', ' ')}: {value}" for name, value in found["totals"].items()]
+    lines += [
+        f"{row['school']}  {row['class_code']}  {row['pack']}: {row['learners']} learners, "
+        f"{row['completions']} completions, {row['statements']} statements"
+        for row in found["progress"]
+    ]
+    _print(options, found, lines)
+    return 0
+
+
+def _add(commands: "Subparsers", name: str, run: Any, text: str, example: str) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=text, epilog=f"example: {example}")
+    parser.add_argument("--data", type=Path, default=None, metavar="DIR", help="the hub's folder [$EDGEBOX_DATA/hub]")
+    parser.add_argument("--json", action="store_true", help="machine-readable output")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _data(options: argparse.Namespace) -> Path:
+    return options.data or default_data()
+
+
+def _print(options: argparse.Namespace, result: dict[str, Any], lines: list[str]) -> None:
+    print(json.dumps(result, default=str) if options.json else "\n".join(lines))
+
+
+def _collect(options: argparse.Namespace) -> dict[str, Any]:
+    with open_reader(_data(options) / "hub.db") as connection:
+        return collect(connection, SystemClock().now_ms())
+
+
+def _ask(options: argparse.Namespace, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Let the hub that runs do it, or do it in one opened for the purpose when none is running."""
+    return asyncio.run(_ask_running_or_own(HubSettings(_data(options)), name, arguments))
+
+
+async def _ask_running_or_own(settings: HubSettings, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    try:
+        async with open_hub(settings) as hub:
+            if name == "enroll":
+                return {"code": await hub.enrolling.make_code(arguments["school"])}
+            if name == "admin":
+                return {"code": await hub.admin.make_code()}
+            return await exchange_stick(hub.receiving, Path(arguments["folder"]))
+    except HubBusy:
+        return await _ask_running(settings, name, arguments)
+
+
+async def _ask_running(settings: HubSettings, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    with short_address(settings.data) as address:
+        connector = aiohttp.UnixConnector(address)
+        try:
+            async with (
+                aiohttp.ClientSession(connector=connector) as session,
+                session.post(f"http://hub/control/{name}", json=arguments) as response,
+            ):
+                answer: dict[str, Any] = await response.json()
+        except aiohttp.ClientConnectionError as error:
+            raise HubBusy(folder=str(settings.data), socket=SOCKET_NAME) from error
+    if response.status != 200:
+        raise _remote_error(answer)
+    return answer
+
+
+def _remote_error(record: dict[str, Any]) -> EdgeboxError:
+    for error_class in all_error_classes():
+        if error_class.code == record.get("code"):
+            return error_class(**record.get("fields", {}))
+    return HubFault()

@@ -1,0 +1,118 @@
+"""What the hub refuses, and why."""
+
+from content_packs.base.errors import N_, EdgeboxError
+
+
+class EnrolmentCodeInvalid(EdgeboxError):
+    """A code that was never given out, was used, or is too old."""
+
+    code = "hub.enrolment_code_invalid"
+    status = 403
+    exit_code = 70
+    sentence = N_("The enrolment code is wrong, used or too old.")
+    remedy = N_("Ask the hub for a new code: edgebox hub enroll.")
+
+
+class EnrolmentProofInvalid(EdgeboxError):
+    """The box could not show that it holds its key."""
+
+    code = "hub.enrolment_proof_invalid"
+    status = 403
+    exit_code = 71
+    sentence = N_("The box could not prove who it is.")
+    remedy = N_("Update the box and try again with the same code.")
+
+
+class TooManyTries(EdgeboxError):
+    """Too many wrong codes from one place."""
+
+    code = "hub.too_many_tries"
+    status = 429
+    exit_code = 72
+    retryable = True
+    sentence = N_("Too many wrong codes were tried.")
+    remedy = N_("Wait ten minutes, then try again.")
+
+
+class QuotaReached(EdgeboxError):
+    """A box sent more in a day than it may."""
+
+    code = "hub.quota_reached"
+    status = 429
+    exit_code = 73
+    retryable = True
+    sentence = N_("The box has sent its share for today ({limit_bytes} bytes).")
+    remedy = N_("It goes on tomorrow by itself. Nothing is lost.")
+
+
+class RequestMalformed(EdgeboxError):
+    """A request that is not what its route takes."""
+
+    code = "hub.request_malformed"
+    status = 400
+    exit_code = 74
+    sentence = N_("The hub did not understand the request ({reason}).")
+    remedy = N_("Update the box and the hub to the same version.")
+
+
+class RequestTooLarge(EdgeboxError):
+    """A body over the limit of its route."""
+
+    code = "hub.request_too_large"
+    status = 413
+    exit_code = 75
+    sentence = N_("The request is larger than allowed ({limit_bytes} bytes).")
+    remedy = N_("Update the box; it splits what it has to send.")
+
+
+class RequestTooSlow(EdgeboxError):
+    """A body that does not arrive in time."""
+
+    code = "hub.request_too_slow"
+    status = 408
+    exit_code = 76
+    retryable = True
+    sentence = N_("The request took too long to arrive.")
+    remedy = N_("The box tries again by itself; over a very bad line use a stick.")
+
+
+class HubBusy(EdgeboxError):
+    """Another program holds the hub's folder."""
+
+    code = "hub.busy"
+    status = 503
+    exit_code = 77
+    retryable = True
+    sentence = N_("Another hub is running on the folder {folder}, and does not answer.")
+    remedy = N_("Stop it first, or choose another folder with --data.")
+
+
+class HubEmpty(EdgeboxError):
+    """A folder in which no hub has run yet."""
+
+    code = "hub.empty"
+    status = 404
+    exit_code = 38
+    sentence = N_("There is no hub in the folder {folder}.")
+    remedy = N_("Start one with: edgebox hub serve")
+
+
+class HubRequestRefused(EdgeboxError):
+    """A page asked for in a way that is not allowed: wrong host, wrong origin, not signed in, or not there."""
+
+    code = "hub.refused"
+    status = 403
+    exit_code = 78
+    sentence = N_("That is not possible here ({reason}).")
+    remedy = N_("Open the start page of the hub again.")
+
+
+class HubFault(EdgeboxError):
+    """A mistake of ours; the log has the details."""
+
+    code = "hub.fault"
+    status = 500
+    exit_code = 79
+    retryable = True
+    sentence = N_("The hub made a mistake. Nothing that was acknowledged is lost.")
+    remedy = N_("Try again. If it happens again, look into the hub's log.")

@@ -1,0 +1,88 @@
+"""The operator's pages."""
+
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from sync.hub.body import read_form
+from sync.hub.errors import HubRequestRefused, RequestMalformed
+from sync.hub.render import render
+from sync.hub.running import HUB
+from sync.hub.store import reports
+from sync.hub.store.worker import Transaction
+
+COOKIE = "edgebox_hub"
+_COOKIE_SECONDS = 30 * 86_400
+_SCHOOL_MAX_CHARACTERS = 200
+_STATIC = Path(__file__).parent / "static"
+_STYLE = (_STATIC / "hub.css").read_bytes()
+_ICON = (_STATIC / "icon.svg").read_bytes()
+
+
+async def overview(request: web.Request) -> web.StreamResponse:
+    """GET /: schools, boxes, packs and classes in numbers; the sign-in page for anybody else."""
+    hub = request.app[HUB]
+    if not await hub.admin.is_signed_in(request.cookies.get(COOKIE)):
+        return render("sign_in.html", code=request.query.get("code", ""), is_wrong=False)
+    now_ms = hub.clock.now_ms()
+    found = await hub.store.run(lambda connection: collect(connection, now_ms))
+    return render("overview.html", now_ms=now_ms, week_ms=reports.WEEK_MS, **found)
+
+
+async def sign_in(request: web.Request) -> web.StreamResponse:
+    """POST /sign-in: spend the one-time code."""
+    hub = request.app[HUB]
+    place = request.remote or ""
+    hub.sign_in_tries.check(place)
+    form = await read_form(request, hub.clock)
+    token = await hub.admin.sign_in(form.get("code", ""))
+    if token is None:
+        hub.sign_in_tries.note_wrong(place)
+        response: web.StreamResponse = render("sign_in.html", code="", is_wrong=True)
+        response.set_status(403)
+        return response
+    hub.sign_in_tries.note_right(place)
+    response = web.Response(status=303, headers={"Location": "/"})
+    response.set_cookie(
+        COOKIE, token, max_age=_COOKIE_SECONDS, httponly=True, samesite="Strict", secure=request.secure, path="/"
+    )
+    return response
+
+
+async def sign_out(request: web.Request) -> web.StreamResponse:
+    """POST /sign-out: end the session."""
+    await request.app[HUB].admin.sign_out(request.cookies.get(COOKIE))
+    response = web.Response(status=303, headers={"Location": "/"})
+    response.del_cookie(COOKIE, path="/")
+    return response
+
+
+async def make_code(request: web.Request) -> web.StreamResponse:
+    """POST /codes: a new enrolment code for a box of a school, shown once."""
+    hub = request.app[HUB]
+    if not await hub.admin.is_signed_in(request.cookies.get(COOKIE)):
+        raise HubRequestRefused(reason="sign in first")
+    school = (await read_form(request, hub.clock)).get("school", "").strip()[:_SCHOOL_MAX_CHARACTERS]
+    if not school:
+        raise RequestMalformed(reason="school")
+    return render("code.html", code=await hub.enrolling.make_code(school), school=school)
+
+
+async def icon(_request: web.Request) -> web.Response:
+    """GET /icon.svg."""
+    return web.Response(body=_ICON, content_type="image/svg+xml", headers={"Cache-Control": "max-age=86400"})
+
+
+async def style(_request: web.Request) -> web.Response:
+    """GET /hub.css."""
+    return web.Response(body=_STYLE, content_type="text/css", headers={"Cache-Control": "max-age=300"})
+
+
+def collect(connection: Transaction, now_ms: int) -> dict[str, Any]:
+    """Return the figures of the overview."""
+    return {
+        "totals": reports.sum_up(connection, now_ms),
+        "boxes": reports.list_boxes(connection, now_ms),
+        "progress": reports.list_pack_progress(connection),
+    }

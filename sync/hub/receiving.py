@@ -1,0 +1,236 @@
+"""Take in bundles: check, keep the file, apply, commit, and only then acknowledge."""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from content_packs.base import atomic
+from content_packs.base.clock import Clock
+from content_packs.base.errors import EdgeboxError
+from sync.bundle.errors import BundleUnknownOrigin
+from sync.bundle.layout import AckHead, Head, Notice, Vector
+from sync.bundle.read import open_bundle, peek_origin, verify_bundle, verify_head
+from sync.bundle.write import write_ack
+from sync.engine.receiver import Verdict, judge
+from sync.hub.keys import HubKeys
+from sync.hub.settings import HubSettings
+from sync.hub.store import boxes, bundles
+from sync.hub.store.applying import Applier, RecordUnresolved
+from sync.hub.store.boxes import Box
+from sync.hub.store.bundles import BundleState, Place, SetAside
+from sync.hub.store.worker import Store, Transaction
+from sync.records.kinds import kind_of
+from sync.records.rows import Activity, Class, Device, Learner, Record, Verb
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A bundle that passed every check."""
+
+    box: Box
+    head: Head
+    records: list[Record]
+    content: bytes
+
+    @property
+    def place(self) -> Place:
+        """Return where it stands."""
+        return Place(self.box.no, self.head.epoch, self.head.seq)
+
+
+@dataclass(frozen=True)
+class Acknowledged:
+    """An ack, and which file on a stick it goes to."""
+
+    origin: bytes
+    epoch: int
+    ack: bytes
+
+
+class Receiving:
+    """Everything between the bytes of a bundle and its ack."""
+
+    def __init__(self, settings: HubSettings, store: Store, keys: HubKeys, clock: Clock) -> None:
+        self._settings = settings
+        self._store = store
+        self._keys = keys
+        self._clock = clock
+
+    async def admit(self, start: bytes) -> bytes:
+        """Return the origin of a bundle whose head was read and whose body is still to come.
+
+        Raises:
+            EdgeboxError: a refusal with a code; the body need not be read.
+        """
+        box = await self._find_box(start)
+        return verify_head(start, {box.verify_key.key_id: box.verify_key}).origin
+
+    async def receive(self, content: bytes) -> Acknowledged:
+        """Take in one bundle and return the ack. The same bundle again changes nothing and is acknowledged again.
+
+        Raises:
+            EdgeboxError: a refusal with a code; nothing was changed.
+        """
+        box = await self._find_box(content)
+        origin = box.verify_key.key_id
+        signed = await asyncio.to_thread(verify_bundle, content, {origin: box.verify_key})
+        now_ms, limit_bytes = self._clock.now_ms(), self._settings.day_quota_bytes
+        await self._store.run(
+            lambda connection: boxes.spend_quota(connection, box.no, now_ms, len(content), limit_bytes)
+        )
+        records = await asyncio.to_thread(open_bundle, signed, self._keys.sealing)
+        arrival = Arrival(box, signed.head, records, content)
+        vector, is_forked = await self._store.run(lambda connection: self._take(connection, arrival))
+        ack = AckHead(
+            hub=self._keys.signing.verify_key.key_id,
+            vector=vector,
+            created_ms=max(self._clock.now_ms(), 0),
+            notice=Notice.FORKED if is_forked else Notice.NONE,
+        )
+        return Acknowledged(origin, signed.head.epoch, write_ack(ack, self._keys.signing))
+
+    async def retry_set_aside(self) -> None:
+        """Try the bundles that could not be applied once more: this program may be newer than the one that gave up."""
+        is_any_done = True
+        while is_any_done:
+            waiting = await self._store.run(bundles.list_set_aside)
+            done = [await self._store.run(partial(self._apply_stored, aside=aside)) for aside in waiting]
+            is_any_done = any(done)
+
+    def _apply_stored(self, connection: Transaction, aside: SetAside) -> bool:
+        box = boxes.get_box(connection, aside.place.box_no)
+        return self._apply_again(connection, box, aside) is not None
+
+    async def _find_box(self, content: bytes) -> Box:
+        origin = peek_origin(content)
+        box = await self._store.run(lambda connection: boxes.find_box(connection, origin))
+        if box is None:
+            raise BundleUnknownOrigin(origin=origin.hex()[:12])
+        return box
+
+    def _take(self, connection: Transaction, arrival: Arrival) -> tuple[Vector, bool]:
+        """Do what the receiver's table says, inside one transaction."""
+        place, head = arrival.place, arrival.head
+        holding = bundles.find_holding(connection, place)
+        verdict = judge(holding, head.seq, head.hash, head.previous)
+        if verdict is not Verdict.DUPLICATE:
+            self._keep_file(arrival)
+        if verdict is Verdict.APPLY:
+            state, reason = self._apply(connection, arrival)
+            self._add(connection, arrival, state, reason)
+            bundles.move_cursor(connection, place, head)
+            self._apply_explained(connection, arrival, state)
+            self._apply_held(connection, arrival)
+        elif verdict is Verdict.HOLD:
+            self._add(connection, arrival, BundleState.HELD)
+        elif verdict is Verdict.FORK:
+            self._add(connection, arrival, BundleState.FORKED)
+            bundles.mark_forked(connection, place)
+        vector, is_forked = bundles.find_vector(connection, head.origin, place)
+        boxes.note_contact(connection, arrival.box.no, self._clock.now_ms(), is_forked=verdict is Verdict.FORK)
+        return vector, is_forked
+
+    def _apply_held(self, connection: Transaction, arrival: Arrival) -> None:
+        """Apply what was held behind the hole that `arrival` filled."""
+        before, place = arrival.head, arrival.place
+        while True:
+            place = Place(place.box_no, place.epoch, place.seq + 1)
+            digest = bundles.find_held(connection, place)
+            if digest is None:
+                return
+            held = self._read_file(arrival.box, place, digest)
+            if held is None:
+                bundles.forget(connection, place, digest)  # the next ack lacks it, so the box sends it again
+                return
+            if not before.hash.startswith(held.head.previous):
+                bundles.set_state(connection, place, digest, BundleState.FORKED)
+                bundles.mark_forked(connection, place)
+                return
+            state, reason = self._apply(connection, held)
+            bundles.set_state(connection, place, digest, state, reason)
+            bundles.move_cursor(connection, place, held.head)
+            self._apply_explained(connection, held, state)
+            before = held.head
+
+    def _apply_explained(self, connection: Transaction, arrival: Arrival, state: BundleState) -> None:
+        """Apply what was set aside for the lack of a number that an applied bundle brings."""
+        explained = _explained_by(arrival) if state is BundleState.APPLIED else set()
+        tried: set[SetAside] = set()
+        while explained:
+            waiting = bundles.list_set_aside(connection, arrival.box.no, arrival.place.epoch)
+            ready = next((aside for aside in waiting if aside.reason in explained and aside not in tried), None)
+            if ready is None:
+                return
+            tried.add(ready)
+            applied = self._apply_again(connection, arrival.box, ready)
+            explained |= _explained_by(applied) if applied is not None else set()
+
+    def _apply_again(self, connection: Transaction, box: Box, aside: SetAside) -> Arrival | None:
+        """Return the bundle if it can be applied by now. A fault in it must stop neither another bundle nor the hub."""
+        stored = self._read_file(box, aside.place, aside.digest)
+        if stored is None:
+            return None
+        try:
+            state, reason = self._apply(connection, stored)
+        except Exception:
+            log.exception("hub.bundle_stays_aside box=%d %s", box.no, aside.place)
+            return None
+        bundles.set_state(connection, aside.place, aside.digest, state, reason)
+        return stored if state is BundleState.APPLIED else None
+
+    def _apply(self, connection: Transaction, arrival: Arrival) -> tuple[BundleState, str | None]:
+        """Apply the records, or set the whole bundle aside when they make no sense; the box must not get stuck."""
+        try:
+            with connection.begin_nested():
+                Applier(connection, arrival.box, arrival.place, self._clock.now_ms()).apply(arrival.records)
+        except RecordUnresolved as error:
+            log.warning("hub.bundle_quarantined box=%d %s %s", arrival.box.no, arrival.place, error)
+            return BundleState.QUARANTINED, _reason(error.fields["kind"], error.fields["no"])
+        return BundleState.APPLIED, None
+
+    def _add(self, connection: Transaction, arrival: Arrival, state: BundleState, reason: str | None = None) -> None:
+        bundles.add_bundle(
+            connection,
+            arrival.place,
+            arrival.head,
+            state,
+            size_bytes=len(arrival.content),
+            now_ms=self._clock.now_ms(),
+            reason=reason,
+        )
+
+    def _path(self, box: Box, place: Place, digest: bytes) -> Path:
+        name = f"{place.epoch}-{place.seq}-{digest.hex()[:16]}.eb"
+        return self._settings.bundles / box.verify_key.key_id.hex() / name
+
+    def _keep_file(self, arrival: Arrival) -> None:
+        path = self._path(arrival.box, arrival.place, arrival.head.hash)
+        path.parent.mkdir(exist_ok=True)
+        atomic.write_file(path, arrival.content, mode=atomic.PRIVATE_MODE)
+
+    def _read_file(self, box: Box, place: Place, digest: bytes) -> Arrival | None:
+        """Return a held bundle from its file, checked again; None when the disk lost it."""
+        try:
+            content = self._path(box, place, digest).read_bytes()
+            signed = verify_bundle(content, {box.verify_key.key_id: box.verify_key})
+            return Arrival(box, signed.head, open_bundle(signed, self._keys.sealing), content)
+        except (OSError, EdgeboxError):
+            log.exception("hub.held_bundle_unreadable box=%d %s", box.no, place)
+            return None
+
+
+def _explained_by(arrival: Arrival) -> set[str]:
+    """Return the reasons for setting a bundle aside that are gone once this one is applied."""
+    numbered = (record for record in arrival.records if isinstance(record, _NUMBERED))
+    return {_reason(kind_of(record).name.lower(), record.no) for record in numbered}
+
+
+def _reason(kind: object, no: object) -> str:
+    return f"{kind} {no}"[:80]
+
+
+_NUMBERED = (Activity, Class, Device, Learner, Verb)

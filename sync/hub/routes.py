@@ -1,0 +1,42 @@
+"""The two tables of the hub's routes, one for the network, one for its own commands; no other module adds a route."""
+
+from dataclasses import dataclass
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from sync.hub import api, control, pages
+from sync.transport.http import BUNDLES_PATH, ENROLL_PATH
+
+
+@dataclass(frozen=True)
+class Route:
+    """One method and path."""
+
+    method: str
+    path: str
+    handler: Handler
+
+
+PUBLIC = (
+    Route("GET", "/ping", api.ping),
+    Route("POST", BUNDLES_PATH, api.take_bundle),
+    Route("POST", ENROLL_PATH, api.enroll),
+    Route("GET", "/", pages.overview),
+    Route("GET", "/hub.css", pages.style),
+    Route("GET", "/icon.svg", pages.icon),
+    Route("POST", "/codes", pages.make_code),
+    Route("POST", "/sign-in", pages.sign_in),
+    Route("POST", "/sign-out", pages.sign_out),
+)
+CONTROL = (
+    Route("POST", "/control/enroll", control.make_code),
+    Route("POST", "/control/admin", control.make_admin_code),
+    Route("POST", "/control/import", control.take_stick),
+)
+
+
+def add_routes(app: web.Application, routes: tuple[Route, ...]) -> None:
+    """Put a table into an application."""
+    for route in routes:
+        app.router.add_route(route.method, route.path, route.handler)

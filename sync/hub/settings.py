@@ -1,0 +1,55 @@
+"""What a hub is told from outside."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+DEFAULT_HOSTNAMES = ("localhost",)
+
+
+@dataclass(frozen=True)
+class HubSettings:
+    """Settings of one hub.
+
+    Attributes:
+        data: folder of the hub's own files.
+        host: address to listen on; loopback unless told otherwise.
+        port: pages and API.
+        hostnames: names by which it may be asked; IP addresses are always accepted.
+        day_quota_bytes: what one box may send in a day.
+        uploads_max: bundles taken in at the same time.
+        database_url: an SQLAlchemy address; empty for the SQLite file in `data`.
+    """
+
+    data: Path
+    host: str = "127.0.0.1"
+    port: int = 8090
+    hostnames: tuple[str, ...] = DEFAULT_HOSTNAMES
+    day_quota_bytes: int = 1 << 30
+    uploads_max: int = 8
+    database_url: str = ""
+
+    @property
+    def bundles(self) -> Path:
+        """Folder of received bundles, which never change."""
+        return self.data / "bundles"
+
+    @property
+    def keys(self) -> Path:
+        """Folder of the hub's two secret keys."""
+        return self.data / "keys"
+
+
+def default_data() -> Path:
+    """Return `$EDGEBOX_DATA/hub`, or the same in the platform's folder for data of a user's programs."""
+    if named := os.environ.get("EDGEBOX_DATA"):
+        return Path(named) / "hub"
+    base = os.environ.get("XDG_DATA_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "share") / "edgebox" / "hub"
+
+
+def prepare_folders(settings: HubSettings) -> None:
+    """Create the hub's folders; safe to repeat."""
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    settings.keys.mkdir(mode=0o700, exist_ok=True)
+    settings.bundles.mkdir(exist_ok=True)

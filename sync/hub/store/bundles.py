@@ -1,0 +1,161 @@
+"""Received bundles: what is held of each (box, epoch), and the vector that acknowledges it."""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, insert, select, update
+
+from sync.bundle.layout import NO_PREVIOUS, PREVIOUS_BYTES, Head, Vector
+from sync.bundle.limits import RANGES_MAX
+from sync.engine.receiver import Holding, ranges
+from sync.hub.store.schema import bundle, cursor
+
+
+class BundleState(Enum):
+    """What became of a bundle; its file is kept in every case."""
+
+    APPLIED = "applied"
+    HELD = "held"
+    FORKED = "forked"
+    QUARANTINED = "quarantined"
+
+
+@dataclass(frozen=True)
+class Place:
+    """The identity of a bundle at the hub."""
+
+    box_no: int
+    epoch: int
+    seq: int
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """A bundle that could not be applied, and what it lacked."""
+
+    place: Place
+    digest: bytes
+    reason: str
+
+
+def find_holding(connection: Connection, place: Place) -> Holding:
+    """Return what is held of the place's epoch, with the hashes known for its number."""
+    row = _cursor(connection, place.box_no, place.epoch)
+    same = _in_epoch(place.box_no, place.epoch) & (bundle.c.seq == place.seq)
+    known = frozenset(connection.execute(select(bundle.c.hash).where(same)).scalars())
+    held = _held(connection, place.box_no, place.epoch)
+    if row is None:
+        return Holding(tail=NO_PREVIOUS, held=held, known=known)
+    return Holding(row.tail, row.through_seq, held, known, row.is_forked)
+
+
+def add_bundle(
+    connection: Connection,
+    place: Place,
+    head: Head,
+    state: BundleState,
+    *,
+    size_bytes: int,
+    now_ms: int,
+    reason: str | None = None,
+) -> None:
+    """Add the row of a bundle whose file is on the disk."""
+    values = {
+        "box_no": place.box_no,
+        "epoch": place.epoch,
+        "seq": place.seq,
+        "hash": head.hash,
+        "state": state.value,
+        "from_change": head.from_change,
+        "through_change": head.through_change,
+        "size_bytes": size_bytes,
+        "records": sum(count for _kind, count in head.counts),
+        "clock_quality": head.clock_quality,
+        "created_ms": head.created_ms,
+        "received_ms": now_ms,
+        "reason": reason,
+    }
+    connection.execute(insert(bundle).values(values))
+
+
+def set_state(
+    connection: Connection, place: Place, digest: bytes, state: BundleState, reason: str | None = None
+) -> None:
+    """Change what became of a bundle."""
+    this = _in_epoch(place.box_no, place.epoch) & (bundle.c.seq == place.seq) & (bundle.c.hash == digest)
+    connection.execute(update(bundle).where(this).values(state=state.value, reason=reason))
+
+
+def forget(connection: Connection, place: Place, digest: bytes) -> None:
+    """Take a bundle for never received, because the disk lost its file."""
+    this = _in_epoch(place.box_no, place.epoch) & (bundle.c.seq == place.seq) & (bundle.c.hash == digest)
+    connection.execute(delete(bundle).where(this))
+
+
+def find_held(connection: Connection, place: Place) -> bytes | None:
+    """Return the hash of the bundle that is held at this place."""
+    this = _in_epoch(place.box_no, place.epoch) & (bundle.c.seq == place.seq)
+    held = select(bundle.c.hash).where(this, bundle.c.state == BundleState.HELD.value)
+    digest: bytes | None = connection.execute(held).scalar()
+    return digest
+
+
+def list_set_aside(connection: Connection, box_no: int | None = None, epoch: int = 0) -> list[SetAside]:
+    """Return the bundles of an epoch, or of all boxes, that could not be applied, in the order the boxes made them."""
+    this = bundle.c.state == BundleState.QUARANTINED.value
+    if box_no is not None:
+        this &= _in_epoch(box_no, epoch)
+    columns = select(bundle.c.box_no, bundle.c.epoch, bundle.c.seq, bundle.c.hash, bundle.c.reason)
+    found = connection.execute(columns.where(this).order_by(bundle.c.box_no, bundle.c.epoch, bundle.c.seq))
+    return [SetAside(Place(row.box_no, row.epoch, row.seq), row.hash, row.reason or "") for row in found]
+
+
+def move_cursor(connection: Connection, place: Place, head: Head) -> None:
+    """Note that every bundle of the epoch through this one is applied or set aside."""
+    values = {
+        "through_seq": place.seq,
+        "through_change": head.through_change,
+        "tail": head.hash[:PREVIOUS_BYTES],
+        "is_forked": False,
+    }
+    _put_cursor(connection, place, values)
+
+
+def mark_forked(connection: Connection, place: Place) -> None:
+    """Note that the epoch has two histories."""
+    _put_cursor(
+        connection, place, {"is_forked": True}, new={"through_seq": 0, "through_change": 0, "tail": NO_PREVIOUS}
+    )
+
+
+def find_vector(connection: Connection, origin: bytes, place: Place) -> tuple[Vector, bool]:
+    """Return what is held of the epoch, for an ack, and whether it is forked."""
+    row = _cursor(connection, place.box_no, place.epoch)
+    gaps = ranges(_held(connection, place.box_no, place.epoch), RANGES_MAX)
+    if row is None:
+        return Vector(origin, place.epoch, 0, 0, gaps), False
+    return Vector(origin, place.epoch, row.through_seq, row.through_change, gaps), row.is_forked
+
+
+def _put_cursor(
+    connection: Connection, place: Place, values: dict[str, object], new: dict[str, object] | None = None
+) -> None:
+    this = and_(cursor.c.box_no == place.box_no, cursor.c.epoch == place.epoch)
+    if connection.execute(update(cursor).where(this).values(values)).rowcount == 0:
+        keys = {"box_no": place.box_no, "epoch": place.epoch}
+        connection.execute(insert(cursor).values(keys | (new or {}) | values))
+
+
+def _cursor(connection: Connection, box_no: int, epoch: int) -> Row[Any, Any, Any, Any] | None:
+    columns = select(cursor.c.through_seq, cursor.c.through_change, cursor.c.tail, cursor.c.is_forked)
+    return connection.execute(columns.where(cursor.c.box_no == box_no, cursor.c.epoch == epoch)).one_or_none()
+
+
+def _held(connection: Connection, box_no: int, epoch: int) -> frozenset[int]:
+    held = select(bundle.c.seq).where(_in_epoch(box_no, epoch), bundle.c.state == BundleState.HELD.value)
+    return frozenset(connection.execute(held).scalars())
+
+
+def _in_epoch(box_no: int, epoch: int) -> ColumnElement[bool]:
+    return (bundle.c.box_no == box_no) & (bundle.c.epoch == epoch)

@@ -1,0 +1,1 @@
+"""Schema steps of the hub, forward only, run by Alembic inside one transaction."""

@@ -1,0 +1,121 @@
+"""What an operator sees: boxes, schools, packs and classes in numbers. No name is known here."""
+
+from typing import Any
+
+from sqlalchemy import BigInteger, ColumnElement, Connection, Select, and_, case, cast, distinct, func, select
+
+from sync.hub.store.schema import (
+    activity,
+    box,
+    bundle,
+    class_,
+    enrollment,
+    learner,
+    pack_install,
+    school,
+    statement,
+    statement_conflict,
+    verb,
+)
+
+WEEK_MS = 7 * 86_400_000
+_NUMBERS = 2**32
+_FINISHING = ("http://adlnet.gov/expapi/verbs/completed", "http://adlnet.gov/expapi/verbs/passed")
+
+
+def list_boxes(connection: Connection, now_ms: int) -> list[dict[str, Any]]:
+    """Return every box with its school, last contact, bundles, bytes, statements and active learners."""
+    received = _per_box(
+        select(
+            bundle.c.box_no,
+            func.count().label("bundles"),
+            func.sum(bundle.c.size_bytes).label("received_bytes"),
+            func.sum(_is(bundle.c.state == "held")).label("held"),
+            func.sum(_is(bundle.c.state == "quarantined")).label("quarantined"),
+            func.sum(_is(bundle.c.state == "forked")).label("forked"),
+        ),
+        bundle.c.box_no,
+    )
+    recorded = _per_box(
+        select(
+            statement.c.box_no,
+            func.count().label("statements"),
+            func.count(distinct(_if(statement.c.timestamp_ms > now_ms - WEEK_MS, statement.c.learner_no))).label(
+                "active_learners"
+            ),
+        ),
+        statement.c.box_no,
+    )
+    columns = select(
+        box.c.no, box.c.key_id, school.c.title.label("school"), box.c.enrolled_ms, box.c.contact_ms, box.c.forked_ms
+    )
+    counts = [column for part in (received, recorded) for column in part.c if column.name != "box_no"]
+    query = (
+        columns.add_columns(*[func.coalesce(column, 0).label(column.name) for column in counts])
+        .join(school, school.c.no == box.c.school_no)
+        .outerjoin(received, received.c.box_no == box.c.no)
+        .outerjoin(recorded, recorded.c.box_no == box.c.no)
+        .order_by(school.c.title, box.c.no)
+    )
+    return [{**row._mapping, "key_id": row.key_id.hex()} for row in connection.execute(query)]
+
+
+def list_pack_progress(connection: Connection) -> list[dict[str, Any]]:
+    """Return, for every school, class and pack: learners who worked on it, statements, and finished resources."""
+    finished = and_(verb.c.iri.in_(_FINISHING), activity.c.item.is_(None))
+    query = (
+        select(
+            school.c.title.label("school"),
+            class_.c.code.label("class_code"),
+            activity.c.pack,
+            func.count(distinct(statement.c.learner_no)).label("learners"),
+            func.count().label("statements"),
+            # A quiz is both completed and passed, and may be done again: a resource counts once per learner.
+            func.count(
+                distinct(_if(finished, cast(statement.c.learner_no, BigInteger) * _NUMBERS + statement.c.activity_no))
+            ).label("completions"),
+            func.max(statement.c.timestamp_ms).label("last_ms"),
+        )
+        .join_from(statement, activity, activity.c.no == statement.c.activity_no)
+        .join(verb, verb.c.no == statement.c.verb_no)
+        .join(enrollment, and_(enrollment.c.learner_no == statement.c.learner_no, enrollment.c.is_active))
+        .join(class_, class_.c.no == enrollment.c.class_no)
+        .join(school, school.c.no == statement.c.school_no)
+        .where(activity.c.pack.is_not(None))
+        .group_by(school.c.title, class_.c.code, activity.c.pack)
+        .order_by(school.c.title, class_.c.code, activity.c.pack)
+    )
+    return [dict(row._mapping) for row in connection.execute(query)]
+
+
+def sum_up(connection: Connection, now_ms: int) -> dict[str, int]:
+    """Return the totals of the hub."""
+    week = statement.c.timestamp_ms > now_ms - WEEK_MS
+    return {
+        "schools": _count(connection, select(func.count()).select_from(school)),
+        "boxes": _count(connection, select(func.count()).select_from(box)),
+        "learners": _count(connection, select(func.count()).select_from(learner)),
+        "active_learners": _count(connection, select(func.count(distinct(_if(week, statement.c.learner_no))))),
+        "statements": _count(connection, select(func.count()).select_from(statement)),
+        "conflicts": _count(connection, select(func.count()).select_from(statement_conflict)),
+        "packs": _count(
+            connection, select(func.count(distinct(_if(pack_install.c.is_installed, pack_install.c.pack))))
+        ),
+    }
+
+
+def _per_box(query: Select[Any], box_no: ColumnElement[int]) -> Any:
+    return query.group_by(box_no).subquery()
+
+
+def _is(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    return case((condition, 1), else_=0)
+
+
+def _if(condition: ColumnElement[bool], value: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return the value where the condition holds, else NULL, which counts leave out."""
+    return case((condition, value), else_=None)
+
+
+def _count(connection: Connection, query: Select[Any]) -> int:
+    return int(connection.execute(query).scalar() or 0)

@@ -1,0 +1,251 @@
+"""The hub's tables. Times are integer milliseconds UTC; numbers named `no` are the hub's own.
+
+Rows of different schools never meet: everything that a box can write is keyed by its school or by the box.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+METADATA = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+# SQLite numbers rows by itself only for a column declared INTEGER.
+NO = BigInteger().with_variant(Integer(), "sqlite")
+KEY_BYTES = 16
+
+
+def _no() -> Column[int]:
+    return Column("no", NO, primary_key=True, autoincrement=True)
+
+
+def _ref(name: str, target: str, *, is_optional: bool = False, is_key: bool = False) -> Column[int]:
+    return Column(name, NO, ForeignKey(target), nullable=is_optional, primary_key=is_key, autoincrement=False)
+
+
+setting = Table(
+    "setting", METADATA, Column("name", String(64), primary_key=True), Column("value", Text, nullable=False)
+)
+
+school = Table("school", METADATA, _no(), Column("title", String(200), nullable=False, unique=True))
+
+box = Table(
+    "box",
+    METADATA,
+    _no(),
+    _ref("school_no", "school.no"),
+    Column("key_id", LargeBinary(KEY_BYTES), nullable=False, unique=True),
+    Column("verify_key", LargeBinary(32), nullable=False),
+    Column("enrolled_ms", BigInteger, nullable=False),
+    Column("contact_ms", BigInteger),
+    Column("forked_ms", BigInteger),
+)
+
+enrolment_code = Table(
+    "enrolment_code",
+    METADATA,
+    Column("hash", LargeBinary(32), primary_key=True),
+    Column("school", String(200), nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("expires_ms", BigInteger, nullable=False),
+    Column("used_ms", BigInteger),
+    Column("used_by", LargeBinary(KEY_BYTES)),
+)
+
+admin_session = Table(
+    "admin_session",
+    METADATA,
+    Column("token_hash", LargeBinary(32), primary_key=True),
+    Column("expires_ms", BigInteger, nullable=False),
+)
+
+# What one box sent on one day, for the quota.
+box_day = Table(
+    "box_day",
+    METADATA,
+    _ref("box_no", "box.no", is_key=True),
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("received_bytes", BigInteger, nullable=False),
+)
+
+# How far each (box, epoch) is applied.
+cursor = Table(
+    "cursor",
+    METADATA,
+    _ref("box_no", "box.no", is_key=True),
+    Column("epoch", BigInteger, primary_key=True, autoincrement=False),
+    Column("through_seq", BigInteger, nullable=False),
+    Column("through_change", BigInteger, nullable=False),
+    Column("tail", LargeBinary(8), nullable=False),
+    Column("is_forked", Boolean, nullable=False),
+)
+
+bundle = Table(
+    "bundle",
+    METADATA,
+    _ref("box_no", "box.no", is_key=True),
+    Column("epoch", BigInteger, primary_key=True, autoincrement=False),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("hash", LargeBinary(32), primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("from_change", BigInteger, nullable=False),
+    Column("through_change", BigInteger, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("records", Integer, nullable=False),
+    Column("clock_quality", SmallInteger, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("received_ms", BigInteger, nullable=False),
+    Column("reason", String(80)),
+)
+Index("ix_bundle_state", bundle.c.box_no, bundle.c.epoch, bundle.c.state)
+
+# What a box's small numbers mean: (kind, no) of one epoch is the hub's row `hub_no`.
+registry = Table(
+    "registry",
+    METADATA,
+    _ref("box_no", "box.no", is_key=True),
+    Column("epoch", BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", SmallInteger, primary_key=True, autoincrement=False),
+    Column("no", BigInteger, primary_key=True, autoincrement=False),
+    Column("hub_no", NO, nullable=False),
+)
+
+learner = Table(
+    "learner",
+    METADATA,
+    _no(),
+    _ref("school_no", "school.no"),
+    Column("pseudonym", LargeBinary(KEY_BYTES), nullable=False),
+    UniqueConstraint("school_no", "pseudonym"),
+)
+
+verb = Table("verb", METADATA, _no(), Column("iri", Text, nullable=False, unique=True))
+
+activity = Table(
+    "activity",
+    METADATA,
+    _no(),
+    Column("iri", Text, nullable=False, unique=True),
+    Column("pack", String(80)),
+    Column("resource", String(200)),
+    Column("item", Text),
+)
+Index("ix_activity_pack", activity.c.pack)
+
+device = Table(
+    "device",
+    METADATA,
+    _no(),
+    _ref("school_no", "school.no"),
+    Column("id", LargeBinary(KEY_BYTES), nullable=False),
+    UniqueConstraint("school_no", "id"),
+)
+
+# Rows that their box owns carry the (epoch, seq) of the bundle that wrote them last; an older one never replaces them.
+class_ = Table(
+    "class",
+    METADATA,
+    _no(),
+    _ref("school_no", "school.no"),
+    Column("pseudonym", LargeBinary(KEY_BYTES), nullable=False),
+    Column("code", String(16), nullable=False),
+    Column("is_active", Boolean, nullable=False),
+    Column("stamp_epoch", BigInteger, nullable=False),
+    Column("stamp_seq", BigInteger, nullable=False),
+    UniqueConstraint("school_no", "pseudonym"),
+)
+
+enrollment = Table(
+    "enrollment",
+    METADATA,
+    _ref("class_no", "class.no", is_key=True),
+    _ref("learner_no", "learner.no", is_key=True),
+    Column("is_active", Boolean, nullable=False),
+    Column("stamp_epoch", BigInteger, nullable=False),
+    Column("stamp_seq", BigInteger, nullable=False),
+)
+
+pack_install = Table(
+    "pack_install",
+    METADATA,
+    _ref("box_no", "box.no", is_key=True),
+    Column("pack", String(80), primary_key=True),
+    Column("version", BigInteger, primary_key=True, autoincrement=False),
+    Column("root", LargeBinary(32), nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("is_installed", Boolean, nullable=False),
+    Column("stamp_epoch", BigInteger, nullable=False),
+    Column("stamp_seq", BigInteger, nullable=False),
+)
+
+assignment = Table(
+    "assignment",
+    METADATA,
+    _ref("class_no", "class.no", is_key=True),
+    Column("pack", String(80), primary_key=True),
+    Column("lesson", String(200), primary_key=True),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("is_active", Boolean, nullable=False),
+    Column("stamp_epoch", BigInteger, nullable=False),
+    Column("stamp_seq", BigInteger, nullable=False),
+)
+
+statement = Table(
+    "statement",
+    METADATA,
+    _ref("school_no", "school.no", is_key=True),
+    Column("id", LargeBinary(KEY_BYTES), primary_key=True),
+    _ref("box_no", "box.no"),
+    _ref("learner_no", "learner.no", is_optional=True),
+    _ref("verb_no", "verb.no"),
+    _ref("activity_no", "activity.no"),
+    _ref("device_no", "device.no", is_optional=True),
+    Column("device_seq", BigInteger),
+    Column("registration", LargeBinary(KEY_BYTES)),
+    Column("timestamp_ms", BigInteger, nullable=False),
+    Column("stored_ms", BigInteger, nullable=False),
+    Column("success", Boolean),
+    Column("completion", Boolean),
+    Column("score_raw", Float),
+    Column("score_max", Float),
+    Column("score_scaled", Float),
+    Column("duration_ms", BigInteger),
+    Column("progress", Float),
+    Column("response", Text),
+    Column("body", LargeBinary),
+    Column("digest", LargeBinary(8), nullable=False),
+)
+Index("ix_statement_learner", statement.c.learner_no, statement.c.activity_no)
+Index("ix_statement_time", statement.c.box_no, statement.c.timestamp_ms)
+
+# The same id with another content: kept and shown, never dropped.
+statement_conflict = Table(
+    "statement_conflict",
+    METADATA,
+    _no(),
+    _ref("school_no", "school.no"),
+    _ref("box_no", "box.no"),
+    Column("id", LargeBinary(KEY_BYTES), nullable=False),
+    Column("digest", LargeBinary(8), nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Column("received_ms", BigInteger, nullable=False),
+    UniqueConstraint("school_no", "id", "digest"),
+)

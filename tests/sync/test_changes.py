@@ -1,0 +1,131 @@
+"""The change log as records, and how far the hub has a tablet's work."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from sqlite3 import Connection
+
+import pytest
+
+from content_packs.base import ids
+from edgebox.store import changes, roster, teaching
+from edgebox.store.database import Database
+from edgebox.store.log import append_change, number_key
+from sync.bundle.layout import Vector
+from sync.records.kinds import Kind
+from sync.records.rows import Activity, Assignment, Class, Device, Enrollment, Learner, PackInstall, Statement, Verb
+
+DEVICE = bytes(range(16))
+NOW_MS = 1_780_300_800_000
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    made = await asyncio.to_thread(Database, tmp_path / "box.db")
+    yield made
+    await asyncio.to_thread(made.close)
+
+
+def fill(db: Connection) -> None:
+    """Write one row of every kind, as the box does."""
+    person = roster.insert_learner(db, NOW_MS, "Amina")
+    class_no = roster.insert_class(db, NOW_MS, "Class 4")
+    roster.set_enrollment(db, class_no, person)
+    db.execute(
+        "INSERT INTO pack (id, version, root, signer, size_bytes, installed_ms) VALUES (?, 1, ?, ?, 1, ?)",
+        ("org.example.sums", bytes(32), bytes(16), NOW_MS),
+    )
+    append_change(db, Kind.PACK_INSTALL, b"org.example.sums@1")
+    teaching.insert_assignment(db, class_no, pack="org.example.sums", lesson="adding", person_no=None, now_ms=NOW_MS)
+    for kind, table, column, value in (
+        (Kind.VERB, "verb", "iri", "http://v"),
+        (Kind.ACTIVITY, "activity", "iri", "http://a"),
+    ):
+        db.execute(f"INSERT INTO {table} (no, {column}) VALUES (1, ?)", (value,))
+        append_change(db, kind, number_key(1))
+    db.execute("INSERT INTO device (no, id, first_ms, box_seq) VALUES (1, ?, ?, 9)", (DEVICE, NOW_MS))
+    append_change(db, Kind.DEVICE, number_key(1))
+
+
+def answer(db: Connection, seq: int, person_no: int = 1) -> None:
+    key = ids.derive_statement_id(DEVICE, seq, NOW_MS)
+    db.execute(
+        "INSERT INTO statement (id, person_no, verb_no, activity_no, device_no, device_seq, attempt_seq, timestamp_ms,"
+        " stored_ms, success, digest) VALUES (?, ?, 1, 1, 1, ?, 1, ?, ?, 1, x'00')",
+        (key, person_no, seq, NOW_MS, NOW_MS + 2500),
+    )
+    append_change(db, Kind.STATEMENT, key)
+
+
+async def span(database: Database, start: int = 1, max_changes: int = 100, max_bytes: int = 1 << 20) -> changes.Span:
+    found = await database.read(lambda db: changes.read_span(db, start, max_changes=max_changes, max_bytes=max_bytes))
+    assert found is not None
+    return found
+
+
+async def test_every_kind_of_row_travels_without_a_name(database: Database) -> None:
+    await database.write(fill)
+    await database.write(lambda db: answer(db, 1))
+    found = (await span(database)).records
+    assert {type(record) for record in found} == {
+        Verb, Activity, Device, Learner, Class, Enrollment, PackInstall, Assignment, Statement,
+    }  # fmt: skip
+    assert "Amina" not in repr(found)
+    assert "Class 4" not in repr(found)
+
+
+async def test_a_row_that_changed_twice_is_sent_once_as_it_is_now(database: Database) -> None:
+    await database.write(fill)
+    await database.write(lambda db: roster.set_enrollment(db, 1, 1, is_active=False))
+    found = [record for record in (await span(database)).records if isinstance(record, Enrollment)]
+    assert found == [Enrollment(1, 1, False)]
+
+
+async def test_what_a_teacher_did_stays_in_school(database: Database) -> None:
+    await database.write(fill)
+    await database.write(lambda db: roster.insert_teacher(db, NOW_MS, "teacher", "Omar") and answer(db, 1, person_no=2))
+    found = await span(database)
+    assert not [record for record in found.records if isinstance(record, Statement)]
+    assert found.through_change == 9
+
+
+async def test_a_span_ends_at_its_limits_but_has_at_least_one_change(database: Database) -> None:
+    await database.write(fill)
+    assert (await span(database, max_changes=3)).through_change == 3
+    assert (await span(database, max_bytes=1)).through_change == 1
+    assert (await span(database, start=4, max_bytes=450)).through_change == 5
+    assert await database.read(lambda db: changes.read_span(db, 99, max_changes=9, max_bytes=9)) is None
+
+
+async def test_a_tablet_learns_how_far_the_hub_has_its_work(database: Database) -> None:
+    await database.write(fill)
+    for seq in (1, 2, 3, 4):
+        await database.write(lambda db, seq=seq: answer(db, seq))  # type: ignore[misc]
+    for seq, (first, through) in enumerate(((1, 8), (9, 10), (11, 12)), 1):
+        made = changes.Made(1, seq, first, through, bytes(32), 10, NOW_MS)
+        await database.write(lambda db, made=made: changes.insert_bundle(db, made))  # type: ignore[misc]
+    seen = []
+    for ack in (Vector(bytes(16), 1, 1, 8), Vector(bytes(16), 1, 1, 8, ((3, 3),)), Vector(bytes(16), 1, 3, 12)):
+        await database.write(lambda db, ack=ack: changes.settle(db, ack, NOW_MS))  # type: ignore[misc]
+        seen.append(await database.read(lambda db: db.execute("SELECT hub_seq FROM device").fetchone()[0]))
+    assert seen == [0, 0, 9]
+
+
+async def test_an_ack_of_another_epoch_or_an_older_one_changes_nothing(database: Database) -> None:
+    await database.write(fill)
+    await database.write(lambda db: changes.insert_bundle(db, changes.Made(1, 1, 1, 8, bytes(32), 10, NOW_MS)))
+    await database.write(lambda db: changes.settle(db, Vector(bytes(16), 2, 1, 8), NOW_MS))
+    assert (await database.read(changes.find_backlog)).changes == 8
+    await database.write(lambda db: changes.settle(db, Vector(bytes(16), 1, 1, 8), NOW_MS))
+    await database.write(lambda db: changes.settle(db, Vector(bytes(16), 1, 0, 0), NOW_MS))
+    assert (await database.read(changes.find_backlog)).changes == 0
+
+
+async def test_a_new_epoch_starts_the_log_from_its_beginning_and_is_never_lower(database: Database) -> None:
+    await database.write(fill)
+    await database.write(lambda db: changes.insert_bundle(db, changes.Made(1, 1, 1, 8, bytes(32), 10, NOW_MS)))
+    await database.write(lambda db: changes.begin_epoch(db, 7))
+    await database.write(lambda db: changes.begin_epoch(db, 3))
+    cursor = await database.read(changes.find_cursor)
+    assert (cursor.epoch, cursor.seq, cursor.from_change, cursor.previous_hash) == (7, 1, 1, None)
+    assert await database.read(changes.list_unacknowledged) == []
