@@ -1,0 +1,124 @@
+"""From what was sent to what is stored: an event of our own page, or a statement of an outside client."""
+
+from typing import Any
+
+from content_packs.base import ids
+from edgebox.domain.events import Event
+from edgebox.domain.progress import step_of
+from edgebox.domain.statements import NewStatement, Outcome, digest_of
+from edgebox.domain.verbs import IRIS, VOIDED_IRI, name_of
+from sync.records.activity import Activity, own_activity, parse_activity
+from sync.records.moments import format_timestamp, parse_duration, parse_timestamp
+from sync.records.xapi import PROGRESS_EXTENSION, canonical_json
+
+_SET_BY_THE_BOX = frozenset({"id", "stored", "authority", "version"})
+_PERCENT = 100
+_NOT_ACTIVITIES = {
+    kind: Activity(f"urn:x-edgebox-object:{kind}") for kind in ("Agent", "Group", "StatementRef", "SubStatement")
+}
+
+
+def from_event(event: Event, device_id: bytes, person_no: int, received: dict[str, Any]) -> NewStatement:
+    """Return the statement of an event that `person_no` may submit."""
+    activity = own_activity(event.pack, event.resource, event.item)
+    result = event.result
+    outcome = Outcome(
+        success=result.success,
+        completion=result.completion,
+        score_raw=result.score,
+        score_max=result.max,
+        score_scaled=result.scaled,
+        duration_ms=result.duration_ms,
+        progress=result.progress,
+        response=result.response,
+    )
+    content = repr((person_no, event.verb, activity.iri, event.attempt, event.timestamp_ms, result))
+    step = step_of(
+        event.verb,
+        event.timestamp_ms,
+        is_part=event.item is not None,
+        opens_attempt=event.seq == event.attempt,
+        progress=result.progress,
+        completion=result.completion,
+        score_scaled=outcome.score_scaled,
+        duration_ms=result.duration_ms,
+    )
+    return NewStatement(
+        id=ids.derive_statement_id(device_id, event.seq, event.timestamp_ms),
+        person_no=person_no,
+        verb_iri=IRIS[event.verb],
+        activity=activity,
+        timestamp_ms=event.timestamp_ms,
+        outcome=outcome,
+        digest=digest_of(content.encode()),
+        received=received,
+        step=step,
+        device_seq=event.seq,
+        attempt_seq=event.attempt,
+    )
+
+
+def from_statement(statement: dict[str, Any], person_no: int, now_ms: int) -> NewStatement:
+    """Return what is stored of a valid statement; one without an id or a time gets them from the moment `now_ms`."""
+    timestamp_ms = parse_timestamp(statement["timestamp"]) if "timestamp" in statement else now_ms
+    statement_id = ids.parse_uuid(statement["id"]) if "id" in statement else ids.new_uuid7(now_ms)
+    activity = _activity_of(statement["object"])
+    outcome = _outcome_of(statement.get("result", {}))
+    verb = name_of(statement["verb"]["id"])
+    registration = statement.get("context", {}).get("registration")
+    content = {name: value for name, value in statement.items() if name not in _SET_BY_THE_BOX}
+    kept = statement if "timestamp" in statement else statement | {"timestamp": format_timestamp(now_ms)}
+    step = step_of(
+        verb,
+        timestamp_ms,
+        is_part=activity.item is not None,
+        opens_attempt=verb == "initialized",
+        progress=outcome.progress,
+        completion=outcome.completion,
+        score_scaled=outcome.score_scaled,
+        duration_ms=outcome.duration_ms,
+    )
+    return NewStatement(
+        id=statement_id,
+        person_no=person_no,
+        verb_iri=statement["verb"]["id"],
+        activity=activity,
+        timestamp_ms=timestamp_ms,
+        outcome=outcome,
+        digest=digest_of(canonical_json(content)),
+        received=statement,
+        step=step,
+        registration=ids.parse_uuid(registration) if registration else None,
+        body=canonical_json({name: value for name, value in kept.items() if name not in _SET_BY_THE_BOX}),
+    )
+
+
+def is_voiding(statement: dict[str, Any]) -> bool:
+    """Tell whether a statement would take another one back."""
+    return bool(statement["verb"]["id"] == VOIDED_IRI)
+
+
+def _activity_of(value: dict[str, Any]) -> Activity:
+    kind = value.get("objectType", "Activity")
+    # People in the object stay in the body: an activity's IRI travels, so it must not name anybody.
+    return parse_activity(value["id"]) if kind == "Activity" else _NOT_ACTIVITIES[kind]
+
+
+def _outcome_of(result: dict[str, Any]) -> Outcome:
+    score = result.get("score", {})
+    percent = result.get("extensions", {}).get(PROGRESS_EXTENSION)
+    is_percent = type(percent) in (int, float) and 0 <= percent <= _PERCENT
+    return Outcome(
+        success=result.get("success"),
+        completion=result.get("completion"),
+        score_raw=_real(score.get("raw")),
+        score_max=_real(score.get("max")),
+        score_scaled=_real(score.get("scaled")),
+        duration_ms=parse_duration(result["duration"]) if "duration" in result else None,
+        progress=percent / _PERCENT if is_percent else None,
+        response=result.get("response"),
+    )
+
+
+def _real(value: float | None) -> float | None:
+    return None if value is None else float(value)

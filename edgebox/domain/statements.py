@@ -1,0 +1,74 @@
+"""One xAPI statement as the box keeps it: columns, and the exact JSON where an outside client made it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+from edgebox.domain.progress import Step
+from sync.records.activity import Activity
+
+_DIGEST_BYTES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The result of a statement as columns; None where it has none."""
+
+    success: bool | None = None
+    completion: bool | None = None
+    score_raw: float | None = None
+    score_max: float | None = None
+    score_scaled: float | None = None
+    duration_ms: int | None = None
+    progress: float | None = None
+    response: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewStatement:
+    """A checked statement that is to be stored.
+
+    Attributes:
+        device_seq: with `attempt_seq`, for statements of our own pages only.
+        body: JSON of an outside client's statement.
+        digest: tells the same content sent again from another content under the same id.
+        received: what is kept when the id is taken by another content.
+        step: what it means for the progress on `activity.whole`.
+    """
+
+    id: bytes
+    person_no: int
+    verb_iri: str
+    activity: Activity
+    timestamp_ms: int
+    outcome: Outcome
+    digest: bytes
+    received: Mapping[str, Any]
+    step: Step
+    device_seq: int | None = None
+    attempt_seq: int | None = None
+    registration: bytes | None = None
+    body: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredStatement:
+    """A statement read back."""
+
+    id: bytes
+    pseudonym: bytes | None
+    verb_iri: str
+    activity: Activity
+    device_id: bytes | None
+    attempt_seq: int | None
+    registration: bytes | None
+    timestamp_ms: int
+    stored_ms: int
+    outcome: Outcome
+    body: bytes | None
+
+
+def digest_of(content: bytes) -> bytes:
+    """Return what tells one content from another."""
+    return blake2b(content, digest_size=_DIGEST_BYTES).digest()

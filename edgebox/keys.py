@@ -1,0 +1,41 @@
+"""The running box as handlers and jobs see it, and the typed keys under which aiohttp keeps it."""
+
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from content_packs.base.clock import Clock
+from edgebox.domain.session import Session
+from edgebox.services.app_state import AppState
+from edgebox.services.identity import Identity
+from edgebox.services.library import Library
+from edgebox.services.loading import Loading
+from edgebox.services.pdf_pages import PdfPages
+from edgebox.services.recording import Recording
+from edgebox.services.signing_in import SigningIn
+from edgebox.services.syncing import Syncing
+from edgebox.services.teaching import Teaching
+from edgebox.settings import Settings
+from edgebox.store.database import Database
+
+
+@dataclass(frozen=True)
+class Box:
+    """Everything one box is made of; put together in `edgebox.app` and nowhere else."""
+
+    settings: Settings
+    clock: Clock
+    identity: Identity
+    database: Database
+    signing_in: SigningIn
+    recording: Recording
+    app_state: AppState
+    library: Library
+    loading: Loading
+    teaching: Teaching
+    syncing: Syncing
+    pdf_pages: PdfPages
+
+
+BOX = web.AppKey("BOX", Box)
+SESSION = web.RequestKey("SESSION", Session)

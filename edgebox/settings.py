@@ -1,0 +1,75 @@
+"""What a box is told from outside: defaults, then environment, then the command line."""
+
+import os
+import socket
+from dataclasses import dataclass, field
+from pathlib import Path
+
+DEFAULT_HOSTNAMES = ("localhost", "edgebox", "edgebox.local", "edgebox.lan", "raspberrypi.local")
+MOUNT_ROOTS = (Path("/media"), Path("/run/media"), Path("/mnt"))
+
+
+def default_hostnames() -> tuple[str, ...]:
+    """Return the names a box answers to without being told: the usual ones, and those of its machine."""
+    name = socket.gethostname().lower()
+    own = (name, f"{name.partition('.')[0]}.local") if name else ()
+    return tuple(dict.fromkeys((*DEFAULT_HOSTNAMES, *own)))
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of one box.
+
+    Attributes:
+        data: folder that holds everything the box keeps.
+        host: address to listen on; loopback unless told otherwise.
+        port: pages, API and records.
+        content_port: the second origin, which serves pack content only.
+        hostnames: names by which tablets may ask; IP addresses are always accepted.
+        stick_folders: below these, mounted sticks appear.
+        sync_minutes: time between tries to reach the hub.
+    """
+
+    data: Path
+    host: str = "127.0.0.1"
+    port: int = 8080
+    content_port: int = 8081
+    hostnames: tuple[str, ...] = field(default_factory=default_hostnames)
+    stick_folders: tuple[Path, ...] = MOUNT_ROOTS
+    sync_minutes: float = 5.0
+
+    @property
+    def blobs(self) -> Path:
+        """Folder of pack files by hash."""
+        return self.data / "blobs"
+
+    @property
+    def packs(self) -> Path:
+        """Folder of installed manifests."""
+        return self.data / "packs"
+
+    @property
+    def spool(self) -> Path:
+        """Folder of bundles out and in."""
+        return self.data / "spool"
+
+    @property
+    def keys(self) -> Path:
+        """Folder of secret keys and trusted publishers."""
+        return self.data / "keys"
+
+
+def default_data() -> Path:
+    """Return `$EDGEBOX_DATA`, or the platform's folder for data of a user's programs."""
+    if named := os.environ.get("EDGEBOX_DATA"):
+        return Path(named)
+    base = os.environ.get("XDG_DATA_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "share") / "edgebox"
+
+
+def prepare_folders(settings: Settings) -> None:
+    """Create the folders of a box; safe to repeat. Names of children are in them, so a new one is for its user only."""
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    settings.keys.mkdir(mode=0o700, exist_ok=True)
+    for folder in (settings.blobs, settings.packs, settings.spool / "out"):
+        folder.mkdir(parents=True, exist_ok=True)

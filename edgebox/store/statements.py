@@ -1,0 +1,225 @@
+"""Statements in, in one transaction with all that follows from them. This is the box's hot path: no query per row that
+a primary key does not answer, and nothing read that is already in memory.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from edgebox.domain import progress, sequence
+from edgebox.domain.progress import Progress
+from edgebox.domain.statements import NewStatement
+from edgebox.store.log import append_change, number_key
+from edgebox.store.registry import Numbers, Registry
+from sync.records.kinds import Kind
+
+_FIND_LEARNER = "SELECT 1 FROM person WHERE no = ? AND pseudonym = ? AND role = 'learner'"
+_FIND_PERSON = "SELECT no FROM person WHERE pseudonym = ?"
+_FIND_DEVICE = "SELECT no, box_seq, ahead, hub_seq, refused FROM device WHERE id = ?"
+_INSERT_DEVICE = "INSERT INTO device (id, first_ms) VALUES (?, ?)"
+_NOTE_REFUSED = "UPDATE device SET refused = ?, refused_ms = ? WHERE no = ?"
+_COUNT_REFUSING = "SELECT count(*) FROM device WHERE refused > 0 AND refused_ms > ?"
+_ADVANCE_DEVICE = "UPDATE device SET box_seq = ?, ahead = ? WHERE no = ?"
+_INSERT_STATEMENT = """
+INSERT INTO statement (id, person_no, verb_no, activity_no, device_no, device_seq, attempt_seq, registration,
+    timestamp_ms, stored_ms, success, completion, score_raw, score_max, score_scaled, duration_ms, progress, response,
+    body, digest)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING
+"""
+_FIND_DIGEST = "SELECT digest FROM statement WHERE id = ?"
+_INSERT_CONFLICT = """
+INSERT INTO statement_conflict (id, received_ms, body) SELECT ?1, ?2, ?3
+WHERE NOT EXISTS (SELECT 1 FROM statement_conflict WHERE id = ?1 AND body = ?3)
+"""
+_FIND_PROGRESS = """
+SELECT progress, is_complete, score_scaled, attempts, duration_ms, first_ms, last_ms
+FROM progress WHERE person_no = ? AND activity_no = ?
+"""
+_STORE_PROGRESS = """
+INSERT INTO progress (progress, is_complete, score_scaled, attempts, duration_ms, first_ms, last_ms, person_no,
+    activity_no)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (person_no, activity_no) DO UPDATE SET progress = excluded.progress, is_complete = excluded.is_complete,
+    score_scaled = excluded.score_scaled, attempts = excluded.attempts, duration_ms = excluded.duration_ms,
+    first_ms = excluded.first_ms, last_ms = excluded.last_ms
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceState:
+    """How much of a device's work is here, how much is at the hub, and how much it holds that was refused."""
+
+    no: int
+    box_seq: int
+    ahead: str
+    hub_seq: int
+    refused: int
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one request of a tablet brings.
+
+    Attributes:
+        people: pseudonyms of those for whom it may submit.
+        refused_seqs: events that will never be stored under their number.
+    """
+
+    device_id: bytes
+    held_from: int | None
+    statements: Sequence[NewStatement]
+    people: Mapping[int, bytes]
+    refused_seqs: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What a job stored; true once it is committed."""
+
+    device: DeviceState | None
+    known_people: frozenset[int]
+    numbers: Numbers
+
+
+def insert_batch(connection: sqlite3.Connection, registry: Registry, batch: Batch, now_ms: int) -> Accepted:
+    """Store the events of one request. Safe to repeat."""
+    numbers = Numbers(connection, registry)
+    known = frozenset(no for no, pseudonym in batch.people.items() if is_learner(connection, no, pseudonym))
+    statements = [statement for statement in batch.statements if statement.person_no in known]
+    if not statements:
+        return Accepted(find_device(connection, batch.device_id), known, numbers)
+    device = find_device(connection, batch.device_id) or _make_device(connection, batch.device_id, now_ms)
+    for statement in statements:
+        _insert(connection, numbers, statement, device.no, now_ms)
+    seqs = [statement.device_seq for statement in batch.statements if statement.device_seq is not None]
+    device = _advance_device(connection, device, [*seqs, *batch.refused_seqs], batch.held_from)
+    return Accepted(device, known, numbers)
+
+
+def insert_statements(
+    connection: sqlite3.Connection, registry: Registry, statements: Sequence[NewStatement], now_ms: int
+) -> tuple[list[bytes], Numbers]:
+    """Store all statements of an outside client or none; return the ids that are taken by another content.
+
+    Those are kept as conflicts. Safe to repeat.
+    """
+    numbers = Numbers(connection, registry)
+    taken = [statement for statement in statements if _is_taken(connection, statement)]
+    for statement in taken:
+        _keep_conflict(connection, statement, now_ms)
+    if not taken:
+        for statement in statements:
+            _insert(connection, numbers, statement, None, now_ms)
+    return [statement.id for statement in taken], numbers
+
+
+def is_learner(connection: sqlite3.Connection, person_no: int, pseudonym: bytes) -> bool:
+    """Tell whether this is a learner of the box, present or removed: late work of a removed learner is kept too."""
+    return connection.execute(_FIND_LEARNER, (person_no, pseudonym)).fetchone() is not None
+
+
+def find_person_no(connection: sqlite3.Connection, pseudonym: bytes) -> int | None:
+    """Return the number of a person."""
+    row = connection.execute(_FIND_PERSON, (pseudonym,)).fetchone()
+    return None if row is None else int(row[0])
+
+
+def find_device(connection: sqlite3.Connection, device_id: bytes) -> DeviceState | None:
+    """Return what is known of a device."""
+    row = connection.execute(_FIND_DEVICE, (device_id,)).fetchone()
+    return None if row is None else DeviceState(*row)
+
+
+def note_refused(connection: sqlite3.Connection, device_no: int, refused: int, now_ms: int) -> None:
+    """Remember how many events a device holds that were refused."""
+    connection.execute(_NOTE_REFUSED, (refused, now_ms, device_no))
+
+
+def count_refusing_devices(connection: sqlite3.Connection, since_ms: int) -> int:
+    """Return how many devices said since then that they hold refused events."""
+    return int(connection.execute(_COUNT_REFUSING, (since_ms,)).fetchone()[0])
+
+
+def _make_device(connection: sqlite3.Connection, device_id: bytes, now_ms: int) -> DeviceState:
+    no = int(connection.execute(_INSERT_DEVICE, (device_id, now_ms)).lastrowid or 0)
+    append_change(connection, Kind.DEVICE, number_key(no))
+    return DeviceState(no, 0, "", 0, 0)
+
+
+def _advance_device(
+    connection: sqlite3.Connection, device: DeviceState, seqs: Iterable[int], held_from: int | None
+) -> DeviceState:
+    box_seq, ahead = sequence.advance(device.box_seq, device.ahead, seqs, held_from)
+    if (box_seq, ahead) != (device.box_seq, device.ahead):
+        connection.execute(_ADVANCE_DEVICE, (box_seq, ahead, device.no))
+    return DeviceState(device.no, box_seq, ahead, device.hub_seq, device.refused)
+
+
+def _insert(
+    connection: sqlite3.Connection, numbers: Numbers, statement: NewStatement, device_no: int | None, now_ms: int
+) -> None:
+    """Store one statement, keep it as a conflict, or leave what is known as it is."""
+    verb_no, activity_no = numbers.of_verb(statement.verb_iri), numbers.of_activity(statement.activity)
+    outcome = statement.outcome
+    values = (
+        statement.id,
+        statement.person_no,
+        verb_no,
+        activity_no,
+        device_no,
+        statement.device_seq,
+        statement.attempt_seq,
+        statement.registration,
+        statement.timestamp_ms,
+        now_ms,
+        outcome.success,
+        outcome.completion,
+        outcome.score_raw,
+        outcome.score_max,
+        outcome.score_scaled,
+        outcome.duration_ms,
+        outcome.progress,
+        outcome.response,
+        statement.body,
+        statement.digest,
+    )
+    if connection.execute(_INSERT_STATEMENT, values).rowcount == 0:
+        if _is_taken(connection, statement):
+            _keep_conflict(connection, statement, now_ms)
+        return
+    append_change(connection, Kind.STATEMENT, statement.id)
+    whole = statement.activity.whole
+    _step(connection, statement, activity_no if whole is statement.activity else numbers.of_activity(whole))
+
+
+def _step(connection: sqlite3.Connection, statement: NewStatement, activity_no: int) -> None:
+    row = connection.execute(_FIND_PROGRESS, (statement.person_no, activity_no)).fetchone()
+    before = None
+    if row is not None:
+        done, is_complete, *others = row
+        before = Progress(done, bool(is_complete), *others)
+    after = progress.advance(before, statement.step)
+    values = (
+        after.progress,
+        after.is_complete,
+        after.score_scaled,
+        after.attempts,
+        after.duration_ms,
+        after.first_ms,
+        after.last_ms,
+        statement.person_no,
+        activity_no,
+    )
+    connection.execute(_STORE_PROGRESS, values)
+
+
+def _is_taken(connection: sqlite3.Connection, statement: NewStatement) -> bool:
+    """Tell whether the id belongs to another content."""
+    row = connection.execute(_FIND_DIGEST, (statement.id,)).fetchone()
+    return row is not None and bool(row[0] != statement.digest)
+
+
+def _keep_conflict(connection: sqlite3.Connection, statement: NewStatement, now_ms: int) -> None:
+    body = json.dumps(statement.received, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    connection.execute(_INSERT_CONFLICT, (statement.id, now_ms, body))

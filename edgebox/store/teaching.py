@@ -1,0 +1,107 @@
+"""Which lessons a class was given, and how far its learners are."""
+
+import sqlite3
+from dataclasses import dataclass
+
+from edgebox.store import roster
+from edgebox.store.log import append_change, number_key
+from sync.records.kinds import Kind
+
+_ASSIGN = """
+INSERT INTO assignment (class_no, pack, lesson, assigned_ms, person_no) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (class_no, pack, lesson) DO UPDATE
+SET assigned_ms = excluded.assigned_ms, person_no = excluded.person_no, is_active = 1 WHERE is_active = 0
+"""
+_OF_CLASS = """
+SELECT no, pack, lesson, assigned_ms FROM assignment WHERE class_no = ? AND is_active ORDER BY assigned_ms, no
+"""
+_PROGRESS = """
+SELECT progress.person_no, pack, resource, progress, is_complete, score_scaled, attempts, last_ms
+FROM progress JOIN activity ON activity.no = activity_no JOIN enrollment USING (person_no)
+WHERE class_no = ? AND enrollment.is_active AND pack IS NOT NULL AND item IS NULL
+"""
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A lesson that a class was given."""
+
+    no: int
+    pack: str
+    lesson: str
+    assigned_ms: int
+
+
+@dataclass(frozen=True)
+class ProgressRow:
+    """How far one learner is with one resource."""
+
+    person_no: int
+    pack: str
+    resource: str
+    progress: float
+    is_complete: bool
+    score_scaled: float | None
+    attempts: int
+    last_ms: int
+
+
+def insert_member(
+    connection: sqlite3.Connection, class_no: int, now_ms: int, *, given_name: str, family_name: str, avatar: str
+) -> int:
+    """Add a learner to a class and return the learner's number.
+
+    Raises:
+        ClassUnknown: there is no such class; nobody is added.
+    """
+    roster.find_class(connection, class_no)
+    person_no = roster.insert_learner(connection, now_ms, given_name, family_name=family_name, avatar=avatar)
+    roster.set_enrollment(connection, class_no, person_no)
+    return person_no
+
+
+def insert_assignment(
+    connection: sqlite3.Connection, class_no: int, *, pack: str, lesson: str, person_no: int | None, now_ms: int
+) -> int:
+    """Give a lesson to a class and return the assignment's number; safe to repeat.
+
+    Raises:
+        ClassUnknown: there is no such class.
+    """
+    roster.find_class(connection, class_no)
+    changed = connection.execute(_ASSIGN, (class_no, pack, lesson, now_ms, person_no)).rowcount
+    row = connection.execute(
+        "SELECT no FROM assignment WHERE class_no = ? AND pack = ? AND lesson = ?", (class_no, pack, lesson)
+    ).fetchone()
+    if changed:
+        append_change(connection, Kind.ASSIGNMENT, number_key(row[0]))
+    return int(row[0])
+
+
+def end_assignment(connection: sqlite3.Connection, class_no: int, no: int) -> None:
+    """Take a lesson back; what was learned stays. Safe to repeat."""
+    statement = "UPDATE assignment SET is_active = 0 WHERE no = ? AND class_no = ? AND is_active = 1"
+    if connection.execute(statement, (no, class_no)).rowcount:
+        append_change(connection, Kind.ASSIGNMENT, number_key(no))
+
+
+def list_assignments(connection: sqlite3.Connection, class_no: int) -> list[Assignment]:
+    """Return what a class was given, in the order it was given."""
+    return [Assignment(*row) for row in connection.execute(_OF_CLASS, (class_no,))]
+
+
+def list_progress(connection: sqlite3.Connection, class_no: int) -> list[ProgressRow]:
+    """Return the progress of all learners of a class, whatever they opened."""
+    return [
+        ProgressRow(
+            person_no=row[0],
+            pack=row[1],
+            resource=row[2],
+            progress=row[3],
+            is_complete=bool(row[4]),
+            score_scaled=row[5],
+            attempts=row[6],
+            last_ms=row[7],
+        )
+        for row in connection.execute(_PROGRESS, (class_no,))
+    ]

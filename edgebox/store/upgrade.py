@@ -1,0 +1,93 @@
+"""Bring a database file to the current schema: forward only, copied first, one recorded step at a time."""
+
+import sqlite3
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from content_packs.base import atomic
+from content_packs.base.errors import N_, EdgeboxError
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+
+SCHEMA_VERSION = 1
+
+
+class SchemaTooNew(EdgeboxError):
+    """The database was written by a newer Edgebox."""
+
+    code = "store.schema_too_new"
+    status = 503
+    exit_code = 50
+    sentence = N_("The learner database was written by a newer Edgebox (step {found}, this one knows {known}).")
+    remedy = N_("Install the newer Edgebox again. Nothing was changed.")
+
+
+def upgrade(path: Path) -> None:
+    """Create or upgrade the database at `path`; safe to repeat.
+
+    Raises:
+        SchemaTooNew: the file has steps this program does not know; it is left as it is.
+    """
+    found = _version(path)
+    if found > SCHEMA_VERSION:
+        raise SchemaTooNew(found=found, known=SCHEMA_VERSION)
+    if found == SCHEMA_VERSION:
+        return
+    if found:
+        _copy(path, path.with_name(f"{path.name}.before-{SCHEMA_VERSION}"))
+    _apply(path)
+
+
+def _version(path: Path) -> int:
+    if not path.exists():
+        return 0
+    connection = sqlite3.connect(path)
+    try:
+        return int(connection.execute("PRAGMA user_version").fetchone()[0])
+    finally:
+        connection.close()
+
+
+def _copy(path: Path, copy: Path) -> None:
+    atomic.make_private(copy)
+    source, target = sqlite3.connect(path), sqlite3.connect(copy)
+    try:
+        source.backup(target)
+    finally:
+        source.close()
+        target.close()
+
+
+def _apply(path: Path) -> None:
+    # Imported here: the library costs a tenth of a second, and most starts have nothing to upgrade.
+    from sqlite_utils import Database
+    from sqlite_utils.migrations import Migrations
+
+    steps = Migrations("edgebox.box")
+
+    @steps()
+    def m0001_initial(db: "Database") -> None:
+        _run(db, "0001_initial.sql")
+
+    atomic.make_private(path)
+    connection = sqlite3.connect(path)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        steps.apply(Database(connection))
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    finally:
+        connection.close()
+
+
+def _run(db: "Database", name: str) -> None:
+    """Run one schema file statement by statement, inside the step's transaction."""
+    text = files("edgebox.store").joinpath("schema", name).read_text()
+    pending = ""
+    for line in text.splitlines(keepends=True):
+        pending += line
+        if sqlite3.complete_statement(pending):
+            db.execute(pending)
+            pending = ""
