@@ -1,0 +1,277 @@
+"""Recording what learners do: an answer is given only after the commit, and the same work sent twice is stored once."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from content_packs.base import ids
+from content_packs.base.clock import Clock
+from content_packs.base.errors import N_, EdgeboxError
+from edgebox.domain.events import EventMalformed, parse_event, parse_outbox, seq_of
+from edgebox.domain.statement_in import from_event, from_statement, is_voiding
+from edgebox.domain.statement_out import is_account, registration_of, write_out
+from edgebox.domain.statements import NewStatement, StoredStatement
+from edgebox.services.identity import Identity
+from edgebox.services.submit_token import SubmitRight, SubmitTokens, TokenInvalid
+from edgebox.store import registry, statement_queries, statements
+from edgebox.store.database import Database
+from edgebox.store.registry import Registry
+from edgebox.store.statement_queries import Filter, Page
+from edgebox.store.statements import Accepted, Batch, DeviceState
+from sync.records.xapi import StatementMalformed, check_statement
+
+STATEMENTS_MAX = 100
+REFUSED_SHOWN_MS = 30 * 86_400_000  # a tablet that is lost says no more that it is well again
+
+log = logging.getLogger(__name__)
+
+
+class PersonUnknown(EdgeboxError):
+    """A valid submit token of somebody who is not a learner of this box (any more)."""
+
+    code = "record.person_unknown"
+    status = 403
+    exit_code = 82
+    sentence = N_("The learner who did this is not on the box any more.")
+    remedy = N_("Show this tablet to your teacher.")
+
+
+class StatementConflict(EdgeboxError):
+    """The id belongs to a statement with another content. The new one is kept aside."""
+
+    code = "record.statement_conflict"
+    status = 409
+    exit_code = 84
+    sentence = N_("A different statement already has the id {id}.")
+    remedy = N_("Give every statement an id of its own.")
+
+
+class ActorRefused(EdgeboxError):
+    """A statement or document in the name of somebody else."""
+
+    code = "record.actor_refused"
+    status = 403
+    exit_code = 85
+    sentence = N_("Work can only be recorded for the learner who is signed in.")
+    remedy = N_("Sign in as the learner, then open the page again.")
+
+
+class ReadingRefused(EdgeboxError):
+    """A submit token was used to read statements."""
+
+    code = "record.reading_refused"
+    status = 403
+    exit_code = 89
+    sentence = N_("This sign-in may only hand work in.")
+    remedy = N_("Sign in to read what was recorded.")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who speaks xAPI to the box.
+
+    Attributes:
+        may_record: learners may, for themselves.
+        reads_of: the person whose statements may be read; None for everybody's.
+        may_read: False for the holder of a submit token.
+    """
+
+    person_no: int
+    pseudonym: bytes
+    may_record: bool
+    may_read: bool
+    reads_of: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a tablet is told about one request."""
+
+    acked: list[int]
+    rejected: list[dict[str, Any]]
+    box_seq: int
+    hub_seq: int
+    server_ms: int
+
+
+class Recording:
+    """The record store of a box."""
+
+    def __init__(self, database: Database, clock: Clock, identity: Identity, numbers: Registry) -> None:
+        self._database = database
+        self._clock = clock
+        self._registry = numbers
+        self._home_page = identity.home_page
+        self.tokens = SubmitTokens(identity.submit_key)
+        self.on_stored: Callable[[], None] = _nobody_listens  # called after each commit
+
+    @classmethod
+    async def open(cls, database: Database, clock: Clock, identity: Identity) -> "Recording":
+        """Load the numbers of verbs and activities."""
+        return cls(database, clock, identity, await database.read(registry.load))
+
+    async def store_outbox(self, request: Any) -> Answer:
+        """Store the events of one request of a tablet and say which are durable.
+
+        Raises:
+            EventMalformed: the request itself is; single events are refused in the answer.
+            StoreUnavailable: nothing of the request was kept.
+        """
+        outbox = parse_outbox(request)
+        accepted: list[NewStatement] = []
+        rejected: list[dict[str, Any]] = []
+        people: dict[int, bytes] = {}
+        for received in outbox.events:
+            try:
+                event = parse_event(received)
+                right = self.tokens.check(event.token)
+            except (EventMalformed, TokenInvalid) as error:
+                rejected.append({"seq": seq_of(received), "code": error.code})
+                continue
+            people[right.person_no] = right.pseudonym
+            kept = {name: value for name, value in received.items() if name != "token"}
+            accepted.append(from_event(event, outbox.device_id, right.person_no, kept))
+        refused_seqs = [row["seq"] for row in rejected if row["seq"] is not None]
+        batch = Batch(outbox.device_id, outbox.held_from, accepted, people, refused_seqs)
+        done = await self._insert_batch(batch)
+        await self._note_refused(done.device, outbox.refused)
+        return self._answer(batch, done, rejected)
+
+    async def _insert_batch(self, batch: Batch) -> Accepted:
+        now_ms = self._clock.now_ms()
+        if not batch.statements:
+            return await self._database.read(
+                lambda connection: statements.insert_batch(connection, self._registry, batch, now_ms)
+            )
+        done = await self._database.write(
+            lambda connection: statements.insert_batch(connection, self._registry, batch, now_ms)
+        )
+        self._registry.learn(done.numbers)
+        self._tell_stored()
+        return done
+
+    async def _note_refused(self, device: DeviceState | None, refused: int | None) -> None:
+        """Keep what a known device says; a stranger gets no row for it, because this needs no token."""
+        if device is None or refused is None or refused == device.refused:
+            return
+        now_ms = self._clock.now_ms()
+        await self._database.write(lambda connection: statements.note_refused(connection, device.no, refused, now_ms))
+
+    async def has_refused_work(self) -> bool:
+        """Tell whether a tablet said lately that it holds work the box did not take."""
+        since_ms = self._clock.now_ms() - REFUSED_SHOWN_MS
+        return await self._database.read(lambda connection: statements.count_refusing_devices(connection, since_ms)) > 0
+
+    def _answer(self, batch: Batch, done: Accepted, rejected: list[dict[str, Any]]) -> Answer:
+        acked = []
+        for statement in batch.statements:
+            if statement.person_no in done.known_people:
+                acked.append(statement.device_seq or 0)
+            else:
+                rejected.append({"seq": statement.device_seq, "code": PersonUnknown.code})
+        box_seq, hub_seq = (done.device.box_seq, done.device.hub_seq) if done.device else (0, 0)
+        return Answer(acked, rejected, box_seq, hub_seq, self._clock.now_ms())
+
+    async def caller_of_token(self, token: str) -> Caller:
+        """Return what the holder of a submit token may do: record, and nothing else.
+
+        Raises:
+            TokenInvalid, PersonUnknown
+        """
+        right: SubmitRight = self.tokens.check(token)
+        if not await self._database.read(
+            lambda connection: statements.is_learner(connection, right.person_no, right.pseudonym)
+        ):
+            raise PersonUnknown
+        return Caller(right.person_no, right.pseudonym, may_record=True, may_read=False, reads_of=right.person_no)
+
+    def is_caller(self, agent: Any, caller: Caller) -> bool:
+        """Tell whether a valid agent is the caller."""
+        return is_account(agent, self._home_page, caller.pseudonym)
+
+    async def person_of(self, agent: Any) -> int | None:
+        """Return the number of the person of this box that a valid agent stands for."""
+        account = agent.get("account", {})
+        if account.get("homePage") != self._home_page:
+            return None
+        try:
+            pseudonym = ids.parse_uuid(account["name"])
+        except ValueError:
+            return None
+        return await self._database.read(lambda connection: statements.find_person_no(connection, pseudonym))
+
+    async def store_statements(self, caller: Caller, received: Sequence[Any]) -> list[str]:
+        """Store all statements of an outside client, or none, and return their ids.
+
+        Raises:
+            StatementMalformed, ActorRefused, StatementConflict
+            StoreUnavailable: nothing was kept.
+        """
+        if len(received) > STATEMENTS_MAX:
+            raise StatementMalformed(where="body", reason=f"more than {STATEMENTS_MAX} statements")
+        now_ms = self._clock.now_ms()
+        for statement in received:
+            self._check(caller, statement)
+        new = [from_statement(statement, caller.person_no, now_ms) for statement in received]
+        if len({statement.id for statement in new}) != len(new):
+            raise StatementMalformed(where="statement.id", reason="the same id twice")
+        taken, numbers = await self._database.write(
+            lambda connection: statements.insert_statements(connection, self._registry, new, now_ms)
+        )
+        self._registry.learn(numbers)
+        self._tell_stored()
+        if taken:
+            raise StatementConflict(id=ids.format_uuid(taken[0]))
+        return [ids.format_uuid(statement.id) for statement in new]
+
+    def _tell_stored(self) -> None:
+        """Tell the listener; what is durable is acknowledged whatever happens there."""
+        try:
+            self.on_stored()
+        except Exception:
+            log.exception("record.listener_failed")
+
+    def _check(self, caller: Caller, statement: Any) -> None:
+        check_statement(statement)
+        if not caller.may_record or not self.is_caller(statement["actor"], caller):
+            raise ActorRefused
+        if is_voiding(statement):
+            raise StatementMalformed(where="statement.verb", reason="nothing that was recorded is taken back")
+
+    async def find_statement(self, caller: Caller, statement_id: bytes) -> dict[str, Any] | None:
+        """Return one statement that the caller may read.
+
+        Raises:
+            ReadingRefused
+        """
+        if not caller.may_read:
+            raise ReadingRefused
+        found = await self._database.read(
+            lambda connection: statement_queries.find_statement(connection, statement_id, caller.reads_of)
+        )
+        return None if found is None else write_out(found, self._home_page)
+
+    async def list_statements(
+        self, caller: Caller, wanted: Filter, start_seq: int | None, limit: int
+    ) -> tuple[list[dict[str, Any]], int | None]:
+        """Return a page of the statements that the caller may read, and where the next one starts.
+
+        Raises:
+            ReadingRefused
+        """
+        if not caller.may_read:
+            raise ReadingRefused
+        page: Page = await self._database.read(
+            lambda connection: statement_queries.list_statements(connection, wanted, start_seq, limit)
+        )
+        found = [statement for statement in page.statements if _is_of(statement, wanted.registration)]
+        return [write_out(statement, self._home_page) for statement in found], page.next_seq
+
+
+def _is_of(statement: StoredStatement, registration: bytes | None) -> bool:
+    return registration is None or registration_of(statement) == registration
+
+
+def _nobody_listens() -> None:
+    return None

@@ -1,0 +1,125 @@
+"""The packs on this box, in memory: read once from their signed manifests, replaced as a whole when one changes."""
+
+import logging
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+
+from content_packs.base.errors import N_, EdgeboxError
+from content_packs.format import envelope, keyfile, layout
+from content_packs.format.errors import PackNotFound
+from content_packs.format.manifest import FileEntry, Lesson, Manifest, Resource
+from content_packs.installer import Publisher
+
+log = logging.getLogger(__name__)
+
+Stamp = frozenset[tuple[str, int, int, int]]
+
+
+class ResourceGone(EdgeboxError):
+    """A lesson, resource or file that no installed pack has."""
+
+    code = "library.not_found"
+    status = 404
+    exit_code = 110
+    sentence = N_("This lesson is not on the box any more.")
+    remedy = N_("Go back to the start and choose another one.")
+
+
+@dataclass(frozen=True)
+class Installed:
+    """One version of a pack with its parts by name."""
+
+    manifest: Manifest
+    signer: bytes
+
+    @cached_property
+    def lessons(self) -> Mapping[str, Lesson]:
+        """Return the lessons by id, in their order."""
+        return {lesson.id: lesson for lesson in self.manifest.lessons}
+
+    @cached_property
+    def resources(self) -> Mapping[str, Resource]:
+        """Return the resources by id."""
+        return {resource.id: resource for resource in self.manifest.resources}
+
+    @cached_property
+    def files(self) -> Mapping[str, FileEntry]:
+        """Return the files by path."""
+        return {entry.path: entry for entry in self.manifest.files}
+
+    @cached_property
+    def lesson_of(self) -> Mapping[str, Lesson]:
+        """Return the lesson of each resource, by the resource's id."""
+        return {resource_id: lesson for lesson in self.manifest.lessons for resource_id in lesson.resource_ids}
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """All packs that can be used: the highest version of each, and all versions kept on disk."""
+
+    current: Mapping[str, Installed]
+    kept: Mapping[tuple[str, int], Installed]
+
+    def find(self, pack: str, version: int | None = None) -> Installed:
+        """Return a pack, the current version unless another one is named.
+
+        Raises:
+            PackNotFound: the box does not have it.
+        """
+        found = self.current.get(pack) if version is None else self.kept.get((pack, version))
+        if found is None:
+            raise PackNotFound(place=pack if version is None else f"{pack}@{version}")
+        return found
+
+
+EMPTY_SHELF = Shelf(MappingProxyType({}), MappingProxyType({}))
+
+
+def read_publishers(folder: Path) -> dict[bytes, Publisher]:
+    """Return the trusted publishers by key id; a file that is no key is logged and left out. Blocks."""
+    found: dict[bytes, Publisher] = {}
+    for path in sorted(folder.glob("*.pub")):
+        try:
+            key, name = keyfile.parse_public(path.read_bytes(), path.name)
+        except (EdgeboxError, OSError) as error:
+            log.warning("library.publisher_unreadable file=%s error=%s", path.name, error)
+            continue
+        found[key.key_id] = Publisher(key, name)
+    return found
+
+
+def stamp_publishers(folder: Path) -> Stamp:
+    """Return what differs as soon as a key file is put there, replaced, made readable or removed. Blocks."""
+    found = set()
+    for path in folder.glob("*.pub"):
+        with suppress(OSError):
+            status = path.stat()
+            found.add((path.name, status.st_ino, status.st_ctime_ns, status.st_size))
+    return frozenset(found)
+
+
+def read_shelf(folder: Path, publishers: Mapping[bytes, Publisher]) -> Shelf:
+    """Return the packs whose manifests are in the folder and signed by a publisher that is trusted now. Blocks."""
+    trusted = {key_id: publisher.key for key_id, publisher in publishers.items()}
+    kept: dict[tuple[str, int], Installed] = {}
+    for path in sorted(folder.glob("*.ebm")):
+        try:
+            installed = Installed(*envelope.open_envelope(path.read_bytes(), trusted))
+        except (EdgeboxError, OSError) as error:
+            log.warning("library.manifest_refused file=%s error=%s", path.name, error)
+            continue
+        named = (installed.manifest.pack, installed.manifest.version)
+        if layout.parse_installed_name(path.name) == named:
+            kept[named] = installed
+    return Shelf(_current(kept.values()), kept)
+
+
+def _current(kept: Iterable[Installed]) -> dict[str, Installed]:
+    current: dict[str, Installed] = {}
+    for installed in sorted(kept, key=lambda each: (each.manifest.pack, each.manifest.version)):
+        current[installed.manifest.pack] = installed
+    return current

@@ -1,0 +1,138 @@
+"""Bundles on their way out: made of the change log, kept as files until the hub has confirmed them for a week."""
+
+import asyncio
+import logging
+from pathlib import Path
+
+from content_packs.base import atomic, ids
+from content_packs.base.clock import Clock
+from content_packs.base.hashing import blake2b_256
+from edgebox.services.identity import Identity
+from edgebox.store import changes
+from edgebox.store.changes import Cursor, Made, Span
+from edgebox.store.database import Database
+from sync.bundle.errors import BundleMalformed, BundleTooLarge, BundleUnsupported
+from sync.bundle.read import split_body
+from sync.bundle.write import Range, write_bundle
+from sync.enrolment import Hub
+from sync.records.kinds import find_flaw, kind_of
+from sync.records.rows import Record
+
+log = logging.getLogger(__name__)
+
+CHANGES_PER_BUNDLE = 20_000
+ROW_BYTES_PER_BUNDLE = 32 << 20
+KEEP_ACKNOWLEDGED_MS = 7 * 86_400_000
+_EPOCH_STEP_BYTES = 3
+
+
+class Spool:
+    """The folder of bundles out, and the rows that go with it."""
+
+    def __init__(self, database: Database, identity: Identity, clock: Clock, folder: Path) -> None:
+        self._database = database
+        self._identity = identity
+        self._clock = clock
+        self._folder = folder
+
+    async def list_waiting(self) -> list[Made]:
+        """Return the bundles that the hub has not confirmed, in order."""
+        return await self._database.read(changes.list_unacknowledged)
+
+    async def make_next(self, hub: Hub) -> Made | None:
+        """Make the next bundle of the log and return it; None when the log has nothing new.
+
+        The file is on the disk before its row is, and the row before anything is sent: a bundle is never made twice.
+        """
+        cursor = await self._database.read(changes.find_cursor)
+        max_changes = CHANGES_PER_BUNDLE
+        while (span := await self._read_span(cursor.from_change, max_changes)) is not None:
+            try:
+                content = await asyncio.to_thread(self._write, cursor, span, hub)
+            except BundleTooLarge:
+                max_changes = (span.through_change - span.from_change + 1) // 2
+                if not max_changes:
+                    raise
+                continue
+            return await self._keep(cursor, span, content)
+        return None
+
+    async def read(self, made: Made) -> bytes | None:
+        """Return a bundle from the spool; None when the disk lost or changed it."""
+        return await asyncio.to_thread(self._read_file, made)
+
+    async def start_epoch(self) -> None:
+        """Begin an epoch whose number a copy of this box is unlikely to choose as well."""
+        step = 1 + int.from_bytes(ids.random_bytes(_EPOCH_STEP_BYTES), "big")
+        epoch = step + await self._database.read(changes.find_epoch)
+        await self._database.write(lambda connection: changes.begin_epoch(connection, epoch))
+        await self.sweep()
+
+    async def forget_old(self, now_ms: int) -> None:
+        """Remove the bundles that the hub confirmed a week ago."""
+        before_ms = now_ms - KEEP_ACKNOWLEDGED_MS
+        await self._database.write(lambda connection: changes.forget_bundles(connection, before_ms))
+        await self.sweep()
+
+    async def sweep(self) -> None:
+        """Remove files that have no row; not while a bundle is being made, because its file is there first.
+
+        Rows go before their files, so a power cut between the two leaves files that nothing else would ever remove.
+        """
+        listed = await self._database.read(changes.list_bundles)
+        await asyncio.to_thread(self._remove_others, {self._path(*place).name for place in listed})
+
+    async def _read_span(self, from_change: int, max_changes: int) -> Span | None:
+        return await self._database.read(
+            lambda connection: changes.read_span(
+                connection, from_change, max_changes=max_changes, max_bytes=ROW_BYTES_PER_BUNDLE
+            )
+        )
+
+    def _write(self, cursor: Cursor, span: Span, hub: Hub) -> bytes:
+        return write_bundle(
+            [record for record in span.records if _may_leave(record)],
+            Range(cursor.epoch, cursor.seq, span.from_change, span.through_change, cursor.previous_hash),
+            key=self._identity.signing,
+            receiver_public=hub.sealing_key,
+            created_ms=self._clock.now_ms(),
+        )
+
+    async def _keep(self, cursor: Cursor, span: Span, content: bytes) -> Made:
+        made = Made(
+            epoch=cursor.epoch,
+            seq=cursor.seq,
+            from_change=span.from_change,
+            through_change=span.through_change,
+            hash=blake2b_256(split_body(content)),
+            size_bytes=len(content),
+            created_ms=self._clock.now_ms(),
+        )
+        path = self._path(made.epoch, made.seq)
+        await asyncio.to_thread(atomic.write_file, path, content, mode=atomic.PRIVATE_MODE)
+        await self._database.write(lambda connection: changes.insert_bundle(connection, made))
+        return made
+
+    def _read_file(self, made: Made) -> bytes | None:
+        try:
+            content = self._path(made.epoch, made.seq).read_bytes()
+            return content if blake2b_256(split_body(content)) == made.hash else None
+        except (OSError, BundleMalformed, BundleTooLarge, BundleUnsupported):
+            log.exception("sync.spool_damaged %d-%d", made.epoch, made.seq)
+            return None
+
+    def _remove_others(self, kept: set[str]) -> None:
+        for path in self._folder.iterdir():
+            if path.name not in kept:
+                path.unlink(missing_ok=True)
+
+    def _path(self, epoch: int, seq: int) -> Path:
+        return self._folder / f"{epoch}-{seq}.eb"
+
+
+def _may_leave(record: Record) -> bool:
+    """Return whether a record is within the bounds of the format; one that is not stays here and stops no other."""
+    flaw = find_flaw(record)
+    if flaw is not None:
+        log.error("sync.record_stays kind=%s field=%s", kind_of(record).name.lower(), flaw)
+    return flaw is None

@@ -1,0 +1,208 @@
+"""What the sticks in the box offer, and what taking an offer would mean.
+
+A stick is a file system of a device that is mounted below one of the box's stick folders. A folder that is left when a
+stick was pulled is none: what is written there lands on the memory card. Plain folders play sticks only in a folder of
+one's own, and only when they hold a folder `edgebox`, as in the demo.
+"""
+
+import asyncio
+import errno
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from content_packs.base.clock import Clock
+from content_packs.base.errors import EdgeboxError
+from content_packs.format import layout
+from content_packs.format.errors import StickGone
+from content_packs.format.manifest import Manifest
+from content_packs.installer import DiskSpace, blob_store, measure_disk, plan
+from content_packs.installer.library import highest_version
+from content_packs.usb.scanning import PackOffer, scan
+from edgebox.services.library import Library
+from edgebox.services.mounts import mounted_devices
+from edgebox.settings import MOUNT_ROOTS, Settings
+
+FRESH_MS = 10_000
+DEPTH_MAX = 3
+
+
+class Change(Enum):
+    """What installing an offer would change."""
+
+    NEW = "new"
+    UPDATE = "update"
+    HERE = "here"
+    OLDER = "older"
+    UNUSABLE = "unusable"
+
+
+@dataclass(frozen=True)
+class Offer:
+    """One pack on a stick.
+
+    Attributes:
+        manifest: nothing when it cannot be read; when `error` is set, only what the pack says of itself.
+        signer_name: name of the trusted publisher who signed it.
+        installed_version: of the same pack on the box, 0 when there is none.
+        highest_version: of the same pack that is or was on the box; an older one is refused.
+        needed_bytes: what it would take on the box's disk.
+        fits: whether that much may be used.
+    """
+
+    folder: Path
+    manifest: Manifest | None
+    signer_name: str | None
+    change: Change
+    installed_version: int
+    highest_version: int
+    needed_bytes: int
+    fits: bool
+    error: EdgeboxError | None
+
+
+@dataclass(frozen=True)
+class Stick:
+    """A stick and its offers; `error` when it cannot be read."""
+
+    path: Path
+    offers: tuple[Offer, ...]
+    error: EdgeboxError | None = None
+
+
+class Sticks:
+    """Looks at sticks, at most once every ten seconds however many pages ask."""
+
+    def __init__(self, library: Library, settings: Settings, clock: Clock) -> None:
+        self._library = library
+        self._settings = settings
+        self._clock = clock
+        self._lock = asyncio.Lock()
+        self._found: list[Stick] = []
+        self._found_ms: int | None = None
+
+    async def look(self, *, afresh: bool = False) -> list[Stick]:
+        """Return all sticks with anything that is a folder, in the order of their paths."""
+        async with self._lock:
+            now_ms = self._clock.monotonic_ms()
+            if afresh or self._found_ms is None or now_ms - self._found_ms >= FRESH_MS:
+                # Before the look: what is installed or removed in the middle of it must not be taken for looked at.
+                self._found_ms = now_ms
+                await self._library.notice_publishers()
+                self._found = await asyncio.to_thread(self._look)
+            return self._found
+
+    async def look_at(self, path: Path) -> Stick:
+        """Return what one folder offers, wherever it is."""
+        await self._library.notice_publishers()
+        return await asyncio.to_thread(self._stick, path)
+
+    async def mounted(self) -> list[Path]:
+        """Return where sticks are, whatever is on them."""
+        return await asyncio.to_thread(self._mounted)
+
+    def forget(self) -> None:
+        """Look again when asked next: something was installed or removed."""
+        self._found_ms = None
+
+    def _look(self) -> list[Stick]:
+        found = [self._stick(path) for path in self._mounted()]
+        return [stick for stick in found if stick.offers or stick.error]
+
+    def _mounted(self) -> list[Path]:
+        data = self._settings.data.resolve()
+        mounts = [path for path in mounted_devices() if not data.is_relative_to(path)]
+        return find_sticks(self._settings.stick_folders, mounts)
+
+    def _stick(self, path: Path) -> Stick:
+        trusted = {key_id: publisher.key for key_id, publisher in self._library.publishers.items()}
+        try:
+            offers = scan(path, trusted=trusted)
+        except EdgeboxError as error:
+            return Stick(path, (), error)
+        except OSError as error:
+            return Stick(path, (), StickGone(place=str(path), reason=errno.errorcode.get(error.errno or 0, "")))
+        space = measure_disk(self._settings.data)
+        return Stick(path, tuple(self._offer(offer, space) for offer in offers))
+
+    def _offer(self, offer: PackOffer, space: DiskSpace) -> Offer:
+        publisher = self._library.publishers.get(offer.signer or b"")
+        manifest = offer.manifest
+        current = self._library.shelf.current.get(manifest.pack) if manifest else None
+        installed_version = current.manifest.version if current else 0
+        highest = highest_version(self._settings.data, manifest.pack) if manifest else 0
+        to_copy = (
+            plan(manifest, blob_store(self._settings.data), *_both(space)) if manifest and not offer.error else None
+        )
+        return Offer(
+            folder=offer.folder,
+            manifest=manifest,
+            signer_name=publisher.name if publisher else None,
+            change=_change(offer, installed_version, highest),
+            installed_version=installed_version,
+            highest_version=highest,
+            needed_bytes=to_copy.bytes_needed if to_copy else 0,
+            fits=to_copy is not None and to_copy.fits,
+            error=offer.error,
+        )
+
+
+def find_sticks(folders: tuple[Path, ...], mounts: list[Path]) -> list[Path]:
+    """Return the sticks in the folders where sticks appear, each once. Blocks."""
+    found: list[Path] = []
+    for folder in (folder.resolve() for folder in folders):
+        found += [path for path in mounts if path.is_relative_to(folder) and _depth(path, folder) <= DEPTH_MAX]
+        if not any(folder.is_relative_to(root) for root in MOUNT_ROOTS):
+            found += _playing_sticks(folder)
+    return list(dict.fromkeys(found))
+
+
+def _depth(path: Path, folder: Path) -> int:
+    return len(path.relative_to(folder).parts)
+
+
+def _playing_sticks(folder: Path) -> list[Path]:
+    """Return the folder itself when it is used as a stick, else those in it that are."""
+    try:
+        if _holds_ours(folder):
+            return [folder]
+        return [path for path in sorted(folder.iterdir()) if not path.is_symlink() and _holds_ours(path)]
+    except OSError:
+        return []
+
+
+def _holds_ours(folder: Path) -> bool:
+    return (folder / layout.STICK_NAME).is_dir()
+
+
+def find_again(stick_folders: tuple[Path, ...], folder: Path, pack: str, version: int) -> Path | None:
+    """Return where a pack is whose stick was pulled: its old folder, or the same place on any stick. Blocks."""
+    usual = layout.pack_folder(pack, version)
+    for path in (folder, *(match for root in stick_folders for match in _usual_places(root, usual))):
+        try:
+            if (path / layout.MANIFEST_NAME).is_file():
+                return path
+        except OSError:
+            continue
+    return None
+
+
+def _usual_places(root: Path, usual: str) -> list[Path]:
+    try:
+        return [path for depth in range(DEPTH_MAX + 1) for path in sorted(root.glob("*/" * depth + usual))]
+    except OSError:
+        return []
+
+
+def _both(space: DiskSpace) -> tuple[int, int]:
+    return space.free_bytes, space.total_bytes
+
+
+def _change(offer: PackOffer, installed_version: int, highest_version: int) -> Change:
+    if offer.error is not None or offer.manifest is None:
+        return Change.UNUSABLE
+    if offer.manifest.version < highest_version:
+        return Change.OLDER
+    if offer.manifest.version == installed_version:
+        return Change.HERE
+    return Change.UPDATE if installed_version else Change.NEW

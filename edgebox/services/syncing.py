@@ -1,0 +1,338 @@
+"""Drive the sender: make bundles of the change log, send them, believe only signed acks.
+
+At most one bundle waits for the line: what happens while the box is offline stays in the log and goes into the next
+bundle, so a long silence costs one large bundle and not a thousand small ones. A stick takes everything at once.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from content_packs.base import ids
+from content_packs.base.clock import Clock
+from content_packs.base.errors import N_, EdgeboxError
+from edgebox.services.confirmed import covers, remove_confirmed
+from edgebox.services.identity import Identity
+from edgebox.services.spool import Spool
+from edgebox.store import changes
+from edgebox.store.changes import Made
+from edgebox.store.database import Database
+from sync import enrolment
+from sync.bundle.errors import BundleForged, BundleMalformed, BundleTooLarge, BundleUnknownOrigin, BundleUnsupported
+from sync.bundle.layout import AckHead, Notice
+from sync.bundle.read import read_ack
+from sync.engine.sender import Acknowledged, Due, Event, Failed, Phase, Queued, Send, Sender
+from sync.enrolment import EnrolmentRefused, Hub
+from sync.transport import folder as stick
+from sync.transport.contract import Transport
+from sync.transport.errors import HubBusy, HubRefused, HubUnreached, LinkCaptured, LinkDown, StickUnwritable
+from sync.transport.http import HttpTransport
+
+log = logging.getLogger(__name__)
+
+RESTARTS_MAX = 3
+# What a hub answers to an enrolment, by its code.
+_CODE_REFUSED = frozenset({"hub.enrolment_code_invalid", EnrolmentRefused.code})
+_BUSY_REASONS = {"hub.too_many_tries": N_("too many wrong codes were tried; wait ten minutes")}
+_NOT_AN_ACK = (BundleMalformed, BundleTooLarge, BundleUnsupported, BundleUnknownOrigin, BundleForged)
+
+
+class NotEnrolled(EdgeboxError):
+    """The box does not know a hub to send to."""
+
+    code = "sync.not_enrolled"
+    status = 409
+    exit_code = 45
+    sentence = N_("This box is not connected to a hub.")
+    remedy = N_("Ask the hub for a code and enrol the box with it. Until then everything is kept here.")
+
+
+class HubLink(Transport, Protocol):
+    """A transport that can also enrol and be closed."""
+
+    async def enroll(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Return the hub's answer to an enrolment."""
+
+    async def close(self) -> None:
+        """Close the connection."""
+
+
+@dataclass(frozen=True)
+class SyncStatus:
+    """What the teacher's page shows.
+
+    Attributes:
+        waiting_changes: rows that the hub does not have yet.
+        waiting_bytes: size of the bundles made and not confirmed.
+        last_error: code and fields of the last failure, None since the last success.
+    """
+
+    hub_url: str | None
+    box_id: str
+    waiting_changes: int
+    waiting_bundles: int
+    waiting_bytes: int
+    last_success_ms: int | None
+    next_try_ms: int | None
+    is_sending: bool
+    last_error: dict[str, Any] | None
+
+
+class Syncing:
+    """Everything the box does towards the hub. One thing at a time; safe to call from any task of the loop."""
+
+    def __init__(
+        self,
+        database: Database,
+        identity: Identity,
+        clock: Clock,
+        spool: Path,
+        make_link: Callable[[str], HubLink] = HttpTransport,
+    ) -> None:
+        self._database = database
+        self._identity = identity
+        self._clock = clock
+        self._spool = Spool(database, identity, clock, spool / "out")
+        self._make_link = make_link
+        self._link: tuple[str, HubLink] | None = None
+        self._sender = Sender()
+        self._last_error: EdgeboxError | None = None
+        self._busy = asyncio.Lock()
+
+    async def enroll(self, url: str, code: str) -> Hub:
+        """Enrol this box with the hub at `url`, by a one-time code from its operator. Safe to repeat with one code.
+
+        Raises:
+            EnrolmentRefused, SignatureInvalid: the code or the answer is not good; nothing is changed.
+            HubUnreached, LinkCaptured, HubRefused: no answer, or no.
+        """
+        async with self._busy:
+            link = self._make_link(url)
+            try:
+                answer = await link.enroll(enrolment.make_request(code, self._identity.signing))
+            except LinkDown as error:
+                raise HubUnreached(**error.fields) from error
+            except HubBusy as error:
+                reason = _BUSY_REASONS.get(error.fields["hub_code"], N_("it is busy"))
+                raise HubUnreached(reason=reason, fault=error.fields["hub_code"]) from error
+            except HubRefused as error:
+                if error.fields["hub_code"] in _CODE_REFUSED:
+                    raise EnrolmentRefused(reason=N_("the code is wrong, used or too old")) from error
+                raise
+            finally:
+                await link.close()
+            hub = enrolment.check_answer(answer, code, self._identity.signing.verify_key)
+            now_ms = self._clock.now_ms()
+            await self._database.write(lambda connection: changes.put_hub(connection, url, hub, now_ms))
+            await self._spool.sweep()
+            await self._close_link()
+            self._sender, self._last_error = Sender(), None
+            return hub
+
+    async def sync_now(self) -> SyncStatus:
+        """Send whatever waits, now, whatever the waiting time says; return how it went."""
+        await self._send_waiting(is_asked=True)
+        return await self.status()
+
+    async def sync_when_due(self) -> int | None:
+        """Send whatever waits if it is time to; return when to come back, or None when nothing waits."""
+        await self._send_waiting(is_asked=False)
+        return self._next_try_ms()
+
+    async def status(self) -> SyncStatus:
+        """Return what the teacher's page shows."""
+        found = await self._database.read(changes.find_hub)
+        backlog = await self._database.read(changes.find_backlog)
+        return SyncStatus(
+            hub_url=None if found is None else found[0],
+            box_id=self._identity.box_id.hex(),
+            waiting_changes=backlog.changes,
+            waiting_bundles=backlog.bundles,
+            waiting_bytes=backlog.size_bytes,
+            last_success_ms=backlog.last_success_ms,
+            next_try_ms=self._next_try_ms(),
+            is_sending=self._sender.phase is Phase.SENDING,
+            last_error=None if self._last_error is None else self._last_error.as_record(),
+        )
+
+    async def export(self, root: Path) -> int:
+        """Put everything the hub does not have on a stick and return the number of bundles there. Safe to repeat.
+
+        Raises:
+            NotEnrolled: bundles are sealed to a hub, and none is known.
+            StickMissing, StickUnwritable: there is no such folder, or it is full, gone or write-protected.
+        """
+        async with self._busy:
+            _url, hub = await self._find_hub()
+            for _ in range(RESTARTS_MAX):
+                while await self._spool.make_next(hub) is not None:
+                    pass
+                waiting = await self._spool.list_waiting()
+                if await self._copy_to_stick(root, waiting):
+                    return len(waiting)
+                await self._start_over()
+        raise StickUnwritable(reason="spool")
+
+    async def _copy_to_stick(self, root: Path, waiting: list[Made]) -> bool:
+        """Return whether every bundle could be read from the spool and is on the stick."""
+        for made in waiting:
+            content = await self._spool.read(made)
+            if content is None:
+                return False
+            origin = self._identity.box_id
+            await asyncio.to_thread(stick.write_bundle, root, origin, made.epoch, made.seq, content)
+        return True
+
+    async def import_(self, root: Path) -> int:
+        """Take the acks a courier brought back on a stick and return how many were good. Safe to repeat.
+
+        Bundles that they confirm are removed from the stick, if it can be written.
+
+        Raises:
+            NotEnrolled: no hub is known whose word would count.
+            StickMissing, StickUnwritable: there is no such folder, or it cannot be read.
+        """
+        async with self._busy:
+            _url, hub = await self._find_hub()
+            good = 0
+            for path in await asyncio.to_thread(stick.list_acks, root, self._identity.box_id):
+                try:
+                    ack = read_ack(await asyncio.to_thread(stick.read_ack, path), hub.verify_key)
+                except _NOT_AN_ACK as error:
+                    log.warning("sync.stick_ack_refused %s %s", path.name, error)
+                    continue
+                if ack.vector.origin == self._identity.box_id:
+                    await self._take_ack_from_stick(ack)
+                    await remove_confirmed(self._database, self._identity, root, ack)
+                    good += 1
+            return good
+
+    async def close(self) -> None:
+        """Close the connection to the hub; safe to repeat."""
+        async with self._busy:
+            await self._close_link()
+
+    async def _send_waiting(self, *, is_asked: bool) -> None:
+        async with self._busy:
+            found = await self._database.read(changes.find_hub)
+            if found is None:
+                return
+            await self._spool.sweep()
+            try:
+                await self._send_all(*found, is_asked=is_asked)
+            finally:
+                # A cancelled task or a fault of ours must not leave a bundle on its way for ever.
+                if self._sender.phase is Phase.SENDING:
+                    self._advance(Failed(self._clock.now_ms(), _random_unit()))
+
+    async def _send_all(self, url: str, hub: Hub, *, is_asked: bool) -> None:
+        restarts = 0
+        seq = await self._queue_and_start(hub, is_asked=is_asked)
+        while seq is not None:
+            outcome = await self._send(url, hub, seq)
+            if outcome is None:
+                restarts += 1
+                seq = await self._queue_and_start(hub, is_asked=True) if restarts <= RESTARTS_MAX else None
+                continue
+            seq = self._advance(outcome)
+            if seq is None and isinstance(outcome, Acknowledged):
+                seq = await self._queue_and_start(hub, is_asked=is_asked)
+
+    async def _queue_and_start(self, hub: Hub, *, is_asked: bool) -> int | None:
+        """Queue what the spool has, or one new bundle when it has none; return the number to send now, if any."""
+        waiting = await self._spool.list_waiting()
+        if not waiting and (made := await self._spool.make_next(hub)) is not None:
+            waiting = [made]
+        self._advance(Queued(tuple(made.seq for made in waiting)))
+        return self._advance(Due(self._clock.now_ms(), is_asked))
+
+    def _advance(self, event: Event) -> int | None:
+        """Feed the machine and return the number it wants sent."""
+        self._sender, actions = self._sender.on(event)
+        return next((action.seq for action in actions if isinstance(action, Send)), None)
+
+    async def _send(self, url: str, hub: Hub, seq: int) -> Acknowledged | Failed | None:
+        """Deliver one bundle and return what that means for the sender; None after a new epoch was begun."""
+        try:
+            waiting = await self._spool.list_waiting()
+            made = next((made for made in waiting if made.seq == seq), None)
+            content = None if made is None else await self._spool.read(made)
+            if made is None or content is None:
+                await self._start_over()
+                return None
+            ack = await self._deliver(url, hub, content)
+            if await self._take_ack(ack):
+                return None
+            if not covers(ack, made.epoch, seq):
+                raise LinkCaptured(reason="ack of another bundle")
+        except EdgeboxError as error:
+            log.warning("sync.not_sent %s", error)
+            self._last_error = error
+            return Failed(self._clock.now_ms(), _random_unit(), error.retryable)
+        self._last_error = None
+        return Acknowledged(ack.vector.through_seq, ack.vector.ranges)
+
+    async def _deliver(self, url: str, hub: Hub, content: bytes) -> AckHead:
+        """Return the hub's ack; whatever is not its signed word about this box counts as another page."""
+        answer = await self._open_link(url).deliver(content)
+        try:
+            ack = read_ack(answer, hub.verify_key)
+        except _NOT_AN_ACK as error:
+            raise LinkCaptured(reason=error.code) from error
+        if ack.vector.origin != self._identity.box_id:
+            raise LinkCaptured(reason="ack of another box")
+        return ack
+
+    async def _take_ack(self, ack: AckHead) -> bool:
+        """Move the cursor, and return whether everything has to be sent again in a new epoch, which is begun then.
+
+        That is so when two boxes use this identity, and when the hub lost bundles that are no longer kept here.
+        """
+        now_ms = self._clock.now_ms()
+        is_whole = await self._database.write(lambda connection: changes.settle(connection, ack.vector, now_ms))
+        epoch = await self._database.read(changes.find_epoch)
+        is_forked = ack.notice == Notice.FORKED and ack.vector.epoch == epoch
+        if is_forked or not is_whole:
+            log.warning("sync.starts_over epoch=%d forked=%s", epoch, is_forked)
+            await self._start_over()
+        await self._spool.forget_old(now_ms)
+        return is_forked or not is_whole
+
+    async def _take_ack_from_stick(self, ack: AckHead) -> None:
+        """Move the cursor, and tell the sender, which may be waiting to try one of these bundles again."""
+        starts_over = await self._take_ack(ack)
+        if not starts_over and ack.vector.epoch == await self._database.read(changes.find_epoch):
+            self._advance(Acknowledged(ack.vector.through_seq, ack.vector.ranges))
+            if not self._sender.pending:
+                # What the line could not do, the stick did.
+                self._last_error = None
+
+    async def _start_over(self) -> None:
+        await self._spool.start_epoch()
+        self._sender = Sender()
+
+    async def _find_hub(self) -> tuple[str, Hub]:
+        found = await self._database.read(changes.find_hub)
+        if found is None:
+            raise NotEnrolled
+        return found
+
+    def _open_link(self, url: str) -> HubLink:
+        if self._link is None or self._link[0] != url:
+            self._link = (url, self._make_link(url))
+        return self._link[1]
+
+    async def _close_link(self) -> None:
+        if self._link is not None:
+            await self._link[1].close()
+            self._link = None
+
+    def _next_try_ms(self) -> int | None:
+        return self._sender.next_try_ms if self._sender.phase in (Phase.WAITING, Phase.REFUSED) else None
+
+
+def _random_unit() -> float:
+    return int.from_bytes(ids.random_bytes(4), "big") / (1 << 32)

@@ -1,0 +1,205 @@
+"""Classes, learners, assigned lessons, and who is how far."""
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from content_packs.base.clock import Clock
+from content_packs.base.errors import N_, EdgeboxError
+from content_packs.format.manifest import Lesson, Manifest, Resource
+from edgebox.domain.class_table import ClassTable, make_cell, make_table
+from edgebox.domain.secret import SecretKind
+from edgebox.services.library import Library
+from edgebox.services.signing_in import NewSecret, SigningIn
+from edgebox.store import roster, teaching
+from edgebox.store.database import Database
+from edgebox.store.teaching import Assignment
+
+NAME_MAX_CHARACTERS = 60
+AVATARS = (
+    "bear", "bee", "camel", "cat", "chick", "cow", "elephant", "fox", "frog", "giraffe", "koala", "ladybird",
+    "lion", "monkey", "mouse", "octopus", "owl", "panda", "penguin", "rabbit", "tiger", "turtle", "whale", "zebra",
+)  # fmt: skip
+
+
+class NameRefused(EdgeboxError):
+    """A name that is empty, too long, or cannot be shown."""
+
+    code = "teaching.name_refused"
+    status = 400
+    exit_code = 111
+    sentence = N_("This name cannot be used.")
+    remedy = N_("A name has 1 to {limit} letters.")
+
+
+@dataclass(frozen=True)
+class SchoolClass:
+    """A class and how many learners it has."""
+
+    no: int
+    code: str
+    title: str
+    learners: int = 0
+
+
+@dataclass(frozen=True)
+class Learner:
+    """A learner as teachers see one."""
+
+    no: int
+    given_name: str
+    family_name: str
+    avatar: str
+    secret_kind: str | None
+
+
+@dataclass(frozen=True)
+class AssignedLesson:
+    """An assignment with the lesson it names; both are None when the pack or the lesson is not on the box."""
+
+    assignment: Assignment
+    manifest: Manifest | None
+    lesson: Lesson | None
+    resources: tuple[Resource, ...]
+
+
+@dataclass(frozen=True)
+class ClassProgress:
+    """All of a class's page."""
+
+    school_class: SchoolClass
+    learners: tuple[Learner, ...]
+    lessons: tuple[AssignedLesson, ...]
+    table: ClassTable
+
+
+class Teaching:
+    """What teachers do with classes."""
+
+    def __init__(self, database: Database, clock: Clock, library: Library, signing_in: SigningIn) -> None:
+        self._database = database
+        self._clock = clock
+        self._library = library
+        self._signing_in = signing_in
+
+    async def classes(self) -> list[SchoolClass]:
+        """Return all classes by title."""
+        rows = await self._database.read(roster.list_classes)
+        return [SchoolClass(row["no"], row["code"], row["title"], row["learners"]) for row in rows]
+
+    async def school_class(self, class_no: int) -> SchoolClass:
+        """Return one class.
+
+        Raises:
+            ClassUnknown: there is none with that number.
+        """
+        row = await self._database.read(lambda connection: roster.find_class(connection, class_no))
+        return SchoolClass(row["no"], row["code"], row["title"])
+
+    async def learners(self, class_no: int) -> list[Learner]:
+        """Return the learners of a class by name."""
+        rows = await self._database.read(lambda connection: roster.list_learners(connection, class_no))
+        return [
+            Learner(row["no"], row["given_name"], row["family_name"], row["avatar"], row["secret_kind"]) for row in rows
+        ]
+
+    async def add_class(self, title: str) -> int:
+        """Make a class and return its number.
+
+        Raises:
+            NameRefused: the title cannot be used.
+        """
+        checked, now_ms = check_name(title), self._clock.now_ms()
+        return await self._database.write(lambda connection: roster.insert_class(connection, now_ms, checked))
+
+    async def add_learner(self, class_no: int, given_name: str, *, family_name: str = "", avatar: str = "") -> int:
+        """Make a learner without a secret, put the learner into a class, and return the number.
+
+        Raises:
+            NameRefused, ClassUnknown: nothing was made.
+        """
+        given = check_name(given_name)
+        family = check_name(family_name) if family_name.strip() else ""
+        now_ms, number = self._clock.now_ms(), len(await self.learners(class_no))
+        chosen = avatar if avatar in AVATARS else AVATARS[number % len(AVATARS)]
+
+        return await self._database.write(
+            lambda connection: teaching.insert_member(
+                connection, class_no, now_ms, given_name=given, family_name=family, avatar=chosen
+            )
+        )
+
+    async def take_out(self, class_no: int, person_no: int) -> None:
+        """Take a learner out of a class; what was learned stays. Safe to repeat.
+
+        Raises:
+            ClassUnknown, PersonUnknown: there is no such class or person.
+        """
+        await self._database.write(
+            lambda connection: roster.set_enrollment(connection, class_no, person_no, is_active=False)
+        )
+
+    async def new_secrets(self, class_no: int, person_nos: Sequence[int], kind: SecretKind) -> list[NewSecret]:
+        """Give learners of a class fresh secrets; numbers of others are left out. The old secrets stop working."""
+        members = {learner.no for learner in await self.learners(class_no)}
+        return await self._signing_in.new_secrets([no for no in person_nos if no in members], kind)
+
+    async def assign(self, class_no: int, pack: str, lesson: str, person_no: int | None = None) -> int:
+        """Give a lesson of an installed pack to a class and return the assignment's number; safe to repeat.
+
+        Raises:
+            PackNotFound, ResourceGone, ClassUnknown: there is no such thing.
+        """
+        self._library.lesson(pack, lesson)
+        now_ms = self._clock.now_ms()
+        return await self._database.write(
+            lambda connection: teaching.insert_assignment(
+                connection, class_no, pack=pack, lesson=lesson, person_no=person_no, now_ms=now_ms
+            )
+        )
+
+    async def unassign(self, class_no: int, assignment_no: int) -> None:
+        """Take a lesson back; what was learned stays. Safe to repeat."""
+        await self._database.write(lambda connection: teaching.end_assignment(connection, class_no, assignment_no))
+
+    async def progress(self, class_no: int) -> ClassProgress:
+        """Return who of a class is how far with what was assigned.
+
+        Raises:
+            ClassUnknown: there is no class with that number.
+        """
+        school_class = await self.school_class(class_no)
+        learners = tuple(await self.learners(class_no))
+        listed = await self._database.read(lambda connection: teaching.list_assignments(connection, class_no))
+        lessons = tuple(self._assigned_lesson(assignment) for assignment in listed)
+        rows = await self._database.read(lambda connection: teaching.list_progress(connection, class_no))
+        cells = {
+            (row.person_no, row.pack, row.resource): make_cell(
+                row.progress, row.score_scaled, is_complete=row.is_complete
+            )
+            for row in rows
+        }
+        columns = [(each.assignment.pack, resource.id) for each in lessons for resource in each.resources]
+        return ClassProgress(
+            school_class, learners, lessons, make_table([each.no for each in learners], columns, cells)
+        )
+
+    def _assigned_lesson(self, assignment: Assignment) -> AssignedLesson:
+        installed = self._library.shelf.current.get(assignment.pack)
+        lesson = installed.lessons.get(assignment.lesson) if installed else None
+        if installed is None or lesson is None:
+            return AssignedLesson(assignment, None, None, ())
+        resources = tuple(installed.resources[resource_id] for resource_id in lesson.resource_ids)
+        return AssignedLesson(assignment, installed.manifest, lesson, resources)
+
+
+def check_name(name: str) -> str:
+    """Return a name in normal form, without outer and double spaces.
+
+    Raises:
+        NameRefused: it is empty, too long, or has marks that cannot be seen.
+    """
+    plain = " ".join(unicodedata.normalize("NFC", name).split())
+    if not 1 <= len(plain) <= NAME_MAX_CHARACTERS or any(unicodedata.category(mark) == "Cc" for mark in plain):
+        raise NameRefused(limit=NAME_MAX_CHARACTERS)
+    return plain
