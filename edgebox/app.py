@@ -1,0 +1,174 @@
+"""The composition root: settings, stores, services and the aiohttp application; the only wiring on the box."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from aiohttp import web
+
+from content_packs.base.address import open_address
+from content_packs.base.clock import Clock, SystemClock
+from content_packs.base.errors import N_, EdgeboxError
+from content_packs.base.starting import folder_errors, hold_lock
+from edgebox import sockets
+from edgebox.content.app import serving_content
+from edgebox.control import socket as control
+from edgebox.http.guard import guard, set_security_headers
+from edgebox.http.routes import add_routes
+from edgebox.jobs import Jobs
+from edgebox.keys import BOX, Box
+from edgebox.services.app_state import AppState
+from edgebox.services.identity import open_identity
+from edgebox.services.library import Library
+from edgebox.services.loading import Loading
+from edgebox.services.pdf_pages import PdfPages
+from edgebox.services.recording import Recording
+from edgebox.services.signing_in import SigningIn
+from edgebox.services.syncing import Syncing
+from edgebox.services.teaching import Teaching
+from edgebox.settings import Settings, prepare_folders
+from edgebox.store.database import Database
+
+KEEPALIVE_SECONDS = 20.0
+LINGER_SECONDS = 5.0
+SHUTDOWN_SECONDS = 2.0
+BODY_MAX_BYTES = 1024 * 1024
+
+
+class BoxBusy(EdgeboxError):
+    """Another program holds the data folder."""
+
+    code = "box.busy"
+    status = 503
+    exit_code = 62
+    retryable = True
+    sentence = N_("Another Edgebox is using the folder {folder}.")
+    remedy = N_("Stop it first, or choose another folder with --data.")
+
+
+@contextmanager
+def hold_data(settings: Settings) -> Iterator[None]:
+    """Take the lock of the data folder, so that two writers never meet.
+
+    Raises:
+        BoxBusy: somebody else holds it.
+        FolderUnusable: it cannot be made or written.
+    """
+    with folder_errors(settings.data):
+        prepare_folders(settings)
+    with hold_lock(settings.data / "box.lock", BoxBusy(folder=str(settings.data))):
+        yield
+
+
+@asynccontextmanager
+async def open_box(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Box]:
+    """Open everything a box is made of, and close it in the reverse order."""
+    async with AsyncExitStack() as stack:
+        stack.enter_context(hold_data(settings))
+        clock = clock or SystemClock()
+        with folder_errors(settings.keys):
+            identity = await asyncio.to_thread(open_identity, settings.keys)
+        database = await asyncio.to_thread(Database, settings.data / "box.db")
+        stack.push_async_callback(asyncio.to_thread, database.close)
+        library = await Library.open(settings)
+        stack.push_async_callback(library.close)
+        loading = Loading(database, settings, clock, library)
+        stack.push_async_callback(loading.close)
+        syncing = Syncing(database, identity, clock, settings.spool)
+        stack.push_async_callback(syncing.close)
+        signing_in = await SigningIn.open(database, clock, identity)
+        yield Box(
+            settings=settings,
+            clock=clock,
+            identity=identity,
+            database=database,
+            signing_in=signing_in,
+            recording=await Recording.open(database, clock, identity),
+            app_state=AppState(database, clock),
+            library=library,
+            loading=loading,
+            teaching=Teaching(database, clock, library, signing_in),
+            syncing=syncing,
+            pdf_pages=PdfPages(settings.data / "cache" / "pdf"),
+        )
+
+
+def make_app(box: Box) -> web.Application:
+    """Return the application of the app origin."""
+    app = web.Application(middlewares=[guard], client_max_size=BODY_MAX_BYTES)
+    app[BOX] = box
+    app.on_response_prepare.append(set_security_headers)
+    add_routes(app)
+    return app
+
+
+@asynccontextmanager
+async def listening(app: web.Application, listener: socket.socket) -> AsyncIterator[None]:
+    """Serve an application on a socket from `sockets.listen`."""
+    runner = web.AppRunner(
+        app,
+        keepalive_timeout=KEEPALIVE_SECONDS,
+        lingering_time=LINGER_SECONDS,
+        shutdown_timeout=SHUTDOWN_SECONDS,
+        access_log=None,
+    )
+    await runner.setup()
+    try:
+        if runner.server is not None:
+            sockets.cap_connections(runner.server)
+        await web.SockSite(runner, listener, backlog=sockets.BACKLOG).start()
+        yield
+    finally:
+        await runner.cleanup()
+
+
+class Part(Enum):
+    """Which of the two origins a process serves."""
+
+    ALL = "all"
+    APP = "app"
+    CONTENT = "content"
+
+
+@dataclass(frozen=True)
+class Running:
+    """A box, or one origin of it, that answers.
+
+    Attributes:
+        address: of the pages, or of the content if only that is served.
+        settings: with the ports that were really taken, where 0 was asked for.
+        box: None in a process that serves content only.
+    """
+
+    address: str
+    settings: Settings
+    box: Box | None
+
+
+@asynccontextmanager
+async def running_box(settings: Settings, part: Part = Part.ALL, clock: Clock | None = None) -> AsyncIterator[Running]:
+    """Open a box, its control socket and its origins, or one origin only, and serve until the context ends."""
+    async with AsyncExitStack() as stack:
+        listener = content_listener = None
+        if part is not Part.CONTENT:
+            listener = stack.enter_context(sockets.listen(settings.host, settings.port))
+            settings = replace(settings, port=listener.getsockname()[1])
+        if part is not Part.APP:
+            content_listener = stack.enter_context(sockets.listen(settings.host, settings.content_port))
+            settings = replace(settings, content_port=content_listener.getsockname()[1])
+            await stack.enter_async_context(serving_content(settings, content_listener))
+        box = None
+        if listener is not None:
+            box = await stack.enter_async_context(open_box(settings, clock))
+            box.loading.resume()
+            jobs = Jobs(box.syncing.sync_when_due, box.clock, every_minutes=settings.sync_minutes)
+            box.recording.on_stored = jobs.note_activity
+            jobs.start()
+            stack.callback(jobs.stop)
+            await stack.enter_async_context(control.listen(box))
+            await stack.enter_async_context(listening(make_app(box), listener))
+        port = settings.port if listener is not None else settings.content_port
+        yield Running(open_address(settings.host, port), settings, box)

@@ -1,0 +1,108 @@
+"""What stands in front of every handler: host, session, origin, errors and headers."""
+
+import asyncio
+import logging
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from content_packs.base.errors import EdgeboxError
+from content_packs.base.host import host_name, is_ours
+from edgebox.domain.session import Access, Session, may_use
+from edgebox.http import problems
+from edgebox.http.body import read_form
+from edgebox.http.cookies import SESSION_COOKIE
+from edgebox.keys import BOX, SESSION
+from sync.records.xapi import VERSION
+
+log = logging.getLogger(__name__)
+
+HOST_SHOWN_MAX = 80
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+@web.middleware
+async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn every error into an answer, and refuse hosts that are not ours before anything else happens."""
+    try:
+        check_host(request)
+        return await handler(request)
+    except EdgeboxError as error:
+        return problems.answer(request, error)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        response = problems.answer(request, problems.from_http_exception(error))
+        if allow := error.headers.get("Allow"):
+            response.headers["Allow"] = allow
+        return response
+    except (asyncio.CancelledError, ConnectionError):
+        raise
+    except Exception:
+        log.exception("http.server_fault")
+        return problems.answer(request, problems.ServerFault())
+
+
+def guarded(handler: Handler, access: Access, *, form: bool) -> Handler:
+    """Wrap a handler with its access rule; `form` says that its writes are forms of our pages."""
+
+    async def checked(request: web.Request) -> web.StreamResponse:
+        session = _find_session(request)
+        if session is not None:
+            request[SESSION] = session
+        if not may_use(access, session):
+            raise problems.SignInNeeded if session is None else problems.NotAllowed
+        if request.method not in SAFE_METHODS:
+            check_origin(request)
+            if form and session is not None and (await read_form(request)).get("csrf") != session.csrf:
+                raise problems.OriginRefused
+        return await handler(request)
+
+    return checked
+
+
+def check_host(request: web.Request) -> None:
+    """Refuse names that are not ours: the defence against DNS rebinding. An address needs no name, so it passes."""
+    name = host_name(request.host)
+    if not is_ours(name, request.app[BOX].settings.hostnames):
+        raise problems.HostRefused(host=name[:HOST_SHOWN_MAX])
+
+
+def check_origin(request: web.Request) -> None:
+    """Refuse a write from another origin. Another port is the same site to cookies, so the origin must be equal."""
+    origin = request.headers.get("Origin")
+    if origin is not None:
+        if origin != f"{request.scheme}://{request.host}":
+            raise problems.OriginRefused
+    elif request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+        raise problems.OriginRefused
+
+
+def content_origin(request: web.Request) -> str:
+    """Return the second origin as the asking tablet reaches it."""
+    return f"{request.scheme}://{host_name(request.host)}:{request.app[BOX].settings.content_port}"
+
+
+async def set_security_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Give every response of the app its headers; runs for errors too."""
+    origin = content_origin(request)
+    headers = response.headers
+    headers["Content-Security-Policy"] = (
+        f"default-src 'self'; img-src 'self' data: {origin}; media-src 'self' {origin}; frame-src {origin}; "
+        "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    )
+    headers["X-Content-Type-Options"] = "nosniff"
+    headers["Referrer-Policy"] = "same-origin"
+    headers["X-Frame-Options"] = "DENY"
+    headers["Cross-Origin-Opener-Policy"] = "same-origin"
+    headers["Cross-Origin-Resource-Policy"] = "same-origin"
+    headers["Permissions-Policy"] = "camera=(), microphone=(), geolocation=()"
+    headers.setdefault("Cache-Control", "no-store")
+    headers["Server"] = "edgebox"
+    if request.path.startswith("/xapi/"):
+        headers["X-Experience-API-Version"] = VERSION
+
+
+def _find_session(request: web.Request) -> Session | None:
+    token = request.cookies.get(SESSION_COOKIE)
+    return request.app[BOX].signing_in.find_session(token) if token else None

@@ -1,0 +1,210 @@
+"""The pages of a learner: my lessons, a lesson, a resource of every kind, search."""
+
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import parse_qs
+
+from aiohttp import web
+
+from content_packs.base.errors import N_
+from content_packs.format.manifest import Manifest, Resource
+from edgebox.domain.language import NEUTRAL, choose, normalise
+from edgebox.domain.marking import Marked, Outcome, mark, outcome
+from edgebox.http import problems
+from edgebox.http.body import FIELDS_MAX, FORM_MAX_BYTES, read_body
+from edgebox.http.form_recording import Done, record
+from edgebox.http.guard import content_origin
+from edgebox.http.island_words import praise
+from edgebox.http.lesson_views import LessonCard, Shelves
+from edgebox.http.pdf_views import pdf_values
+from edgebox.http.render import page, page_words
+from edgebox.http.resource_views import VALUES, Shown, language_name, quiz_items
+from edgebox.http.wording import language_of
+from edgebox.keys import BOX, SESSION
+from edgebox.store.learner_view import LearnerView, learner_view
+
+QUERY_MAX_CHARACTERS = 80
+_NEUTRAL_KINDS = frozenset({"app", "quiz", "video"})
+_READ_KINDS = frozenset({"text", "image", "pdf"})
+_COMPLETED = Done("completed", {"completion": True, "progress": 1.0})
+_VALUES = VALUES | {"pdf": pdf_values}
+_KIND_NAMES = {
+    "text": N_("Read"),
+    "image": N_("Picture"),
+    "audio": N_("Listen"),
+    "video": N_("Film"),
+    "pdf": N_("Document"),
+    "app": N_("Try it"),
+    "quiz": N_("Quiz"),
+}
+
+
+async def my_lessons(request: web.Request) -> web.StreamResponse:
+    """Show what the teacher assigned, then the library."""
+    view, shelves, library = await _view(request), _shelves(request), request.app[BOX].library
+    manifests = library.packs()
+    cards = {
+        (manifest.pack, lesson.id): shelves.card(manifest, lesson, view)
+        for manifest in manifests
+        for lesson in manifest.lessons
+    }
+    return page(
+        request,
+        "learn.html",
+        assigned=[cards[key] for key in view.assigned if key in cards],
+        packs=[_pack(shelves, manifest, cards) for manifest in manifests],
+    )
+
+
+async def show_lesson(request: web.Request) -> web.StreamResponse:
+    """Show the resources of a lesson in order, with what is done."""
+    view, shelves, library = await _view(request), _shelves(request), request.app[BOX].library
+    manifest = library.pack(request.match_info["pack"])
+    lesson = library.lesson(manifest.pack, request.match_info["lesson"])
+    resources = library.resources_of(manifest.pack, lesson.id)
+    return page(
+        request,
+        "lesson.html",
+        lesson=shelves.card(manifest, lesson, view),
+        resources=[shelves.step(manifest, lesson, resource, view) for resource in resources],
+        kind_names=_kind_names(request),
+    )
+
+
+async def show_resource(request: web.Request) -> web.StreamResponse:
+    """Show one resource."""
+    return await _resource_page(request, request.query.get("in", ""))
+
+
+async def finish_resource(request: web.Request) -> web.StreamResponse:
+    """Take what a browser without script sends: "I have read this", or the answers of a quiz."""
+    form = parse_qs((await read_body(request, FORM_MAX_BYTES)).decode(errors="replace"), max_num_fields=FIELDS_MAX)
+    wanted = form.get("in", [""])[0]
+    shown = _shown(request, wanted)
+    extra: dict[str, Any] = {"saved": True}
+    if shown.resource.kind == "quiz":
+        marked = mark(await quiz_items(shown), form)
+        result = outcome(marked)
+        await record(request, shown, [*_answers(marked), _COMPLETED, _final(result)])
+        praised = praise(language_of(request), result.stars)
+        extra["result"] = {"score": result.score, "total": result.total, "stars": result.stars, "praise": praised}
+    elif shown.resource.kind in _READ_KINDS:
+        await record(request, shown, [_COMPLETED])
+    else:
+        raise problems.BodyMalformed(reason="form")
+    return await _resource_page(request, wanted, **extra)
+
+
+async def search(request: web.Request) -> web.StreamResponse:
+    """Show what fits a query."""
+    query = request.query.get("q", "").strip()[:QUERY_MAX_CHARACTERS]
+    found = await request.app[BOX].library.search(query, language_of(request)) if query else []
+    hits = [
+        {
+            "href": f"/learn/{hit.pack}/{hit.lesson.id}/{hit.resource.id}",
+            "kind": hit.resource.kind,
+            "title": hit.title,
+            "lesson_title": hit.lesson_title,
+            "language": hit.language,
+        }
+        for hit in found
+    ]
+    return page(request, "search.html", query=query, hits=hits)
+
+
+async def _resource_page(request: web.Request, wanted: str, **extra: Any) -> web.StreamResponse:
+    view, shown = await _view(request), _shown(request, wanted)
+    library, manifest, resource = request.app[BOX].library, shown.manifest, shown.resource
+    lesson = library.lesson_of(manifest.pack, resource.id)
+    steps = [
+        shown.shelves.step(manifest, lesson, each, view, wanted)
+        for each in library.resources_of(manifest.pack, lesson.id)
+    ]
+    place = lesson.resource_ids.index(resource.id)
+    card: LessonCard = shown.shelves.card(manifest, lesson, view)
+    values: dict[str, Any] = {
+        "resource": _with_languages(steps[place], shown),
+        "lesson": card,
+        "pack_id": manifest.pack,
+        "previous": steps[place - 1] if place else None,
+        "next": steps[place + 1] if place + 1 < len(steps) else None,
+        "saved": False,
+        "result": None,
+    }
+    return page(request, "resource.html", **values | await _VALUES[resource.kind](shown) | extra)
+
+
+def _shown(request: web.Request, wanted: str) -> Shown:
+    library, shelves = request.app[BOX].library, _shelves(request)
+    manifest = library.pack(request.match_info["pack"])
+    resource = library.resource(manifest.pack, request.match_info["resource"])
+    if request.match_info["lesson"] != library.lesson_of(manifest.pack, resource.id).id:
+        raise problems.NotFound
+    offered = _languages(manifest, resource)
+    wishes = [wish for wish in (wanted, shelves.language) if wish]
+    best = choose(dict.fromkeys(offered, True), wishes).language if offered else NEUTRAL
+    return Shown(request, shelves, manifest, resource, tuple(dict.fromkeys((best, *wishes))))
+
+
+def _languages(manifest: Manifest, resource: Resource) -> tuple[str, ...]:
+    """Return the languages a resource can be shown in; one file may speak several."""
+    own = tuple(language for language in resource.paths if language != NEUTRAL)
+    return own or (manifest.languages if resource.kind in _NEUTRAL_KINDS else ())
+
+
+def _with_languages(step: Any, shown: Shown) -> dict[str, Any]:
+    """Return a step as its own page needs it: in the language of its content, with the other ones to choose."""
+    language = shown.languages[0] if shown.languages[0] != NEUTRAL else step.language
+    others = {
+        other: language_name(other)
+        for other in _languages(shown.manifest, shown.resource)
+        if normalise(other) != normalise(language)
+    }
+    title = choose(shown.resource.title, shown.languages)
+    described = choose(shown.resource.description, shown.languages).value if shown.resource.description else ""
+    return {
+        "id": step.id,
+        "kind": step.kind,
+        "title": title.value,
+        "description": described,
+        "language": language,
+        "direction": title.direction,
+        "other_languages": others,
+    }
+
+
+def _answers(marked: Iterable[Marked]) -> list[Done]:
+    return [
+        Done(
+            "answered",
+            {"success": each.success, "response": each.response, "score": int(each.success), "max": 1},
+            each.item_id,
+        )
+        for each in marked
+        if each.response
+    ]
+
+
+def _final(result: Outcome) -> Done:
+    verb = "passed" if result.success else "failed"
+    return Done(verb, {"success": result.success, "score": result.score, "max": result.total})
+
+
+async def _view(request: web.Request) -> LearnerView:
+    person_no = request[SESSION].person_no
+    return await request.app[BOX].database.read(lambda connection: learner_view(connection, person_no))
+
+
+def _shelves(request: web.Request) -> Shelves:
+    return Shelves(language_of(request), content_origin(request))
+
+
+def _pack(shelves: Shelves, manifest: Manifest, cards: dict[tuple[str, str], LessonCard]) -> dict[str, Any]:
+    title = choose(manifest.title, [shelves.language])
+    lessons = [cards[manifest.pack, lesson.id] for lesson in manifest.lessons]
+    return {"title": title.value, "language": title.language, "lessons": lessons}
+
+
+def _kind_names(request: web.Request) -> dict[str, str]:
+    translate = page_words(request).gettext
+    return {kind: translate(name) for kind, name in _KIND_NAMES.items()}

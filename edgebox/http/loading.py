@@ -1,0 +1,153 @@
+"""The teacher's pages about courses: what is on the box, what sticks offer, and what is being loaded."""
+
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from content_packs.base.errors import EdgeboxError
+from content_packs.format.errors import PackNotFound
+from content_packs.installer.planning import reserve_bytes
+from edgebox.domain.language import choose
+from edgebox.http.body import read_form
+from edgebox.http.render import page
+from edgebox.http.staff import number_in, problem_text, recorded_problem, size_text
+from edgebox.http.wording import language_of
+from edgebox.keys import BOX
+from edgebox.services.sticks import Change, Offer, Stick
+from edgebox.store.jobs import InstallJob
+
+SHOWN_JOBS_MAX = 5
+_PERCENT = 100
+
+
+async def show_packs(request: web.Request) -> web.StreamResponse:
+    """Show courses, sticks and what is being loaded."""
+    return await _packs(request)
+
+
+async def show_jobs(request: web.Request) -> web.StreamResponse:
+    """Answer with what is being loaded, for the page that keeps it fresh."""
+    return page(request, "staff/_jobs.html", is_live=True, jobs=await _jobs(request))
+
+
+async def show_sticks(request: web.Request) -> web.StreamResponse:
+    """Answer with what sticks offer, for the page that keeps it fresh."""
+    return page(request, "staff/_sticks.html", is_live=True, **await _stick_values(request))
+
+
+async def install(request: web.Request) -> web.StreamResponse:
+    """Begin to load a course; only what a stick offers right now can be named."""
+    folder, loading = (await read_form(request)).get("folder", ""), request.app[BOX].loading
+    try:
+        offered = {str(offer.folder) for stick in await loading.sticks.look() for offer in stick.offers}
+        if folder not in offered:
+            raise PackNotFound(place=folder)
+        await loading.start(Path(folder))
+    except EdgeboxError as error:
+        return await _packs(request, error)
+    raise web.HTTPSeeOther("/staff/packs")
+
+
+async def cancel(request: web.Request) -> web.StreamResponse:
+    """Stop loading a course."""
+    await request.app[BOX].loading.cancel(number_in(request, "job_no"))
+    raise web.HTTPSeeOther("/staff/packs")
+
+
+async def remove(request: web.Request) -> web.StreamResponse:
+    """Take a course off the box."""
+    try:
+        await request.app[BOX].loading.remove(request.match_info["pack"])
+    except EdgeboxError as error:
+        return await _packs(request, error)
+    raise web.HTTPSeeOther("/staff/packs")
+
+
+async def _packs(request: web.Request, error: EdgeboxError | None = None) -> web.StreamResponse:
+    return page(
+        request,
+        "staff/packs.html",
+        status=error.status if error else 200,
+        tab="packs",
+        problem=problem_text(request, error) if error else "",
+        packs=_installed(request),
+        jobs=await _jobs(request),
+        **await _stick_values(request),
+    )
+
+
+def _installed(request: web.Request) -> list[dict[str, Any]]:
+    library, wanted = request.app[BOX].library, [language_of(request)]
+    shown = []
+    for installed in library.shelf.current.values():
+        manifest, publisher = installed.manifest, library.publishers.get(installed.signer)
+        shown.append(
+            {
+                "id": manifest.pack,
+                "version": manifest.version,
+                "title": choose(manifest.title, wanted),
+                "lessons": len(manifest.lessons),
+                "size": size_text(manifest.size_bytes),
+                "publisher": publisher.name if publisher else "",
+                "languages": ", ".join(manifest.languages),
+            }
+        )
+    return shown
+
+
+async def _jobs(request: web.Request) -> list[dict[str, Any]]:
+    jobs = await request.app[BOX].loading.recent()
+    open_jobs = [job for job in jobs if job.state.is_open]
+    return [_job(request, job) for job in (open_jobs or jobs[:1])[:SHOWN_JOBS_MAX]]
+
+
+def _job(request: web.Request, job: InstallJob) -> dict[str, Any]:
+    installed = request.app[BOX].library.shelf.current.get(job.pack)
+    return {
+        "no": job.no,
+        "state": job.state.value,
+        "is_open": job.state.is_open,
+        "title": choose(installed.manifest.title, [language_of(request)]).value if installed else job.pack,
+        "version": job.version,
+        "percent": _PERCENT * job.done_bytes // job.total_bytes if job.total_bytes else 0,
+        "done": size_text(job.done_bytes),
+        "total": size_text(job.total_bytes),
+        "problem": recorded_problem(request, job.error),
+    }
+
+
+async def _stick_values(request: web.Request) -> dict[str, Any]:
+    loading = request.app[BOX].loading
+    space = await loading.disk()
+    return {
+        "sticks": [_stick(request, stick) for stick in await loading.sticks.look()],
+        "free": size_text(max(space.free_bytes - reserve_bytes(space.total_bytes), 0)),
+    }
+
+
+def _stick(request: web.Request, stick: Stick) -> dict[str, Any]:
+    return {
+        "name": stick.path.name,
+        "problem": problem_text(request, stick.error) if stick.error else "",
+        "offers": [_offer(request, offer) for offer in stick.offers],
+    }
+
+
+def _offer(request: web.Request, offer: Offer) -> dict[str, Any]:
+    manifest = offer.manifest
+    return {
+        "folder": str(offer.folder),
+        "title": choose(manifest.title, [language_of(request)]) if manifest else None,
+        "name": offer.folder.parent.name,
+        "version": manifest.version if manifest else 0,
+        "size": size_text(manifest.size_bytes) if manifest else "",
+        "needed": size_text(offer.needed_bytes),
+        "publisher": offer.signer_name or "",
+        "change": offer.change.value,
+        "installed_version": offer.installed_version,
+        "highest_version": offer.highest_version,
+        "can_install": offer.fits and offer.change in (Change.NEW, Change.UPDATE),
+        "fits": offer.fits,
+        "problem": problem_text(request, offer.error) if offer.error else "",
+    }

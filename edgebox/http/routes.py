@@ -1,0 +1,105 @@
+"""The table of all routes of the app origin; no other module adds one."""
+
+from dataclasses import dataclass
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from edgebox.domain.session import Access
+from edgebox.http import (
+    assets,
+    health,
+    learning,
+    loading,
+    outbox,
+    pdf_views,
+    sign_in,
+    staff,
+    state,
+    sync_status,
+    teaching,
+    xapi,
+)
+from edgebox.http.guard import guarded
+
+
+@dataclass(frozen=True)
+class Route:
+    """One method and path.
+
+    Attributes:
+        access: who may use it.
+        form: its writes are forms of our own pages, so they must repeat the session's `csrf` field.
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    access: Access = Access.PUBLIC
+    form: bool = True
+
+
+ROUTES: tuple[Route, ...] = (
+    # state of the box
+    Route("GET", "/ping", health.ping),
+    # learners
+    Route("GET", "/", sign_in.choose_class),
+    Route("GET", "/class/{class_no}", sign_in.choose_face),
+    Route("GET", "/sign-in/{person_no}", sign_in.show_sign_in),
+    Route("POST", "/sign-in/{person_no}", sign_in.sign_in, form=False),
+    Route("POST", "/sign-out", sign_in.sign_out, Access.PERSON),
+    Route("POST", "/language", sign_in.choose_language),
+    Route("GET", "/learn", learning.my_lessons, Access.PERSON),
+    Route("GET", "/learn/{pack}/{lesson}", learning.show_lesson, Access.PERSON),
+    Route("GET", "/learn/{pack}/{lesson}/{resource}", learning.show_resource, Access.PERSON),
+    Route("POST", "/learn/{pack}/{lesson}/{resource}", learning.finish_resource, Access.LEARNER),
+    Route("GET", "/search", learning.search, Access.PERSON),
+    Route("GET", "/pdf/{pack}@{version}/{page_no}/{path:.+}.webp", pdf_views.pdf_page, Access.PERSON),
+    Route("GET", "/static/{name}", assets.static_file),
+    # records
+    Route("POST", "/api/outbox", outbox.post_outbox, form=False),
+    Route("GET", "/xapi/about", xapi.about),
+    Route("POST", "/xapi/statements", xapi.post_statements, form=False),
+    Route("PUT", "/xapi/statements", xapi.put_statement, form=False),
+    Route("GET", "/xapi/statements", xapi.get_statements),
+    Route("GET", "/xapi/activities/state", state.get_state),
+    Route("PUT", "/xapi/activities/state", state.put_state, form=False),
+    Route("POST", "/xapi/activities/state", state.post_state, form=False),
+    Route("DELETE", "/xapi/activities/state", state.delete_state, form=False),
+    # teachers
+    Route("GET", "/staff", staff.show_sign_in),
+    Route("POST", "/staff", staff.sign_in, form=False),
+    Route("GET", "/staff/set-up", staff.show_set_up),
+    Route("POST", "/staff/set-up", staff.set_up, form=False),
+    Route("GET", "/staff/classes", teaching.list_classes, Access.TEACHER),
+    Route("POST", "/staff/classes", teaching.add_class, Access.TEACHER),
+    Route("GET", "/staff/classes/{class_no}", teaching.show_class, Access.TEACHER),
+    Route("GET", "/staff/classes/{class_no}/table", teaching.show_table, Access.TEACHER),
+    Route("POST", "/staff/classes/{class_no}/learners", teaching.add_learner, Access.TEACHER),
+    Route("POST", "/staff/classes/{class_no}/learners/{person_no}/end", teaching.take_out_learner, Access.TEACHER),
+    Route("POST", "/staff/classes/{class_no}/assignments", teaching.assign, Access.TEACHER),
+    Route("POST", "/staff/classes/{class_no}/assignments/{assignment_no}/end", teaching.unassign, Access.TEACHER),
+    Route("GET", "/staff/classes/{class_no}/cards", teaching.choose_cards, Access.TEACHER),
+    Route("POST", "/staff/classes/{class_no}/cards", teaching.make_cards, Access.TEACHER),
+    Route("GET", "/staff/packs", loading.show_packs, Access.TEACHER),
+    Route("GET", "/staff/packs/jobs", loading.show_jobs, Access.TEACHER),
+    Route("GET", "/staff/packs/sticks", loading.show_sticks, Access.TEACHER),
+    Route("POST", "/staff/packs/install", loading.install, Access.TEACHER),
+    Route("POST", "/staff/packs/jobs/{job_no}/cancel", loading.cancel, Access.TEACHER),
+    Route("POST", "/staff/packs/{pack}/remove", loading.remove, Access.TEACHER),
+    Route("GET", "/staff/sync", sync_status.show, Access.TEACHER),
+    Route("GET", "/staff/sync/state", sync_status.show_state, Access.TEACHER),
+    Route("POST", "/staff/sync/now", sync_status.sync_now, Access.TEACHER),
+    Route("POST", "/staff/sync/enroll", sync_status.enroll, Access.TEACHER),
+    Route("POST", "/staff/sync/export", sync_status.export, Access.TEACHER),
+    Route("POST", "/staff/sync/import", sync_status.import_acks, Access.TEACHER),
+)
+
+
+def add_routes(app: web.Application) -> None:
+    """Put the table into the application; what can be read can also be asked for its headers."""
+    for route in ROUTES:
+        handler = guarded(route.handler, route.access, form=route.form)
+        app.router.add_route(route.method, route.path, handler)
+        if route.method == "GET":
+            app.router.add_route("HEAD", route.path, handler)

@@ -1,0 +1,145 @@
+"""The teacher's page about the way to the hub: what waits, how the last try went, by line or by stick."""
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from content_packs.base.errors import N_, EdgeboxError
+from edgebox.http import problems
+from edgebox.http.body import read_form
+from edgebox.http.render import page, page_words
+from edgebox.http.staff import problem_text, recorded_problem, size_text
+from edgebox.keys import BOX
+
+HERE = "/staff/sync"
+_MINUTE_MS = 60_000
+_HOUR_MINUTES = 60
+_DAY_MINUTES = 24 * 60
+_DONE_TEXTS = {
+    "enrolled": N_("This box is now connected to the hub."),
+    "sent": N_("Everything has been sent."),
+    "exported": N_("What waits is on the stick. Take it to the hub and bring it back."),
+    "nothing": N_("Nothing waits: the hub has everything. Nothing was put on the stick."),
+    "imported": N_("The receipts of the hub were read."),
+    "no-receipts": N_("There are no receipts for this box on the stick. Did it come back from the hub?"),
+}
+
+
+async def show(request: web.Request) -> web.StreamResponse:
+    """Show the state of the exchange."""
+    return await _show(request)
+
+
+async def show_state(request: web.Request) -> web.StreamResponse:
+    """Answer with the state alone, for the page that keeps it fresh."""
+    return page(request, "staff/_sync_state.html", is_live=True, **await _state(request))
+
+
+async def sync_now(request: web.Request) -> web.StreamResponse:
+    """Send what waits, now."""
+    status = await request.app[BOX].syncing.sync_now()
+    if status.last_error is not None:
+        return await _show(request, recorded_problem(request, status.last_error))
+    raise web.HTTPSeeOther(f"{HERE}?done=sent")
+
+
+async def enroll(request: web.Request) -> web.StreamResponse:
+    """Connect this box to a hub by a one-time code."""
+    form = await read_form(request)
+    url, code = form.get("url", "").strip().rstrip("/"), form.get("code", "").strip()
+    try:
+        if not _is_address(url):
+            raise problems.BodyMalformed(reason="URL")
+        await request.app[BOX].syncing.enroll(url, code)
+    except EdgeboxError as error:
+        return await _show(request, problem_text(request, error), error.status, url=url)
+    raise web.HTTPSeeOther(f"{HERE}?done=enrolled")
+
+
+async def export(request: web.Request) -> web.StreamResponse:
+    """Put what waits on a stick."""
+    try:
+        bundles = await request.app[BOX].syncing.export(await _chosen_stick(request))
+    except EdgeboxError as error:
+        return await _show(request, problem_text(request, error), error.status)
+    raise web.HTTPSeeOther(f"{HERE}?done={'exported' if bundles else 'nothing'}")
+
+
+async def import_acks(request: web.Request) -> web.StreamResponse:
+    """Take the receipts of the hub off a stick."""
+    try:
+        acks = await request.app[BOX].syncing.import_(await _chosen_stick(request))
+    except EdgeboxError as error:
+        return await _show(request, problem_text(request, error), error.status)
+    raise web.HTTPSeeOther(f"{HERE}?done={'imported' if acks else 'no-receipts'}")
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
+
+
+async def _chosen_stick(request: web.Request) -> Path:
+    """Return the stick a form names; nothing but a stick can be named."""
+    named = (await read_form(request)).get("stick", "")
+    for path in await request.app[BOX].loading.sticks.mounted():
+        if str(path) == named:
+            return path
+    raise problems.NotFound
+
+
+async def _show(request: web.Request, problem: str = "", status: int = 200, *, url: str = "") -> web.StreamResponse:
+    done = _DONE_TEXTS.get(request.query.get("done", ""), "") if not problem else ""
+    sticks = await request.app[BOX].loading.sticks.mounted()
+    return page(
+        request,
+        "staff/sync.html",
+        status=status,
+        tab="sync",
+        problem=problem,
+        done=page_words(request).gettext(done) if done else "",
+        url=url,
+        sticks=[{"path": str(path), "name": path.name} for path in sticks],
+        **await _state(request),
+    )
+
+
+async def _state(request: web.Request) -> dict[str, Any]:
+    status = await request.app[BOX].syncing.status()
+    now_ms = request.app[BOX].clock.now_ms()
+    return {
+        "hub_url": status.hub_url,
+        "box_id": status.box_id[:12],
+        "waiting": status.waiting_changes,
+        "waiting_size": size_text(status.waiting_bytes) if status.waiting_bytes else "",
+        "last": "" if status.last_success_ms is None else _ago(request, now_ms - status.last_success_ms),
+        "next": "" if status.next_try_ms is None else _ahead(request, status.next_try_ms - now_ms),
+        "is_sending": status.is_sending,
+        "state_problem": recorded_problem(request, status.last_error),
+    }
+
+
+def _ago(request: web.Request, passed_ms: int) -> str:
+    """Return a time in the past in words, in the largest unit that fits."""
+    words, minutes = page_words(request), max(passed_ms, 0) // _MINUTE_MS
+    if minutes < 1:
+        return str(words.gettext("just now"))
+    if minutes < _HOUR_MINUTES:
+        return str(words.ngettext("%(num)s minute ago", "%(num)s minutes ago", minutes) % {"num": minutes})
+    if minutes < _DAY_MINUTES:
+        hours = minutes // _HOUR_MINUTES
+        return str(words.ngettext("%(num)s hour ago", "%(num)s hours ago", hours) % {"num": hours})
+    days = minutes // _DAY_MINUTES
+    return str(words.ngettext("%(num)s day ago", "%(num)s days ago", days) % {"num": days})
+
+
+def _ahead(request: web.Request, left_ms: int) -> str:
+    words, minutes = page_words(request), max(left_ms, 0) // _MINUTE_MS
+    if minutes < 1:
+        return str(words.gettext("in a moment"))
+    return str(words.ngettext("in %(num)s minute", "in %(num)s minutes", minutes) % {"num": minutes})

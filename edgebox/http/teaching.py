@@ -1,0 +1,240 @@
+"""The teacher's pages about classes: who is how far, learners, log-in cards, assigned lessons."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from aiohttp import web
+
+from content_packs.base.errors import N_, EdgeboxError
+from edgebox.domain.class_table import Cell
+from edgebox.domain.language import choose
+from edgebox.domain.secret import SecretKind
+from edgebox.http import problems
+from edgebox.http.body import read_form
+from edgebox.http.render import page, page_words
+from edgebox.http.sign_in import PICTURE_NAMES
+from edgebox.http.staff import number_in, problem_text
+from edgebox.http.wording import language_of
+from edgebox.keys import BOX, SESSION
+from edgebox.services.signing_in import NewSecret
+from edgebox.services.teaching import AssignedLesson, ClassProgress, Learner
+
+AVATAR_NAMES = {
+    "bear": N_("Bear"),
+    "bee": N_("Bee"),
+    "camel": N_("Camel"),
+    "cat": N_("Cat"),
+    "chick": N_("Chick"),
+    "cow": N_("Cow"),
+    "elephant": N_("Elephant"),
+    "fox": N_("Fox"),
+    "frog": N_("Frog"),
+    "giraffe": N_("Giraffe"),
+    "koala": N_("Koala"),
+    "ladybird": N_("Ladybird"),
+    "lion": N_("Lion"),
+    "monkey": N_("Monkey"),
+    "mouse": N_("Mouse"),
+    "octopus": N_("Octopus"),
+    "owl": N_("Owl"),
+    "panda": N_("Panda"),
+    "penguin": N_("Penguin"),
+    "rabbit": N_("Rabbit"),
+    "tiger": N_("Tiger"),
+    "turtle": N_("Turtle"),
+    "whale": N_("Whale"),
+    "zebra": N_("Zebra"),
+}
+
+
+async def list_classes(request: web.Request) -> web.StreamResponse:
+    """Show all classes and the form for a new one."""
+    return await _classes(request)
+
+
+async def add_class(request: web.Request) -> web.StreamResponse:
+    """Make a class and go there."""
+    form = await read_form(request)
+    try:
+        class_no = await request.app[BOX].teaching.add_class(form.get("title", ""))
+    except EdgeboxError as error:
+        return await _classes(request, problem_text(request, error), error.status)
+    raise web.HTTPSeeOther(f"/staff/classes/{class_no}")
+
+
+async def show_class(request: web.Request) -> web.StreamResponse:
+    """Show a class: its table, its lessons, its learners."""
+    return await _class(request)
+
+
+async def show_table(request: web.Request) -> web.StreamResponse:
+    """Answer with the table alone, for the page that keeps it fresh: an unchanged one costs a 304."""
+    progress = await request.app[BOX].teaching.progress(number_in(request, "class_no"))
+    return page(request, "staff/_table.html", is_live=True, **_table_values(request, progress))
+
+
+async def add_learner(request: web.Request) -> web.StreamResponse:
+    """Add a learner to a class."""
+    class_no, form = number_in(request, "class_no"), await read_form(request)
+    try:
+        await request.app[BOX].teaching.add_learner(
+            class_no,
+            form.get("given_name", ""),
+            family_name=form.get("family_name", ""),
+            avatar=form.get("avatar", ""),
+        )
+    except EdgeboxError as error:
+        return await _class(request, problem_text(request, error), error.status)
+    raise web.HTTPSeeOther(f"/staff/classes/{class_no}#learners")
+
+
+async def take_out_learner(request: web.Request) -> web.StreamResponse:
+    """Take a learner out of a class; what was learned stays."""
+    class_no = number_in(request, "class_no")
+    await request.app[BOX].teaching.take_out(class_no, number_in(request, "person_no"))
+    raise web.HTTPSeeOther(f"/staff/classes/{class_no}#learners")
+
+
+async def assign(request: web.Request) -> web.StreamResponse:
+    """Give a lesson to a class; the field is `pack/lesson`."""
+    class_no, form = number_in(request, "class_no"), await read_form(request)
+    pack, _, lesson = form.get("lesson", "").partition("/")
+    await request.app[BOX].teaching.assign(class_no, pack, lesson, request[SESSION].person_no)
+    raise web.HTTPSeeOther(f"/staff/classes/{class_no}#lessons")
+
+
+async def unassign(request: web.Request) -> web.StreamResponse:
+    """Take a lesson back."""
+    class_no = number_in(request, "class_no")
+    await request.app[BOX].teaching.unassign(class_no, number_in(request, "assignment_no"))
+    raise web.HTTPSeeOther(f"/staff/classes/{class_no}#lessons")
+
+
+async def choose_cards(request: web.Request) -> web.StreamResponse:
+    """Ask for whom new log-in cards are made."""
+    return await _card_choice(request)
+
+
+async def make_cards(request: web.Request) -> web.StreamResponse:
+    """Give the chosen learners new secrets and show the cards, this once."""
+    class_no, form = number_in(request, "class_no"), await read_form(request)
+    chosen = [int(name[8:]) for name in form if name.startswith("learner-") and name[8:].isdecimal()]
+    try:
+        kind = SecretKind(form.get("kind", ""))
+    except ValueError as error:
+        raise problems.BodyMalformed(reason="kind") from error
+    if kind is SecretKind.PASSWORD:
+        raise problems.BodyMalformed(reason="kind")
+    if not chosen:
+        return await _card_choice(request, page_words(request).gettext("Choose at least one learner."), 400)
+    teaching = request.app[BOX].teaching
+    school_class = await teaching.school_class(class_no)
+    learners = {learner.no: learner for learner in await teaching.learners(class_no)}
+    made = await teaching.new_secrets(class_no, chosen, kind)
+    cards = [_card(request, learners[new.person_no], new) for new in made]
+    return page(
+        request, "staff/cards.html", tab="classes", school_class=school_class, cards=cards, address=request.host
+    )
+
+
+async def _classes(request: web.Request, problem: str = "", status: int = 200) -> web.StreamResponse:
+    classes = await request.app[BOX].teaching.classes()
+    return page(request, "staff/classes.html", status=status, tab="classes", classes=classes, problem=problem)
+
+
+async def _class(request: web.Request, problem: str = "", status: int = 200) -> web.StreamResponse:
+    progress = await request.app[BOX].teaching.progress(number_in(request, "class_no"))
+    translate = page_words(request).gettext
+    return page(
+        request,
+        "staff/class.html",
+        status=status,
+        tab="classes",
+        problem=problem,
+        has_refused_work=await request.app[BOX].recording.has_refused_work(),
+        lessons=[_lesson(request, assigned) for assigned in progress.lessons],
+        choices=_choices(request, progress.lessons),
+        avatars={name: translate(text) for name, text in AVATAR_NAMES.items()},
+        **_table_values(request, progress),
+    )
+
+
+async def _card_choice(request: web.Request, problem: str = "", status: int = 200) -> web.StreamResponse:
+    class_no, teaching = number_in(request, "class_no"), request.app[BOX].teaching
+    school_class, learners = await teaching.school_class(class_no), await teaching.learners(class_no)
+    return page(
+        request,
+        "staff/card_choice.html",
+        status=status,
+        tab="classes",
+        problem=problem,
+        school_class=school_class,
+        learners=learners,
+    )
+
+
+def _table_values(request: web.Request, progress: ClassProgress) -> dict[str, Any]:
+    wanted = [language_of(request)]
+    groups = [
+        {
+            "title": choose(assigned.lesson.title, wanted),
+            "columns": [
+                {"kind": resource.kind, "title": choose(resource.title, wanted)} for resource in assigned.resources
+            ],
+        }
+        for assigned in progress.lessons
+        if assigned.lesson is not None
+    ]
+    rows = [
+        {"learner": learner, "row": row, "cells": [_cell(cell) for cell in row.cells]}
+        for learner, row in zip(progress.learners, progress.table.rows, strict=True)
+    ]
+    return {
+        "school_class": progress.school_class,
+        "learners": progress.learners,
+        "groups": groups,
+        "rows": rows,
+        "totals": progress.table.totals,
+        "column_count": len(progress.table.totals),
+    }
+
+
+def _cell(cell: Cell) -> dict[str, Any]:
+    return {"state": cell.state.value, "percent": cell.percent, "score": cell.score_percent}
+
+
+def _lesson(request: web.Request, assigned: AssignedLesson) -> dict[str, Any]:
+    wanted = [language_of(request)]
+    return {
+        "no": assigned.assignment.no,
+        "name": assigned.assignment.lesson,
+        "pack": assigned.assignment.pack,
+        "title": choose(assigned.lesson.title, wanted) if assigned.lesson else None,
+        "pack_title": choose(assigned.manifest.title, wanted) if assigned.manifest else None,
+    }
+
+
+def _choices(request: web.Request, assigned: Sequence[AssignedLesson]) -> list[dict[str, Any]]:
+    """Return the lessons that could still be given, by pack."""
+    wanted = [language_of(request)]
+    given = {(each.assignment.pack, each.assignment.lesson) for each in assigned}
+    choices = []
+    for manifest in request.app[BOX].library.packs():
+        lessons = [
+            {"value": f"{manifest.pack}/{lesson.id}", "title": choose(lesson.title, wanted).value}
+            for lesson in manifest.lessons
+            if (manifest.pack, lesson.id) not in given
+        ]
+        if lessons:
+            choices.append({"title": choose(manifest.title, wanted).value, "lessons": lessons})
+    return choices
+
+
+def _card(request: web.Request, learner: Learner, new: NewSecret) -> dict[str, Any]:
+    translate = page_words(request).gettext
+    names = new.secret.split(",") if new.kind is SecretKind.PICTURE else []
+    return {
+        "learner": learner,
+        "pictures": [{"name": name, "label": translate(PICTURE_NAMES[name])} for name in names],
+        "pin": "" if names else new.secret,
+    }

@@ -1,0 +1,326 @@
+"""Staff pages over real HTTP: who may open them, what their forms do, what they show."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from sqlite3 import Connection
+
+import pytest
+
+from content_packs.base.signing import SigningKey
+from edgebox.app import Part, running_box
+from edgebox.domain.session import Access
+from edgebox.http.routes import ROUTES, Route
+from edgebox.store.jobs import JobState
+from tests.support.box import School, make_school, make_tablet
+from tests.support.site import Site
+from tests.support.small_course import PACK, built, trust
+
+KEY = SigningKey(b"k" * 32)
+HOSTILE = "<script>alert(1)</script>\"'>"
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    def make() -> School:
+        school = make_school(tmp_path / "box")
+        trust(school.settings.keys, KEY)
+        (tmp_path / "media").mkdir()
+        return school
+
+    school = await asyncio.to_thread(make)
+    settings = replace(school.settings, stick_folders=(tmp_path / "media",))
+    async with running_box(settings, Part.APP) as running:
+        assert running.box is not None
+        yield Site(running.box, school, running.address.rstrip("/"))
+
+
+async def install(site: Site, **options: str) -> None:
+    folder = await built(site.box.settings.stick_folders[0] / "STICK", KEY, **options)
+    no = await site.box.loading.start(folder)
+    async for job in site.box.loading.watch(no):
+        last = job
+    assert last.state is JobState.DONE
+
+
+STAFF_ROUTES = [route for route in ROUTES if route.path.startswith("/staff") and route.access is not Access.PUBLIC]
+PLACES = {"class_no": "1", "person_no": "1", "assignment_no": "1", "job_no": "1", "pack": PACK}
+
+
+def test_every_staff_page_but_the_doors_is_for_teachers() -> None:
+    public = {route.path for route in ROUTES if route.path.startswith("/staff") and route.access is Access.PUBLIC}
+    assert public == {"/staff", "/staff/set-up"}
+    assert {route.access for route in STAFF_ROUTES} == {Access.TEACHER}
+    assert all(route.form for route in STAFF_ROUTES)
+
+
+@pytest.mark.parametrize("route", STAFF_ROUTES, ids=lambda route: f"{route.method} {route.path}")
+async def test_learners_and_strangers_are_refused(site: Site, route: Route) -> None:
+    method, path = route.method, route.path.format(**PLACES)
+    for person, status in ((site.school.learners[0], 403), (None, 401)):
+        async with site.browser(person) as browser:
+            response, _ = await (browser.get(path) if method == "GET" else browser.post(path, {}))
+            assert response.status == status
+
+
+@pytest.mark.parametrize("path", [route.path.format(**PLACES) for route in STAFF_ROUTES if route.method == "POST"])
+async def test_a_form_without_its_token_or_from_elsewhere_changes_nothing(site: Site, path: str) -> None:
+    async with site.teacher() as browser:
+        response, _ = await browser.post(path, {"title": "New", "given_name": "New"})
+        assert response.status == 403
+        response, _ = await browser.post(path, {"csrf": "0" * 64, "title": "New"})
+        assert response.status == 403
+        fields = {"csrf": await browser.csrf(), "title": "New", "given_name": "New"}
+        response, _ = await browser.post(path, fields, origin="http://evil.example")
+        assert response.status == 403
+    assert [found.title for found in await site.box.teaching.classes()] == ["Class 4"]
+    assert len(await site.box.teaching.learners(site.school.class_no)) == 2
+
+
+async def test_a_class_is_made_and_names_are_shown_as_text(site: Site) -> None:
+    async with site.teacher() as browser:
+        response, _ = await browser.submit("/staff/classes", title=HOSTILE)
+        assert response.status == 303
+        path = response.headers["Location"]
+        await browser.submit(f"{path}/learners", given_name=HOSTILE, family_name=HOSTILE, avatar="owl")
+        for page in ("/staff/classes", path, f"{path}/cards"):
+            response, text = await browser.get(page)
+            assert response.status == 200
+            assert "<script>alert" not in text
+            assert "&lt;script&gt;alert(1)" in text
+
+
+async def test_a_name_that_cannot_be_used_is_explained_on_the_same_page(site: Site) -> None:
+    async with site.teacher() as browser:
+        for fields in ({"given_name": "   "}, {"given_name": "x" * 61}):
+            response, text = await browser.submit(f"/staff/classes/{site.school.class_no}/learners", **fields)
+            assert response.status == 400
+            assert "This name cannot be used." in text
+            assert "1 to 60 letters" in text
+    assert len(await site.box.teaching.learners(site.school.class_no)) == 2
+
+
+async def test_the_class_page_tells_that_a_tablet_holds_refused_work(site: Site) -> None:
+    tablet, learner = make_tablet(), site.school.learners[0]
+    shown = []
+    for refused in (0, 3, 0):
+        await site.box.recording.store_outbox(tablet.request(tablet.event(learner), refused=refused))
+        async with site.teacher() as teacher:
+            _, text = await teacher.get(f"/staff/classes/{site.school.class_no}")
+        shown.append("Some work on a tablet could not be taken" in text)
+    assert shown == [False, True, False]
+
+
+async def test_a_class_that_does_not_exist_is_not_found(site: Site) -> None:
+    async with site.teacher() as browser:
+        for path in ("/staff/classes/999", "/staff/classes/x", f"/staff/classes/{10**30}", "/staff/classes/999/table"):
+            response, _ = await browser.get(path)
+            assert response.status == 404
+
+
+async def test_a_learner_is_taken_out_of_a_class(site: Site) -> None:
+    gone = site.school.learners[0].no
+    async with site.teacher() as browser:
+        response, _ = await browser.submit(f"/staff/classes/{site.school.class_no}/learners/{gone}/end")
+        assert response.status == 303
+    assert gone not in [learner.no for learner in await site.box.teaching.learners(site.school.class_no)]
+
+
+async def test_a_card_shows_a_new_secret_once_and_it_works(site: Site) -> None:
+    chosen, other = site.school.learners
+    path = f"/staff/classes/{site.school.class_no}/cards"
+    async with site.teacher() as browser:
+        response, text = await browser.submit(path, kind="pin", **{f"learner-{chosen.no}": "1"})
+        assert response.status == 200
+        assert response.headers["Cache-Control"] == "no-store"
+        (pin,) = re.findall(r'<p class="lede code" dir="ltr">(\d{4})</p>', text)
+        _, again = await browser.get(path)
+        assert pin not in again
+    async with site.browser() as browser:
+        response, _ = await browser.post(f"/sign-in/{chosen.no}", {"pin": pin})
+        assert response.headers.get("Location") == "/learn"
+    assert (await secret_kinds(site))[other.no] is None
+
+
+async def test_cards_with_pictures_show_four_drawings(site: Site) -> None:
+    chosen = site.school.learners[0]
+    async with site.teacher() as browser:
+        _, text = await browser.submit(
+            f"/staff/classes/{site.school.class_no}/cards", kind="picture", **{f"learner-{chosen.no}": "1"}
+        )
+    assert len(re.findall(r'<svg class="secret"', text)) == 4
+    assert (await secret_kinds(site))[chosen.no] == "picture"
+
+
+async def test_cards_for_people_of_other_classes_are_not_made(site: Site) -> None:
+    async with site.teacher() as browser:
+        response, text = await browser.submit(
+            f"/staff/classes/{site.school.class_no}/cards", kind="pin", **{f"learner-{site.school.teacher.no}": "1"}
+        )
+        assert response.status == 200
+        assert 'print-card"' not in text
+        response, _ = await browser.submit(f"/staff/classes/{site.school.class_no}/cards", kind="password")
+        assert response.status == 400
+        response, text = await browser.submit(f"/staff/classes/{site.school.class_no}/cards", kind="pin")
+        assert response.status == 400
+        assert "Choose at least one learner." in text
+
+
+async def secret_kinds(site: Site) -> dict[int, str | None]:
+    return {learner.no: learner.secret_kind for learner in await site.box.teaching.learners(site.school.class_no)}
+
+
+async def test_a_given_lesson_makes_columns_and_progress_fills_them(site: Site) -> None:
+    await install(site)
+    first, second = site.school.learners
+    path = f"/staff/classes/{site.school.class_no}"
+    async with site.teacher() as browser:
+        _, text = await browser.get(path)
+        assert f'<option value="{PACK}/halves">Halves</option>' in text
+        response, _ = await browser.submit(f"{path}/assignments", lesson=f"{PACK}/halves")
+        assert response.status == 303
+        await record(site, first.no, "halves-read", progress=1.0, is_complete=True)
+        await record(site, first.no, "halves-quiz", progress=0.4, score=0.5)
+        await record(site, second.no, "not-assigned", progress=1.0, is_complete=True)
+        _, text = await browser.get(path)
+        assert f'<option value="{PACK}/halves">' not in text
+        assert "What is a half?" in text
+        assert '<progress value="40" max="100"' in text
+        assert "score 50" in text
+        assert text.count('<span class="pill pill--go">') == 1
+        assert text.count(">Not started<") == 2
+        assert "1 of 2</td>" in text
+
+
+async def test_the_table_costs_a_304_until_something_changes(site: Site) -> None:
+    await install(site)
+    class_no = site.school.class_no
+    await site.box.teaching.assign(class_no, PACK, "halves")
+    async with site.teacher() as browser:
+        path = f"/staff/classes/{class_no}/table"
+        response, text = await browser.get(path)
+        assert text.lstrip().startswith('<section id="table"')
+        etag = response.headers["ETag"]
+        response, text = await browser.get(path, **{"If-None-Match": etag})
+        assert (response.status, text) == (304, "")
+        await record(site, site.school.learners[0].no, "halves-read", progress=0.2)
+        response, text = await browser.get(path, **{"If-None-Match": etag})
+        assert response.status == 200
+        assert "20 %" in text
+
+
+async def test_a_lesson_is_taken_back_and_given_again(site: Site) -> None:
+    await install(site)
+    class_no = site.school.class_no
+    no = await site.box.teaching.assign(class_no, PACK, "halves")
+    async with site.teacher() as browser:
+        await browser.submit(f"/staff/classes/{class_no}/assignments/{no}/end")
+        assert (await site.box.teaching.progress(class_no)).lessons == ()
+        await browser.submit(f"/staff/classes/{class_no}/assignments", lesson=f"{PACK}/halves")
+    assert [each.assignment.no for each in (await site.box.teaching.progress(class_no)).lessons] == [no]
+    assert await changes(site, 9) == 3
+
+
+async def test_an_assignment_outlives_its_pack(site: Site) -> None:
+    await install(site)
+    class_no = site.school.class_no
+    await site.box.teaching.assign(class_no, PACK, "halves")
+    await site.box.loading.remove(PACK)
+    async with site.teacher() as browser:
+        response, text = await browser.get(f"/staff/classes/{class_no}")
+        assert response.status == 200
+        assert f"The pack is not on this box: {PACK}" in text
+
+
+async def test_a_lesson_that_is_not_there_cannot_be_given(site: Site) -> None:
+    async with site.teacher() as browser:
+        for lesson in ("", "nothing", f"{PACK}/halves", "a/b/c"):
+            response, _ = await browser.submit(f"/staff/classes/{site.school.class_no}/assignments", lesson=lesson)
+            assert response.status == 404
+
+
+async def test_a_course_is_loaded_from_a_stick_and_removed(site: Site) -> None:
+    folder = await built(site.box.settings.stick_folders[0] / "STICK", KEY)
+    async with site.teacher() as browser:
+        _, text = await browser.get("/staff/packs")
+        assert "Equal parts" in text
+        assert "Example Press" in text
+        response, _ = await browser.submit("/staff/packs/install", folder=str(folder))
+        assert response.status == 303
+        async for _job in site.box.loading.watch(1):
+            pass
+        _, text = await browser.get("/staff/packs")
+        assert "ready to use" in text
+        assert "already on the box" in text
+        response, _ = await browser.submit(f"/staff/packs/{PACK}/remove")
+        assert response.status == 303
+        _, text = await browser.get("/staff/packs")
+        assert "There are no packs on this box yet." in text
+
+
+async def test_only_what_a_stick_offers_can_be_loaded(site: Site) -> None:
+    outside = await built(site.box.settings.data.parent / "elsewhere", KEY)
+    async with site.teacher() as browser:
+        for folder in (str(outside), "/etc", "../..", ""):
+            response, text = await browser.submit("/staff/packs/install", folder=folder)
+            assert response.status == 404
+            assert "There is no pack here" in text
+    assert await site.box.loading.recent() == []
+
+
+async def test_an_unknown_publisher_is_shown_but_cannot_be_loaded(site: Site) -> None:
+    folder = await built(
+        site.box.settings.stick_folders[0] / "STICK", SigningKey(b"s" * 32), title=HOSTILE.replace('"', "")
+    )
+    async with site.teacher() as browser:
+        _, text = await browser.get("/staff/packs/sticks")
+        assert "<script>alert" not in text
+        assert "signed by a publisher this box does not know" in text
+        assert 'name="folder"' not in text
+        response, _ = await browser.submit("/staff/packs/install", folder=str(folder))
+        assert response.status == 403
+
+
+async def test_a_pulled_stick_is_explained_and_loading_can_be_stopped(site: Site) -> None:
+    stick = site.box.settings.stick_folders[0] / "STICK"
+    no = await site.box.loading.start(await built(stick, KEY))
+    stick.rename(site.box.settings.data.parent / "pulled")
+    async for job in site.box.loading.watch(no):
+        last = job
+    assert last.state is JobState.STICK_GONE
+    async with site.teacher() as browser:
+        _, text = await browser.get("/staff/packs/jobs")
+        assert "Put the stick in again." in text
+        await browser.submit(f"/staff/packs/jobs/{no}/cancel")
+        _, text = await browser.get("/staff/packs/jobs")
+        assert "stopped" in text
+        assert "Stop loading" not in text
+
+
+async def record(
+    site: Site, person_no: int, resource: str, *, progress: float, score: float | None = None, is_complete: bool = False
+) -> None:
+    """Write a row of progress as the recording of statements does."""
+
+    def write(connection: Connection) -> None:
+        execute = connection.execute
+        execute(
+            "INSERT OR IGNORE INTO activity (iri, pack, resource) VALUES (?, ?, ?)",
+            (f"urn:x-edgebox:{PACK}:{resource}", PACK, resource),
+        )
+        (no,) = execute("SELECT no FROM activity WHERE resource = ?", (resource,)).fetchone()
+        execute(
+            "INSERT OR REPLACE INTO progress (person_no, activity_no, progress, is_complete, score_scaled, first_ms,"
+            " last_ms) VALUES (?, ?, ?, ?, ?, 1, 1)",
+            (person_no, no, progress, is_complete, score),
+        )
+
+    await site.box.database.write(write)
+
+
+async def changes(site: Site, kind: int) -> int:
+    return await site.box.database.read(
+        lambda connection: connection.execute("SELECT count(*) FROM change WHERE kind = ?", (kind,)).fetchone()[0]
+    )

@@ -1,0 +1,117 @@
+"""The teacher's page about the hub: states in words, by line and by stick."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from content_packs.base.signing import SealingKey, SigningKey
+from edgebox.app import Part, running_box
+from edgebox.store import changes
+from sync.enrolment import Hub
+from tests.support.box import School, make_school
+from tests.support.site import Site
+
+CODE = "-".join(["ABCD"] * 6)
+CLOSED = "http://127.0.0.1:9"
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    def make() -> School:
+        (tmp_path / "media" / "STICK" / "edgebox").mkdir(parents=True)
+        return make_school(tmp_path / "box")
+
+    school = await asyncio.to_thread(make)
+    settings = replace(school.settings, stick_folders=(tmp_path / "media",))
+    async with running_box(settings, Part.APP) as running:
+        assert running.box is not None
+        yield Site(running.box, school, running.address.rstrip("/"))
+
+
+async def enrol(site: Site) -> None:
+    """Make the box know a hub that does not answer."""
+    hub = Hub(SigningKey.generate().verify_key, SealingKey.generate().public, 1)
+    await site.box.database.write(lambda connection: changes.put_hub(connection, CLOSED, hub, 1))
+
+
+async def test_a_box_without_a_centre_says_what_waits_and_how_to_connect(site: Site) -> None:
+    async with site.teacher() as browser:
+        response, text = await browser.get("/staff/sync")
+        assert response.status == 200
+        assert "Connect to a hub" in text
+        assert "never" in text
+        assert "Sync now" not in text
+
+
+@pytest.mark.parametrize(
+    "url", ["", "ftp://hub.example", "javascript:alert(1)", "http://", "https://a@b/", "http://[::1"]
+)
+async def test_an_address_that_is_none_is_refused(site: Site, url: str) -> None:
+    async with site.teacher() as browser:
+        response, text = await browser.submit("/staff/sync/enroll", url=url, code="K7QF-2M9X-TB4R")
+        assert response.status == 400
+        assert 'javascript:alert(1)">' not in text
+
+
+async def test_a_centre_that_does_not_answer_is_explained_and_the_address_stays(site: Site) -> None:
+    async with site.teacher() as browser:
+        response, text = await browser.submit("/staff/sync/enroll", url=CLOSED, code=CODE)
+        assert response.status == 503
+        assert "The hub cannot be reached (nothing answers at its address)." in text
+        assert "by itself" not in text
+        assert "Error" not in text
+        assert f'value="{CLOSED}"' in text
+        assert 'class="notice notice--no"' in text
+
+
+async def test_a_failed_try_is_shown_until_the_next_success(site: Site) -> None:
+    await enrol(site)
+    async with site.teacher() as browser:
+        response, text = await browser.submit("/staff/sync/now")
+        assert response.status == 200
+        assert 'class="notice notice--no"' in text
+        _, text = await browser.get("/staff/sync")
+        assert 'class="notice"' in text
+        assert CLOSED in text
+
+
+async def test_what_waits_goes_onto_a_stick_but_nowhere_else(site: Site) -> None:
+    await enrol(site)
+    stick = site.box.settings.stick_folders[0] / "STICK"
+    async with site.teacher() as browser:
+        for place in (str(site.box.settings.data), "/etc", f"{stick}/..", ""):
+            response, _ = await browser.submit("/staff/sync/export", stick=place)
+            assert response.status == 404
+        response, _ = await browser.submit("/staff/sync/export", stick=str(stick))
+        assert response.status == 303
+        _, text = await browser.get(response.headers["Location"])
+        assert "What waits is on the stick." in text
+        response, _ = await browser.submit("/staff/sync/import", stick=str(stick))
+        _, text = await browser.get(response.headers["Location"])
+        assert "There are no receipts for this box on the stick." in text
+        assert "were read" not in text
+    assert any(path.is_file() for path in stick.rglob("*"))
+
+
+async def test_a_stick_without_a_centre_is_explained(site: Site) -> None:
+    stick = site.box.settings.stick_folders[0] / "STICK"
+    async with site.teacher() as browser:
+        for action in ("export", "import"):
+            response, text = await browser.submit(f"/staff/sync/{action}", stick=str(stick))
+            assert response.status == 409
+            assert "not connected to a hub" in text
+
+
+async def test_the_state_costs_a_304_until_something_changes(site: Site) -> None:
+    async with site.teacher() as browser:
+        response, text = await browser.get("/staff/sync/state")
+        assert text.lstrip().startswith('<section id="sync-state"')
+        etag = {"If-None-Match": response.headers["ETag"]}
+        response, _ = await browser.get("/staff/sync/state", **etag)
+        assert response.status == 304
+        await site.box.teaching.add_class("New")
+        response, _ = await browser.get("/staff/sync/state", **etag)
+        assert response.status == 200
