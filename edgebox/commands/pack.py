@@ -1,0 +1,165 @@
+"""`edgebox pack`: build, verify, install, list and remove course packs."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from content_packs.base.errors import N_
+from content_packs.format.errors import BlobAltered, BlobMissing, PackNotFound, SourceInvalid
+from edgebox.commands.answer import answer, operate
+from edgebox.commands.options import add_common_options, settings_from
+
+if TYPE_CHECKING:
+    from content_packs.base.signing import SigningKey, VerifyKey
+    from edgebox.commands import Subparsers
+
+KEY_NAME = "publisher.key"
+NAMED_OTHERWISE = N_("this key has another name already; leave --publisher out, or choose another --key")
+PUBLISHER = "Local publisher"
+
+
+def register(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
+    """Add the command to the parser."""
+    parser = subparsers.add_parser(
+        "pack", help="build, verify, install, list, remove", epilog="example: edgebox pack install /media/usb0"
+    )
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+    _register_build(actions)
+    verify = actions.add_parser(
+        "verify", help="check a pack from end to end", epilog="example: edgebox pack verify out --trust press.pub"
+    )
+    verify.add_argument("folder", type=Path, metavar="FOLDER", help="the pack, or a folder that holds just one")
+    verify.add_argument("--trust", type=Path, metavar="PUB", help="public key of the publisher")
+    install = actions.add_parser(
+        "install", help="put a pack on the box", epilog="example: edgebox pack install out --trust press.pub"
+    )
+    install.add_argument("folder", type=Path, metavar="FOLDER", help="the pack, or a folder that holds just one")
+    install.add_argument("--trust", type=Path, metavar="PUB", help="trust this publisher from now on")
+    listed = actions.add_parser("list", help="list the packs on the box", epilog="example: edgebox pack list --json")
+    remove = actions.add_parser(
+        "remove", help="take a pack off the box", epilog="example: edgebox pack remove org.example.fractions"
+    )
+    remove.add_argument("pack", metavar="ID", help="id of the pack")
+    for action, run in ((verify, _verify), (install, _install), (listed, _list), (remove, _remove)):
+        add_common_options(action)
+        action.set_defaults(run=run)
+
+
+def _register_build(actions: "Subparsers[argparse.ArgumentParser]") -> None:
+    build = actions.add_parser(
+        "build",
+        help="make a signed pack of a course folder",
+        epilog="example: edgebox pack build fractions/ -o /media/usb0 --key press.key",
+    )
+    build.add_argument("source", type=Path, metavar="SRC", help="folder with pack.toml")
+    build.add_argument("-o", "--out", type=Path, required=True, metavar="OUT", help="folder or stick to write to")
+    build.add_argument(
+        "--key", type=Path, metavar="FILE", help="secret key; made when it does not exist [keys/publisher.key]"
+    )
+    build.add_argument("--publisher", metavar="NAME", help=f"name people see, for a key that is made now [{PUBLISHER}]")
+    add_common_options(build)
+    build.set_defaults(run=_build)
+
+
+def _build(options: argparse.Namespace) -> int:
+    from content_packs.builder import build, public_path
+
+    key_path = options.key or settings_from(options).keys / KEY_NAME
+    built = build(options.source, options.out, _key(key_path, options.publisher))
+    result = {
+        "folder": str(built.folder),
+        "pack": built.manifest.pack,
+        "version": built.manifest.version,
+        "files": built.files,
+        "size_bytes": built.size_bytes,
+        "public_key": str(public_path(key_path)),
+    }
+    lines = [
+        f"{built.manifest.pack} version {built.manifest.version}: {built.files} files, {built.size_bytes} bytes",
+        f"Pack: {built.folder}",
+        f"Boxes trust it with: {public_path(key_path)}",
+    ]
+    return answer(options, result, lines)
+
+
+def _key(path: Path, publisher: str | None) -> "SigningKey":
+    """Return the key in `path`, made if need be; a key that is there keeps the name it was made with."""
+    from content_packs.builder import create_key, public_path, read_key
+    from content_packs.format import keyfile
+
+    if not path.exists():
+        return create_key(path, publisher or PUBLISHER)
+    if publisher is not None:
+        public = public_path(path)
+        _key_found, name = keyfile.parse_public(_read(public), public.name)
+        if name != publisher:
+            raise SourceInvalid(file=public.name, where="--publisher", reason=NAMED_OTHERWISE)
+    return read_key(path)
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from content_packs.installer import verify
+
+    report = verify(_only_pack(options.folder), _trusted(options))
+    manifest = report.manifest
+    bad_files = [{"file": bad.file, "code": bad.code} for bad in report.bad_files]
+    result = {"pack": manifest.pack, "version": manifest.version, "is_good": report.is_good, "bad_files": bad_files}
+    lines = [f"{bad.file}: {bad.code}" for bad in report.bad_files]
+    if report.is_good:
+        lines = [f"{manifest.pack} version {manifest.version} is good: {len(manifest.files)} files"]
+    answer(options, result, lines)
+    for bad in report.bad_files:
+        raise {error.code: error for error in (BlobMissing, BlobAltered)}[bad.code](file=bad.file)
+    return 0
+
+
+def _trusted(options: argparse.Namespace) -> "dict[bytes, VerifyKey]":
+    """Return the key given, or those the box trusts."""
+    from content_packs.format import keyfile
+    from content_packs.installer import trusted_keys
+
+    if options.trust is None:
+        return trusted_keys(settings_from(options).keys / "publishers")
+    key, _name = keyfile.parse_public(_read(options.trust), options.trust.name)
+    return {key.key_id: key}
+
+
+def _install(options: argparse.Namespace) -> int:
+    trust = _read(options.trust).decode(errors="replace") if options.trust else None
+    arguments = {"folder": str(_only_pack(options.folder)), "trust": trust}
+    result = operate(options, "pack.install", arguments)
+    return answer(options, result, [f"Installed {result['pack']} version {result['version']}"])
+
+
+def _list(options: argparse.Namespace) -> int:
+    result = operate(options, "pack.list", {})
+    lines = [
+        f"{pack['pack']}  version {pack['version']}  {pack['size_bytes']} bytes  {pack['publisher']}"
+        for pack in result["packs"]
+    ]
+    return answer(options, result, lines or ["No packs are installed."])
+
+
+def _remove(options: argparse.Namespace) -> int:
+    result = operate(options, "pack.remove", {"pack": options.pack})
+    return answer(options, result, [f"Removed {result['removed']}"])
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise PackNotFound(place=str(path)) from error
+
+
+def _only_pack(folder: Path) -> Path:
+    """Return the pack folder itself, or the only one found below: what `build` printed last works here as well."""
+    from content_packs.format import layout
+    from content_packs.usb.scanning import scan
+
+    if (folder / layout.MANIFEST_NAME).is_file():
+        return folder.absolute()
+    found = scan(folder) if folder.is_dir() else []
+    if len(found) != 1:
+        raise PackNotFound(place=str(folder))
+    return found[0].folder.absolute()

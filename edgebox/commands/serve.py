@@ -1,0 +1,86 @@
+"""`edgebox serve`: run the box until it is told to stop."""
+
+import argparse
+import asyncio
+import logging
+import resource
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgebox.commands.options import add_common_options, settings_from
+from edgebox.settings import Settings, default_hostnames
+
+if TYPE_CHECKING:
+    from edgebox.app import Running
+    from edgebox.commands import Subparsers
+
+
+def register(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
+    """Add the command to the parser."""
+    parser = subparsers.add_parser(
+        "serve", help="run the box", epilog="example: edgebox serve --data /srv/edgebox --host 0.0.0.0"
+    )
+    add_common_options(parser)
+    parser.add_argument("--host", help="address to listen on [127.0.0.1]")
+    parser.add_argument("--port", type=int, help="port of the pages [8080]")
+    parser.add_argument("--content-port", type=int, help="port of the pack content [8081]")
+    parser.add_argument(
+        "--hostname", dest="more_hostnames", action="append", default=[], help="a further name of the box"
+    )
+    parser.add_argument(
+        "--sticks", dest="stick_folders", type=_folders, metavar="DIR[,DIR]", help="where sticks appear"
+    )
+    parser.add_argument(
+        "--role", choices=("all", "app", "content"), default="all", help="which origins this process serves [all]"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve until SIGINT or SIGTERM."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
+    # aiohttp writes a stack trace for every malformed request; our own faults are logged by the guard.
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
+    # What the scheduler does would bury the set-up code.
+    logging.getLogger("apscheduler").setLevel(logging.WARNING)
+    options.hostnames = (*default_hostnames(), *(name.lower() for name in options.more_hostnames))
+    _allow_many_connections()
+    asyncio.run(serve(settings_from(options), options.role))
+    return 0
+
+
+async def serve(settings: Settings, part: str) -> None:
+    """Open the box, listen, and close everything in order when asked to stop."""
+    from edgebox.app import Part, running_box
+
+    stopping = stopped()
+    async with running_box(settings, Part(part)) as running:
+        print(_greeting(running), flush=True)
+        if running.box is not None and (code := running.box.signing_in.set_up_code):
+            print(f"No teacher yet: open {running.address}staff/set-up and enter the code {code}", flush=True)
+        await stopping.wait()
+
+
+def _greeting(running: "Running") -> str:
+    if running.box is not None:
+        return f"Edgebox is ready at {running.address}"
+    return f"The content of packs is ready below {running.address}c/, for the pages of: edgebox serve --role app"
+
+
+def stopped() -> asyncio.Event:
+    """Return an event that SIGINT and SIGTERM set, instead of ending the program in the middle of something."""
+    event = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, event.set)
+    return event
+
+
+def _allow_many_connections() -> None:
+    """Use as many open files as the system grants: the usual 1,024 are too few for two hundred tablets."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _folders(text: str) -> tuple[Path, ...]:
+    return tuple(Path(part) for part in text.split(",") if part)

@@ -1,0 +1,66 @@
+"""`edgebox sync`: exchange with the hub by line or stick."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgebox.commands.answer import answer, operate
+from edgebox.commands.options import add_common_options
+
+if TYPE_CHECKING:
+    from edgebox.commands import Subparsers
+
+
+def register(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
+    """Add the command to the parser."""
+    parser = subparsers.add_parser("sync", help="exchange with the hub", epilog="example: edgebox sync status")
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+    now = actions.add_parser(
+        "now",
+        help="send what waits",
+        epilog="example: edgebox sync now --hub http://hub.example:8090 --code K7QF-2M5X-TB4R-XW3D-GH6P-ZL2S",
+    )
+    now.add_argument("--hub", metavar="URL", help="enrol with this hub first")
+    now.add_argument("--code", metavar="CODE", help="one-time code from the hub's operator, with --hub")
+    status = actions.add_parser("status", help="what waits, and the last try", epilog="example: edgebox sync status")
+    export = actions.add_parser("export", help="put what waits on a stick", epilog="example: edgebox sync export DIR")
+    taken = actions.add_parser("import", help="take receipts off a stick", epilog="example: edgebox sync import DIR")
+    for action in (export, taken):
+        action.add_argument("folder", type=Path, metavar="DIR", help="the stick")
+    for action, run in ((now, _now), (status, _status), (export, _export), (taken, _import)):
+        add_common_options(action)
+        action.set_defaults(run=run)
+    now.set_defaults(refuse=now.error)
+
+
+def _now(options: argparse.Namespace) -> int:
+    if bool(options.hub) != bool(options.code):
+        options.refuse("--hub and --code go together")
+    result = operate(options, "sync.now", {"hub": options.hub, "code": options.code})
+    return answer(options, result, _status_lines(result))
+
+
+def _status(options: argparse.Namespace) -> int:
+    result = operate(options, "sync.status", {})
+    return answer(options, result, _status_lines(result))
+
+
+def _export(options: argparse.Namespace) -> int:
+    result = operate(options, "sync.export", {"folder": str(options.folder.absolute())})
+    lines = [f"bundles for the hub: {result['bundles']}, in {result['folder']}"]
+    return answer(options, result, lines if result["bundles"] else ["Nothing waits: the hub has everything."])
+
+
+def _import(options: argparse.Namespace) -> int:
+    result = operate(options, "sync.import", {"folder": str(options.folder.absolute())})
+    lines = [f"receipts of the hub: {result['acks']}, from {result['folder']}"]
+    return answer(options, result, lines if result["acks"] else [f"No receipts for this box in {result['folder']}."])
+
+
+def _status_lines(status: dict[str, Any]) -> list[str]:
+    error = status["last_error"]
+    return [
+        f"hub: {status['hub_url'] or 'none'}",
+        f"waiting: {status['waiting_changes']} changes, {status['waiting_bundles']} bundles",
+        f"last error: {error['code'] if error else 'none'}",
+    ]

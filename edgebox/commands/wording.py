@@ -1,0 +1,25 @@
+"""How the command line words errors and sizes; in English, as technicians exchange what they see."""
+
+from content_packs.base.errors import EdgeboxError
+
+
+def words_of(error: EdgeboxError) -> tuple[str, str]:
+    """Return what is wrong and what to do."""
+    return _filled(error.sentence, error), _filled(error.remedy, error)
+
+
+def size_text(size_bytes: int) -> str:
+    """Return a size as people read it, with decimal units as sticks are sold by."""
+    size, places = float(size_bytes), 0
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.{places}f} {unit}"
+        size, places = size / 1000, 1
+    return f"{size:.1f} GB"
+
+
+def _filled(template: str, error: EdgeboxError) -> str:
+    try:
+        return template.format(**error.fields)
+    except (KeyError, IndexError):
+        return template

@@ -1,0 +1,140 @@
+"""What commands ask of a box about packs."""
+
+from pathlib import Path
+from typing import Any
+
+from content_packs.base.errors import EdgeboxError
+from content_packs.format.errors import PackNotFound, PackRollback
+from content_packs.installer.planning import reserve_bytes
+from edgebox.domain.recorded_error import error_of
+from edgebox.keys import Box
+from edgebox.services.sticks import Change, Offer
+from edgebox.store.jobs import InstallJob, JobState
+
+
+async def install(box: Box, arguments: dict[str, Any], progress: Any) -> dict[str, Any]:
+    """Install the pack in `folder`, after trusting the publisher key in `trust` if there is one."""
+    if arguments.get("trust"):
+        await box.loading.trust(arguments["trust"].encode())
+    return await _install(box, Path(arguments["folder"]), progress)
+
+
+async def remove(box: Box, arguments: dict[str, Any], _progress: Any) -> dict[str, Any]:
+    """Remove `pack` with all its versions."""
+    await box.loading.remove(arguments["pack"])
+    return {"removed": arguments["pack"]}
+
+
+async def list_packs(box: Box, _arguments: dict[str, Any], _progress: Any) -> dict[str, Any]:
+    """List the packs that can be used."""
+    return {
+        "packs": [
+            {
+                "pack": installed.manifest.pack,
+                "version": installed.manifest.version,
+                "title": dict(installed.manifest.title),
+                "size_bytes": installed.manifest.size_bytes,
+                "publisher": _publisher(box, installed.signer),
+            }
+            for installed in box.library.shelf.current.values()
+        ]
+    }
+
+
+async def scan(box: Box, arguments: dict[str, Any], _progress: Any) -> dict[str, Any]:
+    """List what the folder `path` offers."""
+    stick = await box.loading.sticks.look_at(Path(arguments["path"]))
+    if stick.error is not None:
+        raise stick.error
+    space = await box.loading.disk()
+    free_bytes = max(space.free_bytes - reserve_bytes(space.total_bytes), 0)
+    return {"path": arguments["path"], "offers": [_offer(offer) for offer in stick.offers], "free_bytes": free_bytes}
+
+
+async def install_from_stick(box: Box, arguments: dict[str, Any], progress: Any) -> dict[str, Any]:
+    """Install what `path` offers: all that is new or newer, or the one `pack`, each in its highest version.
+
+    A pack that cannot be installed does not keep the others from it; its error is raised at the end.
+    """
+    path, pack = arguments["path"], arguments.get("pack")
+    stick = await box.loading.sticks.look_at(Path(path))
+    offers = [offer for offer in stick.offers if pack is None or (offer.manifest and offer.manifest.pack == pack)]
+    if stick.error is not None or not offers:
+        raise stick.error or PackNotFound(place=path if pack is None else f"{path} {pack}")
+    errors = [offer.error for offer in offers if offer.error is not None]
+    installed = []
+    for offer in _newest(offers):
+        try:
+            installed.append(await _install(box, offer.folder, progress))
+        except EdgeboxError as error:
+            errors.append(error)
+    older = _older(offers)
+    if older and not installed:
+        errors.append(older[0])
+    if errors:
+        raise errors[0]
+    return {"path": path, "installed": installed, "older": [error.fields for error in older]}
+
+
+async def _install(box: Box, folder: Path, progress: Any) -> dict[str, Any]:
+    async for job in box.loading.watch(await box.loading.start(folder)):
+        progress({"done_bytes": job.done_bytes, "total_bytes": job.total_bytes})
+        last = job
+    return _outcome(last)
+
+
+def _outcome(job: InstallJob) -> dict[str, Any]:
+    """Return what was installed, or raise why it was not."""
+    if job.state is JobState.DONE:
+        return {"pack": job.pack, "version": job.version, "size_bytes": job.total_bytes}
+    raise error_of(job.error or {"code": "pack.cancelled"})
+
+
+def _publisher(box: Box, signer: bytes) -> str:
+    publisher = box.library.publishers.get(signer)
+    return publisher.name if publisher else signer.hex()
+
+
+def _newest(offers: list[Offer]) -> list[Offer]:
+    """Return the offers that would change the box, one per pack: older versions would be refused after the highest."""
+    best: dict[str, tuple[int, Offer]] = {}
+    for offer in offers:
+        if offer.manifest is None or offer.change not in (Change.NEW, Change.UPDATE):
+            continue
+        known = best.get(offer.manifest.pack)
+        if known is None or known[0] < offer.manifest.version:
+            best[offer.manifest.pack] = (offer.manifest.version, offer)
+    return [offer for _, offer in best.values()]
+
+
+def _older(offers: list[Offer]) -> list[PackRollback]:
+    """Return why packs are not loaded of which nothing on the stick is as new as the box has or had, one per pack."""
+    best: dict[str, tuple[int, Offer]] = {}
+    for offer in offers:
+        manifest = offer.manifest
+        if manifest is None or offer.change is Change.UNUSABLE:
+            continue
+        if manifest.pack not in best or best[manifest.pack][0] < manifest.version:
+            best[manifest.pack] = (manifest.version, offer)
+    return [
+        PackRollback(pack=pack, installed=offer.highest_version, offered=version)
+        for pack, (version, offer) in best.items()
+        if offer.change is Change.OLDER
+    ]
+
+
+def _offer(offer: Offer) -> dict[str, Any]:
+    manifest = offer.manifest
+    return {
+        "folder": str(offer.folder),
+        "pack": manifest.pack if manifest else None,
+        "version": manifest.version if manifest else None,
+        "title": dict(manifest.title) if manifest else {},
+        "size_bytes": manifest.size_bytes if manifest else 0,
+        "needed_bytes": offer.needed_bytes,
+        "fits": offer.fits,
+        "publisher": offer.signer_name,
+        "change": offer.change.value,
+        "installed_version": offer.installed_version or None,
+        "error": offer.error.as_record() if offer.error else None,
+    }

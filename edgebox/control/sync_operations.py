@@ -1,0 +1,40 @@
+"""What commands ask of a box about the way to the hub."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from edgebox.domain.recorded_error import error_of
+from edgebox.keys import Box
+from edgebox.services.syncing import NotEnrolled
+
+
+async def now(box: Box, arguments: dict[str, Any], _progress: Any) -> dict[str, Any]:
+    """Send what waits; with `hub` and `code`, enrol first.
+
+    Raises:
+        NotEnrolled: no hub is known; or what kept the last bundle from being sent.
+    """
+    if arguments.get("hub"):
+        await box.syncing.enroll(arguments["hub"], arguments["code"])
+    status = await box.syncing.sync_now()
+    if status.hub_url is None:
+        raise NotEnrolled
+    if status.last_error is not None:
+        raise error_of(status.last_error)
+    return asdict(status)
+
+
+async def status(box: Box, _arguments: dict[str, Any], _progress: Any) -> dict[str, Any]:
+    """Tell what waits and how the last try went."""
+    return asdict(await box.syncing.status())
+
+
+async def export(box: Box, arguments: dict[str, Any], _progress: Any) -> dict[str, Any]:
+    """Put what the hub does not have into `folder`."""
+    return {"folder": arguments["folder"], "bundles": await box.syncing.export(Path(arguments["folder"]))}
+
+
+async def import_acks(box: Box, arguments: dict[str, Any], _progress: Any) -> dict[str, Any]:
+    """Take the hub's receipts in `folder`."""
+    return {"folder": arguments["folder"], "acks": await box.syncing.import_(Path(arguments["folder"]))}

@@ -1,0 +1,60 @@
+"""What `edgebox usb scan` tells a technician: what each pack is, what it would change, and whether there is room."""
+
+from pathlib import Path
+
+import pytest
+
+from content_packs.base.signing import SigningKey
+from content_packs.format import keyfile
+from edgebox.cli import main
+from edgebox.commands.wording import size_text
+from tests.support.small_course import PACK, build_small
+
+KEY = SigningKey(b"k" * 32)
+STRANGER = SigningKey(b"s" * 32)
+
+
+def scan(stick: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    capsys.readouterr()
+    assert main(["usb", "scan", str(stick), "--data", str(data)]) == 0
+    return capsys.readouterr().out.splitlines()
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    publishers = tmp_path / "box" / "keys" / "publishers"
+    publishers.mkdir(parents=True)
+    (publishers / "press.pub").write_text(keyfile.format_public(KEY.verify_key, "Example Press"))
+    return tmp_path / "box"
+
+
+def test_a_scan_names_title_signer_change_and_free_space(
+    tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = build_small(tmp_path / "stick", KEY, version=1)
+    title, facts, free = scan(tmp_path / "stick", data, capsys)
+    assert not title.startswith(PACK)
+    assert facts.startswith(f"  {PACK} version 1 · ")
+    assert "signed by Example Press · new, takes " in facts
+    assert free.startswith("Free for packs on this box: ")
+    assert main(["pack", "install", str(first), "--data", str(data)]) == 0
+    assert "already on the box" in scan(tmp_path / "stick", data, capsys)[1]
+    build_small(tmp_path / "other", KEY, version=2)
+    assert "update from version 1, takes " in scan(tmp_path / "other", data, capsys)[1]
+
+
+def test_a_scan_says_why_a_pack_cannot_be_loaded_and_what_to_do(
+    tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    build_small(tmp_path / "stick", STRANGER)
+    _title, facts, error, _free = scan(tmp_path / "stick", data, capsys)
+    assert "unknown signer · cannot be loaded" in facts
+    assert error.startswith("  pack.signer_unknown: ")
+    assert "ask your technician" in error
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "text"), [(0, "0 B"), (999, "999 B"), (2_191_767, "2.2 MB"), (65_500_000_000, "65.5 GB")]
+)
+def test_sizes_are_read_by_people(size_bytes: int, text: str) -> None:
+    assert size_text(size_bytes) == text
