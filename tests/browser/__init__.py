@@ -1,0 +1,1 @@
+"""Pages of the box in a real Chromium."""

@@ -1,0 +1,1 @@
+"""Whole days in a school, with the real programs and a real browser."""
