@@ -1,0 +1,1 @@
+"""Figures printed beside their goals and peers, in one run: `make bench`."""

@@ -1,0 +1,17 @@
+"""`python -m tests.benchmarks [NAME ...]` prints the figures, all of them unless some are named."""
+
+import sys
+from importlib import import_module
+
+NAMES = ("start", "pages", "content", "statements", "bundle")
+
+
+def main() -> int:
+    """Run the benchmarks one after the other."""
+    for name in sys.argv[1:] or NAMES:
+        import_module(f"tests.benchmarks.{name}").main()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
