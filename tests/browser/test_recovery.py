@@ -49,6 +49,21 @@ SAY_TOO_MUCH = """() => {
   const response = "x" + "\\0" + face.repeat(600);
   parent.postMessage(Object.assign({ item, response }, said), "*");
 }"""
+HOLD_THE_QUEUE = """
+const isReleased = new Promise((done) => { window.release = done; });
+const open = IDBFactory.prototype.open;
+IDBFactory.prototype.open = function (...given) {
+  const request = open.apply(this, given);
+  const listen = request.addEventListener.bind(request);
+  request.addEventListener = (type, then, ...options) => {
+    listen(type, type === "success" ? (event) => isReleased.then(() => then(event)) : then, ...options);
+  };
+  return request;
+};
+"""
+SAY_TWO = """() => {
+  for (const item of ["one", "two"]) parent.postMessage({ edgebox: 1, type: "answered", item, success: true }, "*");
+}"""
 LIST_REFUSED = """() => new Promise((done) => {
   indexedDB.open("edgebox").onsuccess = ({ target }) => {
     target.result.transaction("rejected").objectStore("rejected").getAll().onsuccess = (event) => {
@@ -163,9 +178,10 @@ async def test_what_the_box_refuses_of_the_second_copy_is_kept_and_told(browser:
     await page.evaluate(FORGE_THE_MIRROR)
     await lose_queue(context, page, site)
     await context.unroute("**/api/outbox")
-    await page.goto(site.address + READING)
+    async with page.expect_response(lambda reply: '"refused":5' in (reply.request.post_data or "")):
+        await page.goto(site.address + READING)
     await state_says(page, "Some work could not be taken")
-    await page.wait_for_function("() => localStorage['edgebox.orphans'] === '[]'")
+    assert await page.evaluate("localStorage['edgebox.orphans']") == "[]"
     assert answered(await site.events(site.learners[0])) == []
     verbs = ["launched", "answered", "progressed", "answered", "progressed"]
     assert sorted(await page.evaluate(LIST_REFUSED)) == sorted([verb, "record.token_invalid"] for verb in verbs)
@@ -296,8 +312,37 @@ async def test_what_a_learning_app_says_out_of_bounds_is_brought_into_them(brows
     await page.wait_for_selector("iframe")
     frame = next(frame for frame in page.frames if frame != page.main_frame)
     await frame.wait_for_load_state()
-    async with page.expect_response("**/api/outbox"):
+    # The request that says "launched" may still be under way, so its reply is not the one to wait for.
+    async with page.expect_response(lambda reply: "answered" in (reply.request.post_data or "")):
         await frame.evaluate(SAY_TOO_MUCH)
     await state_says(page, "Saved at school")
     stored = await results(site, site.learners[0], "answered", "item, response, score_raw, score_max")
     assert stored == [("a" + "\U0001f600" * 78, "x" + "\U0001f600" * 499, 1e9, 0.0)]
+
+
+async def test_what_a_learning_app_says_before_the_queue_is_open_is_recorded(browser: Browser, site: Site) -> None:
+    context = await sign_in(browser, site, site.learners[0])
+    await context.add_init_script(HOLD_THE_QUEUE)
+    page = await open_page(context, site.address + APP)
+    await page.frames[1].wait_for_load_state()
+    await page.frames[1].evaluate(SAY_TWO)
+    async with page.expect_response(lambda reply: "two" in (reply.request.post_data or "")):
+        await page.evaluate("release()")
+    assert answered(await site.events(site.learners[0])) == ["one", "two"]
+
+
+async def test_a_learning_app_that_was_ready_before_its_page_starts_all_the_same(browser: Browser, site: Site) -> None:
+    context = await sign_in(browser, site, site.learners[0])
+    may_go = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await may_go.wait()
+        await route.continue_()
+
+    await context.route("**/static/learner*.js", hold)
+    page = await context.new_page()
+    await page.goto(site.address + APP, wait_until="commit")
+    await page.frame_locator("iframe").locator("button.main").wait_for()
+    may_go.set()
+    await state_says(page, "Saved at school")
+    assert [verb for verb, _, _ in await site.events(site.learners[0])] == ["launched"]

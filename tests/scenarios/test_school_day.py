@@ -324,7 +324,7 @@ def see_hub(browser: Browser, school: School) -> None:
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()
     page.goto(f"{school.hub}?code={school.admin_code}")
-    page.locator("main form button").click()
+    submit(page.locator("main form"))
     expect(page.locator("main")).to_contain_text("Hill", timeout=PATIENCE_MS)
     counts = page.locator("tr").filter(has_text=PACK).locator("td.n")
     expect(counts.nth(0)).to_have_text("1")
@@ -350,5 +350,6 @@ def state_line(learner: Tablet) -> Locator:
 
 
 def submit(form: Locator) -> None:
-    """Press the button of a form."""
-    form.locator("button:not([type=button])").first.click()
+    """Press the button of a form and wait for the page that answers; to leave before that would cut the request off."""
+    with form.page.expect_navigation():
+        form.locator("button:not([type=button])").first.click()

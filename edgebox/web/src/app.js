@@ -23,10 +23,14 @@ function bounded(value, length, unwanted) {
   return Array.from(cleaned).slice(0, length).join("") || undefined;
 }
 
-// An app from the cache may be ready before the queue is open, so somebody listens from the start.
+// An app from the cache may speak before the queue is open, so somebody listens from the start.
+const EARLY_MAX = 100;
+const early = [];
 let listener = null;
-let early = null;
-window.addEventListener("message", (event) => (listener ? listener(event) : (early = event)));
+window.addEventListener("message", (event) => {
+  if (listener) listener(event);
+  else if (early.length < EARLY_MAX) early.push(event);
+});
 
 export function mountApp(frame) {
   const work = workOn(frame);
@@ -88,9 +92,12 @@ export function mountApp(frame) {
   }
 
   listener = receive;
-  if (early) receive(early);
+  const said = early.splice(0).filter(({ source }) => source === frame.contentWindow);
+  // An app from the cache may even have been ready before this script was here; a second start changes nothing.
+  if (!said.length) start();
+  said.forEach(receive);
   return () => {
     flush();
-    listener = early = null;
+    listener = null;
   };
 }
