@@ -1,1 +1,1 @@
-"""The pack format (docs/formats.md, section Pack): manifest, envelope, names, layout. Pure: bytes in, values out."""
+"""The pack format (docs/pack-format.md): manifest, envelope, names, layout. Pure: bytes in, values out."""

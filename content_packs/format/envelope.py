@@ -1,4 +1,4 @@
-"""The signed wrapping of a manifest: who vouches for it (docs/formats.md, Envelope).
+"""The signed wrapping of a manifest: who vouches for it (docs/pack-format.md, Envelope).
 
 The signature is checked over the bytes as they came, before anything in them is read.
 """

@@ -1,4 +1,4 @@
-"""The manifest: what a pack is, which files it has, and what one learns with them (docs/formats.md, Manifest).
+"""The manifest: what a pack is, which files it has, and what one learns with them (docs/pack-format.md, Manifest).
 
 Owns the map between the bytes that are signed and frozen values, and every rule on them. Who signed is the envelope's
 concern; where the bytes of a file lie is the reader's.

@@ -1,1 +1,1 @@
-"""The bundle: one immutable, signed, sealed file that carries a range of the change log. Pure; docs/formats.md."""
+"""The bundle: one immutable, signed, sealed file that carries a range of the change log. Pure."""

@@ -1,4 +1,4 @@
-"""Codec 0: the records of a bundle as msgpack columns, kind by kind. See docs/formats.md, "Codec 0"."""
+"""Codec 0: the records of a bundle as msgpack columns, kind by kind. See docs/bundle-format.md, "Codec 0"."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The bytes before the body: magic, format version, head, signature. See docs/formats.md, "Bundle file"."""
+"""The bytes before the body: magic, format version, head, signature. See docs/bundle-format.md, "Bundle file"."""
 
 from dataclasses import dataclass
 from enum import IntEnum

@@ -1,4 +1,4 @@
-"""Statements as columns, in session order. See docs/formats.md, "Statement columns".
+"""Statements as columns, in session order. See docs/bundle-format.md, "Statement columns".
 
 Inside a session nearly everything can be foretold from the statement before: sequence numbers rise by one, activities
 are neighbours, and the time between two answers is what the second one took to give. Derived ids are not carried.

@@ -1,7 +1,7 @@
 """The registry of record kinds: number, merge rule, and the allow-list of fields with their bounds.
 
 Numbers are never reused. A field that is not in the list of its kind cannot leave the box, because the codec writes
-from this table. See docs/formats.md, "Records".
+from this table. See docs/bundle-format.md, "Records".
 """
 
 import math

@@ -1,4 +1,4 @@
-"""Bundles and acks as files in a folder, usually a stick. See docs/formats.md, "Folders on a stick".
+"""Bundles and acks as files in a folder, usually a stick. See docs/bundle-format.md, "Folders on a stick".
 
     edgebox/outbox/<origin>/<epoch>-<seq>.eb     from box to hub
     edgebox/inbox/<origin>/<epoch>.eba           ack from hub to box, replaced by a newer one

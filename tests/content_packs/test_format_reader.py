@@ -1,4 +1,4 @@
-"""A second reader, written from docs/formats.md alone: it opens what the builder makes, and shares no code with it."""
+"""A second reader, written from docs/pack-format.md alone, opens what the builder makes; it shares no code with it."""
 
 import json
 from hashlib import blake2b
@@ -15,7 +15,7 @@ from content_packs.base.errors import all_error_classes
 from content_packs.format import manifest as manifests
 from tests.support.course import PACK, PUBLISHER, build_course, write_course
 
-PAGE = (Path(__file__).parents[2] / "docs" / "formats.md").read_text("utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "pack-format.md").read_text("utf-8")
 DOMAIN = b"edgebox pack manifest v1"
 
 

@@ -1,4 +1,4 @@
-"""The manifest: one form for one meaning, and every rule of docs/formats.md held when reading."""
+"""The manifest: one form for one meaning, and every rule of docs/pack-format.md held when reading."""
 
 import unicodedata
 from dataclasses import replace

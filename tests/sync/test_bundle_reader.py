@@ -1,4 +1,4 @@
-"""A second reader of bundles and acks, made from docs/formats.md alone; it shares no code with the first."""
+"""A second reader of bundles and acks, made from docs/bundle-format.md alone; it shares no code with the first."""
 
 import struct
 from hashlib import blake2b
