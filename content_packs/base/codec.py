@@ -12,6 +12,8 @@ import msgpack
 from content_packs.base.errors import N_, EdgeboxError
 
 MAX_DEPTH = 16
+# An empty list is one byte of input and sixty of memory, so bytes alone bound nothing.
+MAX_CONTAINERS = 1_000_000
 
 
 class CodecMalformed(EdgeboxError):
@@ -30,21 +32,25 @@ def encode(value: Any) -> bytes:
     return packed
 
 
-def decode(data: bytes, *, max_bytes: int, max_depth: int = MAX_DEPTH) -> Any:
+def decode(data: bytes, *, max_bytes: int, max_depth: int = MAX_DEPTH, max_containers: int = MAX_CONTAINERS) -> Any:
     """Return the value in `data`.
 
     Raises:
         CodecMalformed: larger than `max_bytes`, not msgpack, trailing bytes, duplicate or non-text keys, NaN,
-            extension types, or deeper than `max_depth`.
+            extension types, deeper than `max_depth`, or more than `max_containers` lists and maps, or elements in one.
     """
     if len(data) > max_bytes:
         raise CodecMalformed(reason="too large")
+    budget = _Budget(max_containers)
     try:
         value = msgpack.unpackb(
             data,
             raw=False,
             strict_map_key=False,
-            object_pairs_hook=_unique_pairs,
+            max_array_len=max_containers,
+            max_map_len=max_containers,
+            list_hook=budget.count_list,
+            object_pairs_hook=budget.unique_pairs,
             ext_hook=_refuse_extension,
         )
     except CodecMalformed:
@@ -63,13 +69,26 @@ def _ordered(value: Any) -> Any:
     return value
 
 
-def _unique_pairs(pairs: list[tuple[Any, Any]]) -> dict[str, Any]:
-    if not all(isinstance(key, str) for key, _ in pairs):
-        raise CodecMalformed(reason="keys")
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise CodecMalformed(reason="keys")
-    return result
+class _Budget:
+    """Counts lists and maps down while they are made, so that a bomb stops early."""
+
+    def __init__(self, containers: int) -> None:
+        self._left = containers
+
+    def count_list(self, elements: list[Any]) -> list[Any]:
+        """Let a list pass."""
+        self._left -= 1
+        if self._left < 0:
+            raise CodecMalformed(reason="too many parts")
+        return elements
+
+    def unique_pairs(self, pairs: list[tuple[Any, Any]]) -> dict[str, Any]:
+        """Return the map of `pairs`, whose keys are texts and differ."""
+        self.count_list(pairs)
+        result = dict(pairs) if all(isinstance(key, str) for key, _ in pairs) else {}
+        if len(result) != len(pairs):
+            raise CodecMalformed(reason="keys")
+        return result
 
 
 def _refuse_extension(code: int, _data: bytes) -> Any:

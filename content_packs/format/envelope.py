@@ -26,6 +26,9 @@ SIGNATURES_MAX = 8
 ENVELOPE_MAX_BYTES = manifests.MANIFEST_MAX_BYTES + 4096
 
 _KEYS = {"format", "signed", "signatures"}
+_PARTS_MAX = 2 + SIGNATURES_MAX
+_CLAIM_MAX_BYTES = 1024**2
+_CLAIM_PARTS_MAX = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +61,24 @@ def open_envelope(data: bytes, trusted: Mapping[bytes, VerifyKey]) -> tuple[Mani
 
 
 def open_unverified(data: bytes) -> Manifest:
-    """Return the manifest without asking who signed it: to show what is on a stick, or for what the box has verified.
+    """Return the manifest without asking who signed it, for what the box itself has verified.
 
     Raises:
         FormatUnsupported, ManifestMalformed, PathRefused: it cannot be used.
     """
     return manifests.parse(split_envelope(data).signed)
+
+
+def open_claim(data: bytes) -> Manifest | None:
+    """Return what a pack that nobody here vouches for says of itself; nothing when that is more than a screen needs.
+
+    A stranger's list of contents may be small and still fill a memory, so its size and its parts are bounded.
+
+    Raises:
+        FormatUnsupported, ManifestMalformed, PathRefused: it is not what a pack would say.
+    """
+    signed = split_envelope(data).signed
+    return manifests.parse(signed, max_parts=_CLAIM_PARTS_MAX) if len(signed) <= _CLAIM_MAX_BYTES else None
 
 
 def split_envelope(data: bytes) -> Envelope:
@@ -73,7 +88,7 @@ def split_envelope(data: bytes) -> Envelope:
         FormatUnsupported: another format number.
         ManifestMalformed: not a canonical envelope.
     """
-    value = manifests.decode_canonical(data, max_bytes=ENVELOPE_MAX_BYTES)
+    value = manifests.decode_canonical(data, max_bytes=ENVELOPE_MAX_BYTES, max_parts=_PARTS_MAX)
     number = Fields(value, "envelope").integer("format", low=0, high=2**31 - 1)
     if number != FORMAT:
         raise FormatUnsupported(feature=f"envelope {number}")

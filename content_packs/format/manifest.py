@@ -150,15 +150,15 @@ def serialise(manifest: Manifest) -> bytes:
     return codec.encode(record)
 
 
-def parse(data: bytes) -> Manifest:
-    """Return the manifest in `data`, with every rule of the format checked.
+def parse(data: bytes, *, max_parts: int = codec.MAX_CONTAINERS) -> Manifest:
+    """Return the manifest in `data`, with every rule of the format checked; `max_parts` bounds its lists and maps.
 
     Raises:
         FormatUnsupported: another format number, an unknown required feature or an unknown kind of resource.
         ManifestMalformed: not canonical, a field is missing or wrong, the root does not fit, or a name leads nowhere.
         PathRefused: an unsafe path, or two that could be one file.
     """
-    fields = Fields(decode_canonical(data), "")
+    fields = Fields(decode_canonical(data, max_parts=max_parts), "")
     _check_supported(fields)
     manifest = _read_manifest(fields)
     _check_files(manifest.files)
@@ -168,14 +168,14 @@ def parse(data: bytes) -> Manifest:
     return manifest
 
 
-def decode_canonical(data: bytes, *, max_bytes: int = MANIFEST_MAX_BYTES) -> Any:
+def decode_canonical(data: bytes, *, max_bytes: int = MANIFEST_MAX_BYTES, max_parts: int = codec.MAX_CONTAINERS) -> Any:
     """Return the value in `data`, if these are the only bytes that stand for it.
 
     Raises:
         ManifestMalformed: not msgpack, over a limit, or not in canonical form.
     """
     try:
-        value = codec.decode(data, max_bytes=max_bytes)
+        value = codec.decode(data, max_bytes=max_bytes, max_containers=max_parts)
     except CodecMalformed as error:
         raise ManifestMalformed(reason=error.fields["reason"]) from error
     if codec.encode(value) != data:

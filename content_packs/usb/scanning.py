@@ -12,7 +12,7 @@ from pathlib import Path
 from content_packs.base.errors import EdgeboxError
 from content_packs.base.signing import VerifyKey
 from content_packs.format import layout
-from content_packs.format.envelope import open_envelope, open_unverified
+from content_packs.format.envelope import open_claim, open_envelope
 from content_packs.format.errors import PackNotFound, PackUnsigned, SignerUnknown
 from content_packs.format.fields import is_pack_id
 from content_packs.format.manifest import Manifest
@@ -90,7 +90,7 @@ def read_offer(folder: Path, trusted: Mapping[bytes, VerifyKey]) -> PackOffer:
 def _claimed(folder: Path, data: bytes, reason: EdgeboxError) -> PackOffer:
     """Return an offer that shows what a pack nobody here vouches for says of itself."""
     try:
-        return PackOffer(folder, open_unverified(data), None, reason)
+        return PackOffer(folder, open_claim(data), None, reason)
     except EdgeboxError as error:
         return PackOffer(folder, None, None, error)
 

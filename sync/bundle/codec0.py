@@ -13,6 +13,8 @@ from sync.records.kinds import KINDS, Field, FieldType, Kind, check, kind_of
 from sync.records.rows import Record, Statement
 
 CODEC = 0
+# Nine sections of at most 28 columns, each of at most three parts, and some of those of two.
+_PARTS_MAX = 500
 # Registries come first, so that one pass over the records meets every number before its use.
 ORDER = (
     Kind.VERB,
@@ -50,7 +52,7 @@ def decode_records(plain: bytes, counts: Mapping[Kind, int]) -> list[Record]:
     if sum(counts.values()) > RECORDS_MAX:
         raise BundleMalformed(reason="too many records")
     try:
-        sections = codec.decode(plain, max_bytes=PLAIN_MAX_BYTES)
+        sections = codec.decode(plain, max_bytes=PLAIN_MAX_BYTES, max_containers=_PARTS_MAX)
     except codec.CodecMalformed as error:
         raise BundleMalformed(reason="body") from error
     expected = [kind for kind in ORDER if counts.get(kind)]

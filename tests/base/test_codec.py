@@ -62,3 +62,11 @@ def test_a_value_over_the_limit_is_refused_before_it_is_read() -> None:
 def test_key_that_is_a_list_is_refused_like_any_other_key() -> None:
     with pytest.raises(codec.CodecMalformed):
         codec.decode(b"\x81\x91\x01\x01", max_bytes=10)
+
+
+@pytest.mark.parametrize("bomb", [b"\x90" * 9, b"\x80" * 9, b"\xc0" * 11])
+def test_more_parts_than_allowed_are_refused_though_they_are_few_bytes(bomb: bytes) -> None:
+    data = b"\xdd" + len(bomb).to_bytes(4, "big") + bomb
+    assert codec.decode(data, max_bytes=LIMIT_BYTES, max_containers=11)
+    with pytest.raises(codec.CodecMalformed):
+        codec.decode(data, max_bytes=LIMIT_BYTES, max_containers=len(bomb) - 1)

@@ -121,3 +121,23 @@ def test_anything_else_is_no_key_file(content: bytes) -> None:
 def test_publisher_name_that_cannot_be_shown_is_refused(name: str) -> None:
     with pytest.raises(SourceInvalid):
         keyfile.format_public(PUBLISHER.verify_key, name)
+
+
+def seal_bytes(signed: bytes) -> bytes:
+    signatures = [[STRANGER.verify_key.key_id, STRANGER.sign(envelope.DOMAIN, signed)]]
+    return codec.encode({"format": 1, "signed": signed, "signatures": signatures})
+
+
+def test_what_a_stranger_says_is_read_within_bounds_only() -> None:
+    assert envelope.open_claim(envelope.seal_envelope(small_manifest(), [STRANGER])) == small_manifest()
+    few = b"\xdc" + (15_000).to_bytes(2, "big") + b"\x90" * 15_000
+    with pytest.raises(ManifestMalformed) as caught:
+        envelope.open_claim(seal_bytes(b"\x92" + few + few))
+    assert caught.value.fields["reason"] == "too many parts"
+    assert envelope.open_claim(seal_bytes(b"\x90" * 1_100_000)) is None
+
+
+def test_an_envelope_has_no_room_for_a_bomb_beside_the_manifest() -> None:
+    padded = {"format": 1, "signed": b"", "signatures": [[] for _ in range(100)]}
+    with pytest.raises(ManifestMalformed):
+        envelope.split_envelope(codec.encode(padded))
