@@ -16,6 +16,7 @@ from edgebox.http.xapi_request import (
 )
 from edgebox.keys import BOX
 from edgebox.services.app_state import DOCUMENT_MAX_BYTES, JSON_TYPE, Condition, etag
+from edgebox.services.recording import ReadingRefused
 from edgebox.store.states import Place
 from sync.records.xapi import StatementMalformed, check_iri
 
@@ -73,6 +74,9 @@ async def delete_state(request: web.Request) -> web.Response:
 
 async def _place(request: web.Request, parameters: frozenset[str]) -> Place:
     caller = await open_request(request, parameters)
+    if not caller.may_read:
+        # A submit token stays on the tablet after its learner left; her unfinished work is not for who comes next.
+        raise ReadingRefused
     activity_iri = required(request, "activityId")
     check_iri(activity_iri, "activityId")
     check_own_agent(request, caller)

@@ -100,12 +100,14 @@ async def test_nobody_reaches_the_documents_of_somebody_else(client: Client, sch
     assert (await client.get(URL, params=place(learner, stateId="s"))).status == 401
 
 
-async def test_submit_token_reaches_the_documents_of_its_learner(client: Client, school: School) -> None:
+async def test_submit_token_that_stays_on_a_tablet_reaches_no_document(client: Client, school: School) -> None:
     learner = school.learners[0]
     headers = {"Authorization": f"Bearer {learner.token}"}
     params = place(learner, stateId="s")
-    assert (await client.put(URL, params=params, data=b"1", headers=headers)).status == 204
-    assert await (await client.get(URL, params=params, headers=headers)).read() == b"1"
+    await call(client, "PUT", learner, params, data=b"1")
+    for method in ("GET", "PUT", "POST", "DELETE"):
+        assert (await client.request(method, URL, params=params, data=b"2", headers=headers)).status == 403
+    assert await (await call(client, "GET", learner, params)).read() == b"1"
 
 
 async def test_large_or_broken_document_is_refused(client: Client, school: School) -> None:
