@@ -18,6 +18,8 @@ from sync.records.xapi import VERSION
 log = logging.getLogger(__name__)
 
 HOST_SHOWN_MAX = 80
+# Sent by parts of a page that refresh themselves (teacher.js): an open page alone keeps nobody signed in.
+LIVE_HEADER = "X-Edgebox-Live"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -105,4 +107,5 @@ async def set_security_headers(request: web.Request, response: web.StreamRespons
 
 def _find_session(request: web.Request) -> Session | None:
     token = request.cookies.get(SESSION_COOKIE)
-    return request.app[BOX].signing_in.find_session(token) if token else None
+    is_use = LIVE_HEADER not in request.headers
+    return request.app[BOX].signing_in.find_session(token, is_use=is_use) if token else None

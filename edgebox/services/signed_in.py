@@ -66,8 +66,8 @@ class SignedIn:
         self._entries[session.token_hash] = _Entry(session, now_ms + total_ms, now_ms + idle_ms, now_ms)
         return session
 
-    def find(self, token: str) -> Session | None:
-        """Return the living session of a token and count this as use."""
+    def find(self, token: str, *, is_use: bool = True) -> Session | None:
+        """Return the living session of a token, and count this as use unless nobody did anything."""
         if len(token) != TOKEN_CHARACTERS or not token.isascii():
             return None
         entry = self._entries.get(token_hash(token))
@@ -77,7 +77,8 @@ class SignedIn:
         if entry.is_over(now_ms):
             del self._entries[entry.session.token_hash]
             return None
-        entry.idle_ends_ms = now_ms + LIFETIMES[entry.session.role].idle_ms
+        if is_use:
+            entry.idle_ends_ms = now_ms + LIFETIMES[entry.session.role].idle_ms
         return entry.session
 
     def _sweep(self, now_ms: int) -> None:

@@ -111,10 +111,10 @@ class SigningIn:
             await database.write(lambda connection: sessions.store_set_up_code(connection, code_hash))
         return service
 
-    def find_session(self, token: str) -> Session | None:
-        """Return the living session of a cookie, from memory."""
-        session = self._signed_in.find(token)
-        if session is not None and self._signed_in.is_touch_due(session):
+    def find_session(self, token: str, *, is_use: bool = True) -> Session | None:
+        """Return the living session of a cookie, from memory; a page that refreshes itself is no use of it."""
+        session = self._signed_in.find(token, is_use=is_use)
+        if is_use and session is not None and self._signed_in.is_touch_due(session):
             task = asyncio.get_running_loop().create_task(self._touch(session))
             self._touching.add(task)
             task.add_done_callback(self._touching.discard)
@@ -167,14 +167,14 @@ class SigningIn:
         """Make the first teacher with the one-time code, and return the token of a session.
 
         Raises:
+            SecretWeak: the password is; this counts as no try.
             SetUpRefused, StaffSignInDelayed: the code is wrong or used up; nothing was changed.
-            SecretWeak: the password is; the code stays valid.
         """
+        check_secret(SecretKind.PASSWORD, password, login)
         await self._begin_try(lambda _: Secret(_SET_UP_NO, None, None), device_key, StaffSignInDelayed)
         code_hash = _code_hash(code)
         if not await self._database.read(lambda connection: _is_set_up_code(connection, code_hash)):
             raise SetUpRefused
-        check_secret(SecretKind.PASSWORD, password, login)
         password_hash = await self._hashing.hash(password)
         now_ms = self._clock.now_ms()
 

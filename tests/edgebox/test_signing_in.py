@@ -133,6 +133,20 @@ async def test_a_teacher_is_signed_out_after_two_idle_hours_or_twelve_in_all(des
         assert service.find_session(busy) is None
 
 
+async def test_a_page_that_refreshes_itself_keeps_nobody_signed_in(desk: Desk) -> None:
+    async with desk.open() as service:
+        await service.add_staff("anna", "Anna", PASSWORD)
+        token = await service.sign_in_staff("anna", PASSWORD, "desk")
+        for _ in range(3):
+            assert service.find_session(token, is_use=False) is not None
+            desk.clock.advance(40 * 60 * 1000 - 1)
+        assert service.find_session(token, is_use=False) is not None
+        desk.clock.advance(3)
+        assert service.find_session(token, is_use=False) is None
+    async with desk.open() as service:
+        assert service.find_session(token) is None
+
+
 async def test_use_of_a_session_is_remembered_over_a_restart(desk: Desk) -> None:
     async with desk.open() as service:
         await service.add_staff("anna", "Anna", PASSWORD)
@@ -302,6 +316,14 @@ async def test_the_first_teacher_is_made_once_by_the_printed_code(desk: Desk) ->
         assert await service.sign_in_staff("ANNA", PASSWORD, "phone")
     async with desk.open() as service:
         assert service.set_up_code is None
+
+
+async def test_a_weak_password_is_no_wrong_code(desk: Desk) -> None:
+    async with desk.open() as service:
+        for _ in range(6):
+            with pytest.raises(SecretWeak):
+                await service.set_up_staff(service.set_up_code or "", "anna", "Anna", "password1234", "laptop")
+        assert await service.set_up_staff(service.set_up_code or "", "anna", "Anna", PASSWORD, "laptop")
 
 
 async def test_a_fresh_box_has_no_log_in_that_works(desk: Desk) -> None:

@@ -5,7 +5,8 @@ const PATIENCE_MS = 8000;
 /** Ask again for the page the part comes from; an unchanged one costs a few bytes, thanks to its ETag. */
 async function refresh(part, known) {
   const address = part.dataset.live || window.location.href;
-  const headers = { Accept: "text/html" };
+  // With this name the box knows that nobody asked: an open page alone keeps nobody signed in.
+  const headers = { Accept: "text/html", "X-Edgebox-Live": "1" };
   if (known.etag) headers["If-None-Match"] = known.etag;
   const reply = await fetch(address, { credentials: "same-origin", cache: "no-store", headers });
   if (reply.status !== 200) return;
