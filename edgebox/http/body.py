@@ -22,6 +22,7 @@ async def read_body(request: web.Request, limit_bytes: int) -> bytes:
     Raises:
         BodyTooLarge: more than `limit_bytes`, by its header or by what arrives.
         BodyTooSlow: nothing arrived for 15 seconds, or not everything within a minute.
+        BodyMalformed: not encoded as its header says.
     """
     known: bytes | None = request.get(_BODY)
     if known is not None:
@@ -73,11 +74,13 @@ async def _read_all(request: web.Request, limit_bytes: int) -> bytes:
 
 
 async def _next_part(request: web.Request, end_seconds: float) -> bytes:
-    if request.content.is_eof():
-        return request.content.read_nowait()  # all of it is here: the common case needs no timer
     left_seconds = end_seconds - asyncio.get_running_loop().time()
     try:
+        if request.content.is_eof():
+            return request.content.read_nowait()  # all of it is here: the common case needs no timer
         async with asyncio.timeout(min(PROGRESS_SECONDS, left_seconds)):
             return await request.content.readany()
     except TimeoutError as error:
         raise problems.BodyTooSlow from error
+    except web.RequestPayloadError as error:
+        raise problems.BodyMalformed(reason="encoding") from error

@@ -118,18 +118,18 @@ async def choose_cards(request: web.Request) -> web.StreamResponse:
 async def make_cards(request: web.Request) -> web.StreamResponse:
     """Give the chosen learners new secrets and show the cards, this once."""
     class_no, form = number_in(request, "class_no"), await read_form(request)
-    chosen = [int(name[8:]) for name in form if name.startswith("learner-") and name[8:].isdecimal()]
     try:
         kind = SecretKind(form.get("kind", ""))
     except ValueError as error:
         raise problems.BodyMalformed(reason="kind") from error
     if kind is SecretKind.PASSWORD:
         raise problems.BodyMalformed(reason="kind")
-    if not chosen:
-        return await _card_choice(request, page_words(request).gettext("Choose at least one learner."), 400)
     teaching = request.app[BOX].teaching
     school_class = await teaching.school_class(class_no)
     learners = {learner.no: learner for learner in await teaching.learners(class_no)}
+    chosen = [no for no in learners if f"learner-{no}" in form]
+    if not chosen:
+        return await _card_choice(request, page_words(request).gettext("Choose at least one learner."), 400)
     made = await teaching.new_secrets(class_no, chosen, kind)
     cards = [_card(request, learners[new.person_no], new) for new in made]
     return page(

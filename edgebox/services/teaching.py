@@ -16,6 +16,9 @@ from edgebox.store.database import Database
 from edgebox.store.teaching import Assignment
 
 NAME_MAX_CHARACTERS = 60
+_UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+# Persian and Hindi names are spelled with them.
+_JOINERS = "\u200c\u200d"
 AVATARS = (
     "bear", "bee", "camel", "cat", "chick", "cow", "elephant", "fox", "frog", "giraffe", "koala", "ladybird",
     "lion", "monkey", "mouse", "octopus", "owl", "panda", "penguin", "rabbit", "tiger", "turtle", "whale", "zebra",
@@ -197,9 +200,11 @@ def check_name(name: str) -> str:
     """Return a name in normal form, without outer and double spaces.
 
     Raises:
-        NameRefused: it is empty, too long, or has marks that cannot be seen.
+        NameRefused: it is empty, too long, or has marks that cannot be seen or turn others around.
     """
     plain = " ".join(unicodedata.normalize("NFC", name).split())
-    if not 1 <= len(plain) <= NAME_MAX_CHARACTERS or any(unicodedata.category(mark) == "Cc" for mark in plain):
+    is_seen = any(unicodedata.category(mark)[0] in "LNS" for mark in plain)
+    is_spelled = all(mark in _JOINERS or unicodedata.category(mark) not in _UNSEEN for mark in plain)
+    if len(plain) > NAME_MAX_CHARACTERS or not is_seen or not is_spelled:
         raise NameRefused(limit=NAME_MAX_CHARACTERS)
     return plain

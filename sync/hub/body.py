@@ -21,7 +21,7 @@ async def read_start(request: web.Request, clock: Clock, max_bytes: int, start_b
     """Return the start of the body: as much as `start_bytes` asks for, seeing what is there, or all of a shorter one.
 
     Raises:
-        RequestTooLarge, RequestTooSlow: like `read_body`.
+        RequestTooLarge, RequestTooSlow, RequestMalformed: like `read_body`.
     """
     _check_length(request, max_bytes)
     start, start_ms = b"", clock.monotonic_ms()
@@ -37,6 +37,7 @@ async def read_body(request: web.Request, clock: Clock, max_bytes: int, start: b
     Raises:
         RequestTooLarge: over `max_bytes`, announced or not.
         RequestTooSlow: silent for too long, or slower than 500 bytes a second after the first half minute.
+        RequestMalformed: not encoded as its header says.
     """
     _check_length(request, max_bytes)
     parts = [start]
@@ -95,3 +96,5 @@ async def _next_part(request: web.Request) -> bytes:
             return await request.content.readany()
     except TimeoutError as error:
         raise RequestTooSlow from error
+    except web.RequestPayloadError as error:
+        raise RequestMalformed(reason="encoding") from error

@@ -15,9 +15,10 @@ from aiohttp import ClientResponse, ClientSession, DummyCookieJar
 from edgebox.app import running_box
 from edgebox.domain.secret import SecretKind
 from edgebox.domain.session import Access, Session
-from edgebox.http.guard import SAFE_METHODS
+from edgebox.http.guard import LIVE_HEADER, SAFE_METHODS
 from edgebox.http.routes import ROUTES, Route
 from edgebox.keys import Box
+from edgebox.services.signed_in import token_hash
 from tests.support.box import Person, School, make_school
 
 WRITES = [route for route in ROUTES if route.method not in SAFE_METHODS]
@@ -199,6 +200,23 @@ async def test_no_answer_about_a_person_may_be_kept_by_a_cache(site: Site) -> No
             continue
         cached = (await site.ask(route, site.person(route)))[2].headers["Cache-Control"]
         assert "no-store" in cached or "private" in cached, route
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+async def test_a_body_that_is_not_encoded_as_it_says_is_refused(site: Site, encoding: str) -> None:
+    headers = {"Content-Encoding": encoding, "Content-Type": "application/x-www-form-urlencoded", "Connection": "close"}
+    for path in ("/api/outbox", "/sign-in/1", "/language", "/staff"):
+        assert (await site.send("POST", path, None, headers, b"xx"))[:2] == (400, "http.body_malformed"), path
+
+
+async def test_a_live_part_of_a_page_is_no_use_of_the_session(site: Site) -> None:
+    teacher = site.school.teacher
+    entry = site.box.signing_in._signed_in._entries[token_hash(teacher.session)]
+    never_ms = entry.idle_ends_ms = 2**60
+    await site.send("GET", "/staff/classes", teacher, {LIVE_HEADER: "1"})
+    assert entry.idle_ends_ms == never_ms
+    await site.send("GET", "/staff/classes", teacher, {})
+    assert entry.idle_ends_ms < never_ms
 
 
 async def test_a_body_that_is_too_large_is_refused_before_it_is_read(site: Site) -> None:

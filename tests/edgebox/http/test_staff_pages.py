@@ -94,7 +94,12 @@ async def test_a_class_is_made_and_names_are_shown_as_text(site: Site) -> None:
 
 async def test_a_name_that_cannot_be_used_is_explained_on_the_same_page(site: Site) -> None:
     async with site.teacher() as browser:
-        for fields in ({"given_name": "   "}, {"given_name": "x" * 61}):
+        for fields in (
+            {"given_name": "   "},
+            {"given_name": "x" * 61},
+            {"given_name": "\u200b"},
+            {"given_name": "a\u202eb"},
+        ):
             response, text = await browser.submit(f"/staff/classes/{site.school.class_no}/learners", **fields)
             assert response.status == 400
             assert "This name cannot be used." in text
@@ -111,6 +116,14 @@ async def test_the_class_page_tells_that_a_tablet_holds_refused_work(site: Site)
             _, text = await teacher.get(f"/staff/classes/{site.school.class_no}")
         shown.append("Some work on a tablet could not be taken" in text)
     assert shown == [False, True, False]
+
+
+async def test_a_name_is_spelled_with_the_joiners_its_script_needs(site: Site) -> None:
+    async with site.teacher() as browser:
+        name = "\u0639\u0644\u06cc\u200c\u0631\u0636\u0627"
+        response, _ = await browser.submit(f"/staff/classes/{site.school.class_no}/learners", given_name=name)
+        assert response.status == 303
+    assert name in {learner.given_name for learner in await site.box.teaching.learners(site.school.class_no)}
 
 
 async def test_a_class_that_does_not_exist_is_not_found(site: Site) -> None:
@@ -156,11 +169,14 @@ async def test_cards_with_pictures_show_four_drawings(site: Site) -> None:
 
 async def test_cards_for_people_of_other_classes_are_not_made(site: Site) -> None:
     async with site.teacher() as browser:
-        response, text = await browser.submit(
-            f"/staff/classes/{site.school.class_no}/cards", kind="pin", **{f"learner-{site.school.teacher.no}": "1"}
-        )
-        assert response.status == 200
-        assert 'print-card"' not in text
+        before = await secret_kinds(site)
+        for no in (site.school.teacher.no, 10**50):
+            response, text = await browser.submit(
+                f"/staff/classes/{site.school.class_no}/cards", kind="pin", **{f"learner-{no}": "1"}
+            )
+            assert response.status == 400
+            assert 'print-card"' not in text
+        assert await secret_kinds(site) == before
         response, _ = await browser.submit(f"/staff/classes/{site.school.class_no}/cards", kind="password")
         assert response.status == 400
         response, text = await browser.submit(f"/staff/classes/{site.school.class_no}/cards", kind="pin")
