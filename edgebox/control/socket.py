@@ -6,6 +6,7 @@ because a socket address holds at most 107 bytes and a data folder may be deeper
 
 import asyncio
 import json
+import logging
 import os
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -16,6 +17,8 @@ from typing import Any
 from content_packs.base.errors import N_, EdgeboxError, all_error_classes
 from edgebox.control.operations import OPERATIONS, Progress
 from edgebox.keys import Box
+
+log = logging.getLogger(__name__)
 
 SOCKET_NAME = "control.sock"
 LINE_MAX_BYTES = 1024 * 1024
@@ -127,6 +130,9 @@ async def _perform(box: Box, request: dict[str, Any], progress: Progress) -> dic
         return {"result": await operation(box, request["arguments"], progress)}
     except EdgeboxError as error:
         return {"error": error.as_record()}
+    except Exception as error:
+        log.exception("control.fault operation=%s", request.get("operation"))
+        return {"error": RemoteFault(remote_code=type(error).__name__).as_record()}
 
 
 def _send(writer: asyncio.StreamWriter, value: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ import pytest
 from content_packs.base.signing import SealingKey, SigningKey
 from content_packs.format import keyfile
 from content_packs.format.errors import BlobAltered, PackNotFound, PackRollback, SignerUnknown, SourceInvalid
-from edgebox.app import open_box
+from edgebox.app import BoxBusy, open_box
 from edgebox.cli import main
 from edgebox.services.signing_in import StaffSignInFailed
 from edgebox.services.syncing import NotEnrolled
@@ -161,6 +161,20 @@ def test_learners_are_added_with_secrets_that_are_printed_once(either: Shell) ->
         ("Chen", "picture"),
     ]
     assert not any(learner["secret"] in json.dumps(listed) for learner in made["learners"])
+
+
+def test_a_fault_of_a_running_box_is_not_taken_for_a_busy_one(shell: Shell) -> None:
+    environment = os.environ | {"EDGEBOX_DATA": str(shell.data)}
+    arguments = ["serve", "--data", str(shell.data), "--port", "0", "--content-port", "0"]
+    with subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as box:
+        assert box.stdout is not None
+        while "ready" not in box.stdout.readline():
+            pass
+        command = [*COMMAND, "users", "add", "--class", "4", os.fsdecode(b"a\xff")]
+        failed = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        box.terminate()
+    assert failed.returncode not in (0, BoxBusy.exit_code)
+    assert failed.stderr.startswith("edgebox: ")
 
 
 def test_a_teacher_who_forgot_the_password_gets_a_new_one(either: Shell) -> None:
