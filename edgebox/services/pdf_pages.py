@@ -5,6 +5,7 @@ and dies alone. One runs at a time, because a box has little memory.
 """
 
 import asyncio
+import contextlib
 import json
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
@@ -91,11 +92,13 @@ class PdfPages:
         async with self._turn:
             if (content := await asyncio.to_thread(_read, kept)) is None:
                 content = await self._make(document, name, task)
-                await asyncio.to_thread(_keep, kept, content, self._cache_max_bytes)
+                # A picture that cannot be kept, on a full disk, can still be shown.
+                with contextlib.suppress(OSError):
+                    await asyncio.to_thread(_keep, kept, content, self._cache_max_bytes)
         return content
 
     async def _make(self, document: Path, name: str, task: str) -> bytes:
-        """Return what the child makes; what failed once is not tried again before the next start."""
+        """Return what the child makes; what it cannot read is not tried again before the next start."""
         if name in self._failed:
             raise DocumentUnreadable
         content = await self._ask_child(document, task)
@@ -118,8 +121,9 @@ class PdfPages:
             async with asyncio.timeout(self._child_seconds):
                 content = await _read_all(child)
                 is_good = await child.wait() == 0
-        except TimeoutError:
-            return None
+        except TimeoutError as error:
+            # Perhaps the box had too much to do; the next try may be in time.
+            raise DocumentUnreadable from error
         finally:
             if child.returncode is None:
                 child.kill()

@@ -1,6 +1,7 @@
 """Pages of PDF documents, and what hostile ones can do: fail, alone."""
 
 import asyncio
+import errno
 import io
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from content_packs.base import atomic
 from edgebox.services.pdf_pages import DocumentUnreadable, PdfPage, PdfPages
 from tests.support.pdf import make_pdf
 
@@ -163,3 +165,22 @@ sys.stdout.flush()
 """
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, check=True, text=True)
     assert done.stdout == ""
+
+
+async def test_a_page_that_took_too_long_once_is_tried_again(document: Path, tmp_path: Path) -> None:
+    slow = PdfPages(tmp_path / "cache", ("-c", CHILD + "time.sleep(100)"), child_seconds=0.3)
+    with pytest.raises(DocumentUnreadable):
+        await slow.picture(document, 1)
+    slow._child = PdfPages(tmp_path / "cache")._child
+    slow._child_seconds = 60
+    assert await slow.picture(document, 1)
+
+
+async def test_a_page_is_shown_though_it_cannot_be_kept(
+    pages: PdfPages, document: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, content: bytes) -> None:
+        raise OSError(errno.ENOSPC, "disk full", str(path))
+
+    monkeypatch.setattr(atomic, "write_file", refuse)
+    assert await pages.picture(document, 1)
