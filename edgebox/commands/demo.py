@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import shutil
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
@@ -12,7 +13,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from content_packs.base import ids
+from content_packs.base import atomic, ids
 from content_packs.base.address import EVERYWHERE, open_address
 from content_packs.base.errors import N_, EdgeboxError
 from edgebox.commands.options import add_common_options
@@ -81,6 +82,12 @@ async def _demo(settings: Settings, data: Path, options: argparse.Namespace) -> 
     with as_file(files("content_packs") / "samples" / "fractions") as samples:
         stick, key_path = data / "sticks" / "sample-stick", data / "publisher.key"
         folder, public_key = await asyncio.to_thread(demo_school.build_sample_stick, samples, stick, key_path)
+    log_ins, unfinished = data / "log-ins.json", data / "box.unfinished"
+    if unfinished.exists():
+        # The power went while the school was made: nobody has seen a log-in of it yet.
+        await asyncio.to_thread(shutil.rmtree, settings.data, ignore_errors=True)
+    elif not log_ins.exists() and not settings.data.exists():
+        await asyncio.to_thread(atomic.write_file, unfinished, b"")
     async with AsyncExitStack() as stack:
         stopping = stopped()
         # Kept by the box for years, so not an address that a network gives to this machine for today.
@@ -88,10 +95,10 @@ async def _demo(settings: Settings, data: Path, options: argparse.Namespace) -> 
         await stack.enter_async_context(_running_hub(data / "hub", options))
         running = await stack.enter_async_context(running_box(settings))
         assert running.box is not None
-        log_ins = data / "log-ins.json"
         if not log_ins.exists():
             await _install(running.box, folder, public_key)
             demo_school.remember(log_ins, await demo_school.make_school(running.box, _draw_password()))
+        unfinished.unlink(missing_ok=True)
         if (await running.box.syncing.status()).hub_url is None:
             made = await _ask_hub(data / "hub", "enroll", "--school", SCHOOL)
             await running.box.syncing.enroll(hub_url, made["code"])

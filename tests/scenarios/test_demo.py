@@ -76,6 +76,16 @@ def test_the_demo_starts_stops_cleanly_and_goes_on_with_the_same_school(tmp_path
         assert "Class 4" in sign_in_teacher(second)
 
 
+def test_a_demo_that_was_killed_while_its_school_was_made_makes_it_again(tmp_path: Path) -> None:
+    with demo(tmp_path / "demo") as first:
+        assert first["learners"]
+    (tmp_path / "demo" / "log-ins.json").unlink()
+    (tmp_path / "demo" / "box.unfinished").touch()
+    with demo(tmp_path / "demo") as second:
+        assert "Class 4" in sign_in_teacher(second)
+    assert not (tmp_path / "demo" / "box.unfinished").exists()
+
+
 def test_a_demo_that_was_killed_can_be_started_again_at_once(tmp_path: Path) -> None:
     ports = draw_ports()
     command = [sys.executable, "-m", "edgebox", "demo", "--data", str(tmp_path / "demo"), "--json", *ports]
