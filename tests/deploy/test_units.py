@@ -37,6 +37,16 @@ def test_the_pages_may_write_where_sticks_appear_and_pack_content_nowhere() -> N
     assert not any(line.startswith("ReadWritePaths") for line in content)
 
 
+def test_pack_content_sees_packs_and_nothing_else_of_the_data() -> None:
+    content, pages = (unit.read_text().splitlines() for unit in UNITS)
+    assert "TemporaryFileSystem=/var/lib/edgebox:ro" in content
+    shown = [line.partition("=")[2] for line in content if line.startswith("Bind")]
+    assert shown == ["/var/lib/edgebox/packs /var/lib/edgebox/blobs"]
+    # The folders exist before the content is started, whichever of the two is asked for.
+    assert {"Type=exec", "StateDirectory=edgebox edgebox/packs edgebox/blobs"} <= set(pages)
+    assert {"After=network.target edgebox.service", "Requires=edgebox.service"} <= set(content)
+
+
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
 def test_exposure_stays_low(unit: Path) -> None:
     if shutil.which("systemd-analyze") is None:
