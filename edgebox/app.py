@@ -9,11 +9,11 @@ from enum import Enum
 
 from aiohttp import web
 
+from content_packs.base import sockets
 from content_packs.base.address import open_address
 from content_packs.base.clock import Clock, SystemClock
 from content_packs.base.errors import N_, EdgeboxError
 from content_packs.base.starting import folder_errors, hold_lock
-from edgebox import sockets
 from edgebox.content.app import serving_content
 from edgebox.control import socket as control
 from edgebox.http.guard import guard, set_security_headers

@@ -1,4 +1,4 @@
-"""Listening sockets of both origins: who stops reading is dropped, and one address cannot take every place."""
+"""Listening sockets of box and hub: who stops reading is dropped, and one address cannot take every place."""
 
 import asyncio
 import socket

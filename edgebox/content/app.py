@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web, web_response
 
+from content_packs.base import sockets
 from content_packs.base.starting import folder_errors
-from edgebox import sockets
 from edgebox.content.blobs import Blobs
 from edgebox.content.packs import InstalledPacks
 from edgebox.content.server import ContentServer

@@ -2,7 +2,7 @@
 
 Answers are written to the transport in one piece: head and body of a small blob are joined and go out in one system
 call, and a large one is sent by the kernel from the file. A full application with its router and header objects takes
-several times as long per request. Clients that stop reading are dropped by the kernel (`edgebox.sockets`).
+several times as long per request. Clients that stop reading are dropped by the kernel (`content_packs.base.sockets`).
 """
 
 import asyncio

@@ -19,7 +19,7 @@ async def take_bundle(request: web.Request) -> web.Response:
     if request.content_type != BUNDLE_TYPE:
         raise BundleMalformed(reason="content type")
     start = await read_start(request, hub.clock, FILE_MAX_BYTES, start_bytes)
-    async with hub.uploads.turn(await hub.receiving.admit(start)):
+    async with hub.uploads.turn(await hub.receiving.admit(start), request.content_length):
         content = await read_body(request, hub.clock, FILE_MAX_BYTES, start)
         acknowledged = await hub.receiving.receive(content)
     return web.Response(body=acknowledged.ack, content_type=ACK_TYPE)

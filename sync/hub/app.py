@@ -3,15 +3,15 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 from aiohttp import web, web_response
 from aiohttp.typedefs import Middleware
 
-from content_packs.base import atomic
+from content_packs.base import atomic, sockets
 from content_packs.base.clock import Clock, SystemClock
-from content_packs.base.starting import folder_errors, hold_lock, listen_errors
+from content_packs.base.starting import folder_errors, hold_lock
 from sync.hub.admin import Admin
 from sync.hub.control import SOCKET_NAME, short_address
 from sync.hub.enrolling import Enrolling, Tries
@@ -91,17 +91,18 @@ async def open_hub(settings: HubSettings, clock: Clock | None = None) -> AsyncIt
 @asynccontextmanager
 async def running_hub(settings: HubSettings, clock: Clock | None = None) -> AsyncIterator[Listening]:
     """Open a hub and listen on its port and its control socket."""
-    async with open_hub(settings, clock) as hub:
+    async with open_hub(settings, clock) as hub, AsyncExitStack() as stack:
         public = _runner(hub, PUBLIC, [answer_errors, same_site])
         control = _runner(hub, CONTROL, [answer_errors])
         try:
             await public.setup()
             await control.setup()
-            site = web.TCPSite(public, settings.host, settings.port, backlog=512)
-            with listen_errors(settings.host, settings.port):
-                await site.start()
+            if public.server is not None:
+                sockets.cap_connections(public.server)
+            listener = stack.enter_context(sockets.listen(settings.host, settings.port))
+            await web.SockSite(public, listener, backlog=sockets.BACKLOG).start()
             await _listen_on_socket(control, settings)
-            yield Listening(hub, int(public.addresses[0][1]), await hub.admin.make_first_code())
+            yield Listening(hub, int(listener.getsockname()[1]), await hub.admin.make_first_code())
         finally:
             await control.cleanup()
             await public.cleanup()

@@ -17,7 +17,7 @@ class HubSettings:
         port: pages and API.
         hostnames: names by which it may be asked; IP addresses are always accepted.
         day_quota_bytes: what one box may send in a day.
-        uploads_max: bundles taken in at the same time.
+        uploads_max: bundles over 1 MiB taken in at the same time.
         database_url: an SQLAlchemy address; empty for the SQLite file in `data`.
     """
 

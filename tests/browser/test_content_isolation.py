@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 from playwright.async_api import Browser, Page
 
-from edgebox import sockets
+from content_packs.base import sockets
 from edgebox.app import listening, running_box
 from edgebox.settings import Settings
 from tests.support.box import School

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import ClientSession, web
 from aiohttp.web_request import BaseRequest
 
-from edgebox import sockets
+from content_packs.base import sockets
 from edgebox.content.app import serving_content
 from edgebox.content.ranges import RangeUnsatisfiable, parse_range
 from edgebox.settings import Settings

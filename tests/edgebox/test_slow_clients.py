@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientSession, web
 
+from content_packs.base import sockets
 from edgebox import app as edgebox_app
-from edgebox import sockets
 from edgebox.app import listening, running_box
 from edgebox.http import body
 from tests.support.box import make_school
