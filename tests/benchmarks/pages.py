@@ -21,8 +21,12 @@ FIRST_GOAL_BYTES = 15_000
 NEXT_GOAL_BYTES = 3_000
 PEER = "Kolibri: 2,788 kB in 25 requests"
 _ASSETS = re.compile(rb'(?:<link rel="stylesheet" href|<script [^>]*src)="([^"]+)"')
+# A visit from the start: what comes before signing in is asked for without a session.
+DOORS = ("/", "/class/", "/sign-in/")
 PAGES = [
     ("first page: classes", "/"),
+    ("faces of a class", "/class/{class_no}"),
+    ("secret pictures", "/sign-in/{person_no}"),
     ("my lessons", "/learn"),
     ("lesson", LESSON),
     ("text", f"{LESSON}/equal-parts-read"),
@@ -58,7 +62,8 @@ def _install(school: School, folder: Path, key: SigningKey) -> None:
 def _measure(origin: str, school: School) -> list[list[str]]:
     cached: set[str] = set()
     rows = []
-    for number, (name, path) in enumerate(PAGES):
+    for number, (name, pattern) in enumerate(PAGES):
+        path = pattern.format(class_no=school.class_no, person_no=school.learners[0].no)
         html, html_bytes = _fetch(origin, path, school)
         fresh = [asset.decode() for asset in _ASSETS.findall(html) if asset.decode() not in cached]
         asset_bytes = sum(_fetch(origin, asset, school)[1] for asset in fresh)
@@ -76,7 +81,9 @@ def _goal(total: int, goal: int, is_met: bool) -> str:
 
 def _fetch(origin: str, path: str, school: School) -> tuple[bytes, int]:
     """Return the content and the number of bytes it took on the wire."""
-    headers = {"Accept-Encoding": "gzip", "Cookie": f"edgebox_session={school.learners[0].session}"}
+    headers = {"Accept-Encoding": "gzip"}
+    if path != DOORS[0] and not path.startswith(DOORS[1:]):
+        headers["Cookie"] = f"edgebox_session={school.learners[0].session}"
     with urllib.request.urlopen(urllib.request.Request(origin + path, headers=headers), timeout=20) as response:
         body: bytes = response.read()
         is_gzip = response.headers["Content-Encoding"] == "gzip"
