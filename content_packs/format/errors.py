@@ -178,3 +178,13 @@ class PackNotFound(EdgeboxError):
     exit_code = 29
     sentence = N_("There is no pack here: {place}.")
     remedy = N_("Check the name or the stick.")
+
+
+class OverlayScript(EdgeboxError):
+    """An overlay that would bring a script into something that is no app."""
+
+    code = "pack.overlay_script"
+    status = 400
+    exit_code = 113
+    sentence = N_("This overlay puts a file into “{resource}” that could run as a program: {file}.")
+    remedy = N_("An overlay may bring pages, pictures, sound and films. Leave the file out, or do not use the overlay.")

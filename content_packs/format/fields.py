@@ -7,6 +7,8 @@ from typing import Any
 from content_packs.format import texts
 from content_packs.format.errors import ManifestMalformed
 
+LIST_MAX = 100
+
 _ID = re.compile(r"[a-z0-9]([a-z0-9-]{0,78}[a-z0-9])?")
 _PACK_ID = re.compile(r"(?=.{3,80}\Z)[a-z0-9]+([.-][a-z0-9]+)*")
 
@@ -73,6 +75,10 @@ class Fields:
         """Return whether an optional key is there."""
         return key in self._map
 
+    def value(self, key: str) -> Any:
+        """Return whatever is under an optional key that is there, to be read by its own rules."""
+        return self._map[key]
+
     def array(self, key: str, *, most: int) -> list[Any]:
         """Return a required array of at most `most` elements."""
         value = self._map.get(key)
@@ -100,3 +106,44 @@ class Fields:
             if len(text) > longest or not texts.is_plain(text):
                 raise self.fault(key)
         return dict(value)
+
+    def some_by_language(self, key: str, *, longest: int) -> dict[str, str]:
+        """Return a required map from language tag to plain text with at least one text, and no empty one."""
+        value = self.by_language(key, longest=longest)
+        if not value or not all(value.values()):
+            raise self.fault(key)
+        return value
+
+    def maybe_text(self, key: str) -> str:
+        """Return a text that is absent when it would be empty."""
+        found = self.text(key) if self.has(key) else ""
+        if self.has(key) and not found:
+            raise self.fault(key)
+        return found
+
+    def maybe_strings(self, key: str, *, most: int) -> tuple[str, ...]:
+        """Return an array of short plain texts, each once, that is absent when it would be empty."""
+        if not self.has(key):
+            return ()
+        values = self.strings(key, most=most)
+        if not all(values) or not 0 < len(set(values)) == len(values):
+            raise self.fault(key)
+        return values
+
+    def maybe_array(self, key: str, *, most: int) -> list[Any]:
+        """Return an array that is absent when it would be empty."""
+        values = self.array(key, most=most) if self.has(key) else []
+        if self.has(key) and not values:
+            raise self.fault(key)
+        return values
+
+    def maybe_by_language(self, key: str, *, longest: int) -> dict[str, str]:
+        """Return a map from language tag to plain text that is absent when it would be empty."""
+        return self.some_by_language(key, longest=longest) if self.has(key) else {}
+
+    def languages(self) -> tuple[str, ...]:
+        """Return `inLanguage`, which is absent when it would be empty."""
+        values = self.maybe_strings("inLanguage", most=texts.LANGUAGES_MAX)
+        if not all(map(texts.is_language, values)):
+            raise self.fault("inLanguage")
+        return values

@@ -16,6 +16,7 @@ from content_packs.format import manifest as manifests
 from tests.support.course import PACK, PUBLISHER, build_course, write_course
 
 PAGE = (Path(__file__).parents[2] / "docs" / "pack-format.md").read_text("utf-8")
+VECTORS = json.loads((Path(__file__).parents[2] / "docs" / "vectors" / "pack-v1.json").read_text("utf-8"))
 DOMAIN = b"edgebox pack manifest v1"
 
 
@@ -45,20 +46,32 @@ def root_of(entries: list[Any]) -> bytes:
 
 def read_pack(folder: Path, public_key: bytes) -> tuple[dict[str, Any], dict[str, bytes]]:
     """Return the manifest and the content of every path, or fail."""
-    data = (folder / "manifest.ebm").read_bytes()
+    manifest = read_manifest((folder / "manifest.ebm").read_bytes(), public_key)
+    contents = {path: read_blob(folder, size, name) for path, size, name, *_ in manifest["files"]}
+    return manifest, contents
+
+
+def read_manifest(data: bytes, public_key: bytes) -> dict[str, Any]:
+    """Return the manifest in an envelope, or fail."""
     envelope = msgpack.unpackb(data)
     assert canonical(envelope) == data
     assert set(envelope) == {"format", "signatures", "signed"}
     assert envelope["format"] == 1
     signatures = dict(envelope["signatures"])
     VerifyKey(public_key).verify(DOMAIN + b"\0" + envelope["signed"], signatures[digest(public_key)[:16]])
-    manifest = msgpack.unpackb(envelope["signed"])
+    manifest: dict[str, Any] = msgpack.unpackb(envelope["signed"])
     assert canonical(manifest) == envelope["signed"]
     assert manifest["format"] == 1
-    assert manifest["features"] == []
+    assert sorted(manifest["features"]) == sorted({"overlay", "parts"} & set(manifest))
     assert root_of(manifest["files"]) == manifest["root"]
-    contents = {path: read_blob(folder, size, name) for path, size, name, _ in manifest["files"]}
-    return manifest, contents
+    assert all(len(entry) == 4 or 1 <= entry[4] <= len(manifest["parts"]) for entry in manifest["files"])
+    return manifest
+
+
+def files_with(manifest: dict[str, Any], part_ids: set[str]) -> set[str]:
+    """Return the paths that are there when these parts were taken."""
+    taken = [True, *(part["id"] in part_ids for part in manifest.get("parts", []))]
+    return {path for path, _size, _name, _type, *part in manifest["files"] if taken[part[0] if part else 0]}
 
 
 def read_blob(folder: Path, size_bytes: int, name: bytes) -> bytes:
@@ -81,6 +94,29 @@ def test_second_reader_opens_a_built_pack(tmp_path: Path, part_bytes: int) -> No
     assert [item["type"] for item in json.loads(contents["states/quiz.json"])["item"]] == ["choice", "number"]
     listed = [one for lesson in manifest["lessons"] for one in lesson["resources"]]
     assert listed == [resource["id"] for resource in manifest["resources"]]
+
+
+def test_second_reader_opens_every_accepted_vector() -> None:
+    public_key = bytes(SigningKey(bytes.fromhex(VECTORS["seed"])).verify_key)
+    for vector in VECTORS["accepted"]:
+        manifest = read_manifest(bytes.fromhex(vector["envelope"]), public_key)
+        assert canonical(manifest).hex() == vector["signed"]
+        assert root_of(manifest["files"]).hex() == vector["root"]
+
+
+def test_second_reader_knows_which_files_come_with_which_part() -> None:
+    whole = next(vector for vector in VECTORS["accepted"] if vector["name"] == "with everything")
+    manifest = msgpack.unpackb(bytes.fromhex(whole["signed"]))
+    assert "film.ar.mp4" not in files_with(manifest, {"film-en"})
+    assert files_with(manifest, {"film-en"}) - files_with(manifest, set()) == {"film.en.mp4"}
+
+
+def test_every_key_of_the_vectors_is_on_the_page() -> None:
+    words = set(PAGE.replace("`", " ").replace(",", " ").replace("?", " ").split())
+    for vector in VECTORS["accepted"]:
+        manifest = msgpack.unpackb(bytes.fromhex(vector["signed"]))
+        tables = [manifest, *manifest["lessons"], *manifest["resources"], *manifest.get("parts", [])]
+        assert set().union(*tables, manifest.get("overlay", {})) <= words
 
 
 def test_second_reader_refuses_another_key(tmp_path: Path) -> None:

@@ -13,8 +13,19 @@ from content_packs.base.errors import EdgeboxError
 from content_packs.base.hashing import blake2b_256
 from content_packs.format import manifest as manifests
 from content_packs.format import texts
-from content_packs.format.errors import FormatUnsupported, ManifestMalformed, PathRefused
-from content_packs.format.manifest import FileEntry, Lesson, Manifest, Resource
+from content_packs.format.errors import FormatUnsupported, ManifestMalformed, OverlayScript, PathRefused
+from content_packs.format.manifest import (
+    Accessibility,
+    Credits,
+    FileEntry,
+    Lesson,
+    Manifest,
+    Overlay,
+    Part,
+    Prerequisite,
+    Resource,
+    Variant,
+)
 from tests.support.packs import HASH, small_manifest
 
 
@@ -35,6 +46,18 @@ languages = st.sampled_from(["en", "ar", "fr", "zh-Hans", "und"])
 by_language = st.dictionaries(languages, plain_texts, max_size=4)
 titles = st.dictionaries(languages, plain_texts, min_size=1, max_size=4)
 ids = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,10}[a-z0-9])?", fullmatch=True)
+terms = st.lists(st.from_regex(r"[A-Za-z][A-Za-z0-9-]{0,9}", fullmatch=True), max_size=3, unique=True).map(tuple)
+accessibility = st.builds(Accessibility, terms, terms, terms)
+some_languages = st.lists(languages, max_size=2, unique=True).map(tuple)
+parts = st.builds(
+    Part,
+    ids,
+    titles,
+    some_languages,
+    st.just("") | ids,
+    st.just("") | plain_texts,
+)
+prerequisites = st.builds(Prerequisite, titles, st.none() | st.just("org.example.before"))
 
 
 @st.composite
@@ -56,6 +79,13 @@ def manifests_strategy(draw: st.DrawFn) -> Manifest:
             poster=draw(st.none() | path),
             files=tuple(draw(st.lists(path, max_size=3))),
             text=draw(by_language),
+            variants=tuple(
+                Variant(quality, draw(st.dictionaries(languages, path, min_size=1, max_size=2)))
+                for quality in draw(st.sets(ids, max_size=2))
+            ),
+            narration=draw(st.dictionaries(languages, path, max_size=2)),
+            accessibility=draw(accessibility),
+            languages=draw(st.sampled_from([(), ("en",), ("ar", "fr")])),
         )
         for one in resource_ids
     )
@@ -72,6 +102,12 @@ def manifests_strategy(draw: st.DrawFn) -> Manifest:
         resources=resources,
         teaches=tuple(draw(st.lists(plain_texts, max_size=3))),
         released_ms=draw(st.none() | st.integers(0, 2**48 - 1)),
+        accessibility=draw(accessibility),
+        credits=draw(st.none() | st.builds(Credits, st.sampled_from(["1", "2.5", "0.25"]), plain_texts)),
+        prerequisites=tuple(draw(st.lists(prerequisites, max_size=2))),
+        educational_roles=draw(terms),
+        age_range=draw(st.sampled_from(["", "8-10", "16-"])),
+        **draw(st.sampled_from([{}, {"features": ("parts",), "parts": (draw(parts),)}])),
     )
 
 
@@ -146,13 +182,105 @@ def test_field_of_another_type_is_refused(key: str, value: Any) -> None:
         ("files", [["b.html", 1, HASH, "text/html"], ["a.html", 1, HASH, "text/html"]]),
         ("files", [["a.html", 1, HASH, "text/html"], ["b.html", 2, HASH, "text/html"]]),
         ("files", []),
+        ("files", [["a.html", 1, HASH, "text/html", 1]]),
+        ("files", [["a.html", 1, HASH, "text/html", 0]]),
+        ("files", [["a.html", 1, HASH, "text/html", 1, 1]]),
         ("lessons", []),
         ("resources", []),
+        ("accessMode", ["in one's head"]),
+        ("accessMode", ["visual", "visual"]),
+        ("accessibilityHazard", [""]),
+        ("numberOfCredits", {"value": "1", "unitText": "x" * 81}),
+        ("numberOfCredits", {"value": "1.234", "unitText": "h"}),
+        ("numberOfCredits", {"value": "0.00", "unitText": "h"}),
+        ("numberOfCredits", {"value": 1, "unitText": "h"}),
+        ("coursePrerequisites", [{"title": {}}]),
+        ("coursePrerequisites", [{"title": {"en": "x"}, "pack": "X"}]),
+        ("coursePrerequisites", [{"title": {"en": "x"}}] * 101),
+        ("educationalRole", ["any one"]),
+        ("typicalAgeRange", "young"),
+        ("typicalAgeRange", "12-11"),
+        ("parts", []),
     ],
 )
 def test_value_over_a_limit_is_refused(key: str, value: Any) -> None:
     with pytest.raises(ManifestMalformed):
         parse_changed(**{key: value})
+
+
+PART = {"id": "films", "title": {"en": "Films"}}
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [PART, PART],
+        [PART] * 101,
+        [{"id": "films", "title": {}}],
+        [PART | {"id": "Films"}],
+        [PART | {"quality": "very good"}],
+        [PART | {"quality": ""}],
+        [PART | {"inLanguage": ["english!"]}],
+    ],
+)
+def test_part_that_breaks_a_rule_is_refused(parts: Any) -> None:
+    with pytest.raises(ManifestMalformed):
+        parse_changed(parts=parts, features=["parts"])
+
+
+OVERLAY = {"of": "org.example.base", "versions": [1, 3], "priority": 0, "title": {}, "description": {}}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"of": "Base"},
+        {"versions": [3, 1]},
+        {"versions": [0, 1]},
+        {"versions": [1]},
+        {"versions": [1, 2**31]},
+        {"versions": [True, 2]},
+        {"priority": -1},
+        {"priority": 1001},
+        {"title": None},
+    ],
+)
+def test_overlay_that_breaks_a_rule_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(ManifestMalformed, match="overlay"):
+        parse_changed(overlay=OVERLAY | changes, features=["overlay"])
+
+
+def test_resource_of_an_overlay_may_say_as_little_as_its_id_and_kind() -> None:
+    resource = Resource("film", "video", {}, {}, {})
+    over = Overlay("org.example.base", 1, 3, 0, {}, {})
+    manifest = small_manifest(resources=(resource,), lessons=(), features=("overlay",), overlay=over)
+    assert manifests.parse(manifests.serialise(manifest)) == manifest
+    with pytest.raises(ManifestMalformed):
+        manifests.parse(manifests.serialise(replace(manifest, features=(), overlay=None)))
+
+
+@pytest.mark.parametrize("path", ["a.html", "run.js"])
+@pytest.mark.parametrize("kind", sorted(manifests.KINDS - {"app"}))
+def test_overlay_brings_no_script_into_what_is_no_app(kind: str, path: str) -> None:
+    files = (FileEntry("a.html", 1, HASH, "text/html"), FileEntry("run.js", 1, HASH, "text/javascript"))
+    over = Overlay("org.example.base", 1, 3, 0, {}, {})
+    for resource in (
+        Resource("film", kind, {}, {}, {}, files=(path,)),
+        Resource("film", kind, {}, {}, {}, narration={"en": path}),
+    ):
+        manifest = small_manifest(files=files, resources=(resource,), lessons=(), features=("overlay",), overlay=over)
+        with pytest.raises(OverlayScript):
+            manifests.parse(manifests.serialise(manifest))
+
+
+def test_what_a_main_file_needs_is_there_whenever_the_main_file_is() -> None:
+    part = Part("pictures", {"en": "Pictures"})
+    files = (replace(small_manifest().files[0]), replace(small_manifest().files[1], part=1))
+    apart = small_manifest(files=files, features=("parts",), parts=(part,))
+    with pytest.raises(ManifestMalformed, match="read files"):
+        manifests.parse(manifests.serialise(apart))
+    together = replace(apart, files=tuple(replace(entry, part=1) for entry in files))
+    assert manifests.parse(manifests.serialise(together)) == together
 
 
 def test_closed_isolates_around_a_formula_are_accepted() -> None:
@@ -190,7 +318,7 @@ def test_search_text_is_limited_in_bytes_not_characters() -> None:
         parse_changed(resources=resources)
 
 
-@pytest.mark.parametrize("changes", [{"format": 2}, {"features": ["overlay"]}])
+@pytest.mark.parametrize("changes", [{"format": 2}, {"features": ["holograms"]}])
 def test_newer_format_is_called_newer_even_when_the_rest_is_unreadable(changes: dict[str, Any]) -> None:
     with pytest.raises(FormatUnsupported):
         parse_changed(**changes, files="something new", lessons=None)
@@ -214,6 +342,11 @@ def test_unknown_keys_are_ignored_so_that_newer_packs_can_be_read() -> None:
         ("resources", "paths", {}),
         ("resources", "captions", {"en": "nowhere.vtt"}),
         ("resources", "poster", "nowhere.png"),
+        ("resources", "narration", {"en": "nowhere.opus"}),
+        ("resources", "variants", [{"quality": "360p", "paths": {"en": "nowhere.mp4"}}]),
+        ("resources", "variants", [{"quality": "360p", "paths": {}}]),
+        ("resources", "variants", [{"quality": "", "paths": {"en": "a.html"}}]),
+        ("resources", "variants", [{"quality": "360p", "paths": {"en": "a.html"}}] * 2),
         ("resources", "files", ["nowhere.png"]),
         ("resources", "id", "Upper"),
         ("lessons", "thumbnail", "nowhere.png"),
@@ -253,8 +386,9 @@ def test_root_changes_with_every_part_of_an_entry() -> None:
         replace(entry, size_bytes=2),
         replace(entry, hash=bytes(32)),
         replace(entry, media_type="x/y"),
+        replace(entry, part=1),
     ]
-    assert len({manifests.files_root([one]) for one in [entry, *others]}) == 5
+    assert len({manifests.files_root([one]) for one in [entry, *others]}) == 6
 
 
 def test_files_with_the_same_content_count_once() -> None:
