@@ -10,11 +10,20 @@ from pathlib import Path
 
 from content_packs.base.errors import N_
 from content_packs.builder.files import PackFiles
+from content_packs.builder.overlay import read_overlay
+from content_packs.builder.parts import check_together, read_parts
 from content_packs.builder.resources import read_resource
 from content_packs.builder.source import PACK_FILE, SourceTree
 from content_packs.builder.tables import Table, read_table
-from content_packs.format import fields, names, texts
+from content_packs.builder.terms import (
+    read_accessibility,
+    read_age_range,
+    read_credits,
+    read_prerequisites,
+    read_roles,
+)
 from content_packs.format import manifest as manifests
+from content_packs.format import names, texts
 from content_packs.format.errors import FileTooLarge
 from content_packs.format.layout import MANIFEST_NAME, VERSION_MAX
 from content_packs.format.manifest import LESSONS_MAX, MANIFEST_MAX_BYTES, RESOURCES_MAX, Lesson, Manifest, Resource
@@ -34,9 +43,14 @@ def read_course(source: Path) -> tuple[Manifest, PackFiles]:
     files = PackFiles(tree)
     languages = _languages(top)
     head = _read_head(top, languages)
-    lessons, resources = _read_lessons(top, files, languages)
+    lessons, resources = _read_lessons(top, files, languages, in_overlay=head.overlay is not None)
+    parts = read_parts(top, files, languages)
     top.finish()
-    manifest = replace(head, lessons=lessons, resources=resources, files=files.entries())
+    features = ["overlay"] * (head.overlay is not None) + ["parts"] * bool(parts)
+    manifest = replace(
+        head, lessons=lessons, resources=resources, files=files.entries(), parts=parts, features=tuple(features)
+    )
+    check_together(manifest, PACK_FILE)
     _check_readable(manifest)
     return manifest, files
 
@@ -52,7 +66,7 @@ def _check_readable(manifest: Manifest) -> None:
 def _read_head(top: Table, languages: tuple[str, ...]) -> Manifest:
     """Return the manifest without its lessons and files."""
     return Manifest(
-        pack=_pack_id(top),
+        pack=names.check_path(top.pack_id("id")),
         version=_version(top),
         title=top.title(languages),
         description=top.description(languages),
@@ -65,6 +79,12 @@ def _read_head(top: Table, languages: tuple[str, ...]) -> Manifest:
         time_required=top.duration("timeRequired"),
         creator=top.word("creator", default=""),
         released_ms=_released_ms(top),
+        accessibility=read_accessibility(top),
+        credits=read_credits(top),
+        prerequisites=read_prerequisites(top, languages),
+        educational_roles=read_roles(top),
+        age_range=read_age_range(top),
+        overlay=read_overlay(top, languages),
         lessons=(),
         resources=(),
         files=(),
@@ -72,14 +92,17 @@ def _read_head(top: Table, languages: tuple[str, ...]) -> Manifest:
 
 
 def _read_lessons(
-    top: Table, files: PackFiles, languages: Sequence[str]
+    top: Table, files: PackFiles, languages: Sequence[str], *, in_overlay: bool
 ) -> tuple[tuple[Lesson, ...], tuple[Resource, ...]]:
     lessons: list[Lesson] = []
     resources: list[Resource] = []
     seen: set[str] = set()
     for table in top.tables("lesson", most=LESSONS_MAX):
-        inner = [read_resource(one, files, languages) for one in table.tables("resource", most=RESOURCES_MAX)]
-        lessons.append(_read_lesson(table, files, languages, inner))
+        inner = [
+            read_resource(one, files, languages, in_overlay=in_overlay)
+            for one in table.tables("resource", most=RESOURCES_MAX)
+        ]
+        lessons.append(_read_lesson(table, files, languages, inner, in_overlay=in_overlay))
         resources += inner
         for used in [f"lesson {lessons[-1].id}", *(f"resource {resource.id}" for resource in inner)]:
             if used in seen:
@@ -90,12 +113,15 @@ def _read_lessons(
     return tuple(lessons), tuple(resources)
 
 
-def _read_lesson(table: Table, files: PackFiles, languages: Sequence[str], inner: list[Resource]) -> Lesson:
+def _read_lesson(
+    table: Table, files: PackFiles, languages: Sequence[str], inner: list[Resource], *, in_overlay: bool
+) -> Lesson:
+    """Return the lesson; one of an overlay has no resources of its own, they are in the lessons of the pack below."""
     lesson = Lesson(
         id=table.identifier(),
-        title=table.title(languages),
+        title=table.title(languages, required=not in_overlay),
         description=table.description(languages),
-        resource_ids=tuple(resource.id for resource in inner),
+        resource_ids=() if in_overlay else tuple(resource.id for resource in inner),
         teaches=table.words("teaches"),
         time_required=table.duration("timeRequired"),
         thumbnail=files.take(table.word("thumbnail"), table, "image/") if table.has("thumbnail") else None,
@@ -111,14 +137,6 @@ def _languages(top: Table) -> tuple[str, ...]:
     if not all(map(texts.is_language, languages)):
         raise top.refuse("inLanguage", N_('a language is written like "en", "ar" or "zh-Hans"'))
     return languages
-
-
-def _pack_id(top: Table) -> str:
-    found = top.word("id")
-    if not fields.is_pack_id(found):
-        raise top.refuse("id", N_("an id has 3 to 80 letters a to z and digits, with single dots or hyphens between"))
-    names.check_path(found)
-    return found
 
 
 def _version(top: Table) -> int:

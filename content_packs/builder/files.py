@@ -1,6 +1,7 @@
 """The files a pack will have: those the author wrote, taken as they are, and those made from them."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from content_packs.base.errors import N_
@@ -22,6 +23,7 @@ class PackFiles:
         self.tree = tree
         self._entries: dict[str, FileEntry] = {}
         self._contents: dict[str, Path | bytes] = {}
+        self._made_of: dict[str, str] = {}
 
     def entries(self) -> tuple[FileEntry, ...]:
         """Return all entries in the order of a manifest."""
@@ -53,8 +55,23 @@ class PackFiles:
             raise self._twice(path, table)
         return path
 
-    def put(self, path: str, content: bytes, table: Table) -> str:
-        """Add a file that was made from the source, and return its path in the pack.
+    def put_into_part(self, part: int, pattern: str, table: Table) -> None:
+        """Put the files of the course whose names in the source fit `pattern` into a part, by its number.
+
+        Raises:
+            SourceInvalid: nothing in the course fits, or a file is in another part already.
+        """
+        names = set(self.tree.match(pattern, wanted_by=table.where))
+        found = [path for path in self._entries if self._made_of.get(path, path) in names]
+        if not found:
+            raise SourceInvalid(file=pattern, where=table.where, reason=N_("no resource needs such a file"))
+        for path in found:
+            if self._entries[path].part not in (0, part):
+                raise SourceInvalid(file=path, where=table.where, reason=N_("a file can be in one part only"))
+            self._entries[path] = replace(self._entries[path], part=part)
+
+    def put(self, path: str, content: bytes, table: Table, *, made_of: str) -> str:
+        """Add a file that was made from the source file `made_of`, and return its path in the pack.
 
         Raises:
             SourceInvalid: the author's own file has the same path.
@@ -63,6 +80,7 @@ class PackFiles:
             raise self._twice(path, table)
         media_type = media.media_type_of(path, wanted_by=table.where)
         self._entries[path] = FileEntry(path, len(content), blake2b_256(content), media_type)
+        self._made_of[path] = made_of
         return path
 
     def _register(self, path: str, place: Path, wanted_by: str) -> None:

@@ -1,7 +1,7 @@
 """One resource of a course: its main files by language, what else it needs, and what can be searched in it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from content_packs.base.errors import N_
@@ -9,12 +9,17 @@ from content_packs.builder.apps import check_page
 from content_packs.builder.captions import caption_words
 from content_packs.builder.files import PackFiles
 from content_packs.builder.markdown import render_markdown
+from content_packs.builder.parts import read_quality
 from content_packs.builder.quiz import compile_quiz
 from content_packs.builder.tables import Table
+from content_packs.builder.terms import read_accessibility, read_languages
 from content_packs.format import texts
 from content_packs.format.errors import SourceInvalid
-from content_packs.format.manifest import KINDS, Resource
+from content_packs.format.manifest import KINDS, Resource, Variant
+from content_packs.format.resource import VARIANTS_MAX
 
+_NARRATED = frozenset({"text", "image", "pdf"})
+_VARIED = frozenset({"image", "audio", "video", "pdf"})
 _GLOB_MARKS = ("*", "?", "[")
 _LISTED_MAX = 1_000
 
@@ -35,8 +40,8 @@ class _Draft:
             self.plain.setdefault(one, []).append(words)
 
 
-def read_resource(table: Table, files: PackFiles, languages: Sequence[str]) -> Resource:
-    """Return the resource in `table`; its files are taken into `files`.
+def read_resource(table: Table, files: PackFiles, languages: Sequence[str], *, in_overlay: bool = False) -> Resource:
+    """Return the resource in `table`; its files are taken into `files`. In an overlay it needs no title and no file.
 
     Raises:
         SourceInvalid, PathRefused, FileTooLarge: what the author has to correct.
@@ -44,26 +49,32 @@ def read_resource(table: Table, files: PackFiles, languages: Sequence[str]) -> R
     draft = _Draft(table, files, languages)
     kind = table.choice("kind", sorted(KINDS))
     paths = {language: _READERS[kind](draft, language, path) for language, path in _paths(table, "path", languages)}
-    if not paths:
+    if not paths and not in_overlay:
         raise table.refuse("path", N_("this is missing"))
     captions = _captions(draft, kind)
+    narration = _narration(draft, kind)
+    variants = _variants(draft, kind)
     poster = files.take(table.word("poster"), table, "image/") if table.has("poster") else None
     more = {files.take(path, table) for path in _listed(draft) + sorted(draft.used)}
     resource = Resource(
         id=table.identifier(),
         kind=kind,
-        title=table.title(languages),
+        title=table.title(languages, required=not in_overlay),
         description=table.description(languages),
         paths=paths,
         captions=captions,
         poster=poster,
-        files=tuple(sorted(more - {*paths.values(), *captions.values(), poster})),
+        variants=variants,
+        narration=narration,
+        accessibility=read_accessibility(table),
+        educational_level=table.word("educationalLevel", default=""),
+        languages=read_languages(table),
         time_required=table.duration("timeRequired"),
         learning_resource_type=table.word("learningResourceType", default=""),
         text={language: _searchable(words) for language, words in sorted(draft.plain.items())},
     )
     table.finish()
-    return resource
+    return replace(resource, files=tuple(sorted(more - resource.opened - {poster})))
 
 
 def _paths(table: Table, key: str, languages: Sequence[str]) -> list[tuple[str, str]]:
@@ -84,7 +95,7 @@ def _read_text(draft: _Draft, language: str, path: str) -> str:
     rendered = render_markdown(draft.files.tree.read_text(path, wanted_by=draft.table.where), path)
     draft.used |= rendered.used
     draft.say(language, rendered.plain)
-    return draft.files.put(path.removesuffix(".md") + ".html", rendered.html, draft.table)
+    return draft.files.put(path.removesuffix(".md") + ".html", rendered.html, draft.table, made_of=path)
 
 
 def _read_quiz(draft: _Draft, language: str, path: str) -> str:
@@ -94,7 +105,7 @@ def _read_quiz(draft: _Draft, language: str, path: str) -> str:
     draft.used |= quiz.used
     for one, words in quiz.plain.items():
         draft.say(one, words)
-    return draft.files.put(path.removesuffix(".toml") + ".json", quiz.json, draft.table)
+    return draft.files.put(path.removesuffix(".toml") + ".json", quiz.json, draft.table, made_of=path)
 
 
 def _read_app(draft: _Draft, _language: str, path: str) -> str:
@@ -131,6 +142,34 @@ def _captions(draft: _Draft, kind: str) -> dict[str, str]:
         draft.say(language, caption_words(draft.files.tree.read_text(path, wanted_by=draft.table.where), path))
         captions[language] = draft.files.take(path, draft.table, "text/vtt")
     return captions
+
+
+def _narration(draft: _Draft, kind: str) -> dict[str, str]:
+    narration: dict[str, str] = {}
+    for language, path in _paths(draft.table, "narration", draft.languages):
+        if kind not in _NARRATED or language == texts.NEUTRAL:
+            raise draft.table.refuse(
+                "narration", N_("only texts, pictures and PDFs are read aloud, each in one language")
+            )
+        narration[language] = draft.files.take(path, draft.table, "audio/")
+    return narration
+
+
+def _variants(draft: _Draft, kind: str) -> tuple[Variant, ...]:
+    variants: list[Variant] = []
+    for table in draft.table.tables("variant", most=VARIANTS_MAX):
+        inner = replace(draft, table=table)
+        if kind not in _VARIED:
+            raise table.refuse("", N_("only films, recordings, pictures and PDFs come in several qualities"))
+        paths = {
+            language: _READERS[kind](inner, language, path) for language, path in _paths(table, "path", draft.languages)
+        }
+        quality = read_quality(table)
+        if not paths or not quality or quality in {variant.quality for variant in variants}:
+            raise table.refuse("", N_("a variant has a path and a quality of its own"))
+        table.finish()
+        variants.append(Variant(quality, paths))
+    return tuple(variants)
 
 
 def _listed(draft: _Draft) -> list[str]:

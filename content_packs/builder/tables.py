@@ -7,7 +7,7 @@ from typing import Any
 from content_packs.base.errors import N_
 from content_packs.format import texts
 from content_packs.format.errors import SourceInvalid
-from content_packs.format.fields import is_id
+from content_packs.format.fields import is_id, is_pack_id
 from content_packs.format.manifest import LIST_MAX
 
 _MISSING = object()
@@ -66,6 +66,15 @@ class Table:
             raise self.refuse(key, N_("an id has only the letters a to z, digits and hyphens"))
         return found
 
+    def pack_id(self, key: str) -> str:
+        """Return a required id of a pack."""
+        found = self.word(key)
+        if not is_pack_id(found):
+            raise self.refuse(
+                key, N_("an id has 3 to 80 letters a to z and digits, with single dots or hyphens between")
+            )
+        return found
+
     def choice(self, key: str, allowed: Sequence[str]) -> str:
         """Return a required text out of `allowed`."""
         found = self.word(key)
@@ -93,16 +102,21 @@ class Table:
             for language, text in self._known(key, by_language, languages)
         }
 
-    def title(self, languages: Sequence[str]) -> dict[str, str]:
-        """Return the required title by language; a single text is in the first language of the course."""
-        found = self.by_language("title", languages, neutral=languages[0], longest=texts.TITLE_MAX, required=True)
-        if not found:
+    def title(self, languages: Sequence[str], *, required: bool = True) -> dict[str, str]:
+        """Return the title by language; a single text is in the first language of the course."""
+        found = self.by_language("title", languages, neutral=languages[0], longest=texts.TITLE_MAX, required=required)
+        if required and not found:
             raise self.refuse("title", N_("this is missing"))
         return found
 
     def description(self, languages: Sequence[str]) -> dict[str, str]:
         """Return the description by language, empty when left out."""
         return self.by_language("description", languages, neutral=languages[0], longest=texts.LONG_MAX)
+
+    def table(self, key: str) -> "Table | None":
+        """Return the one table `[key]`, or nothing when the author left it out."""
+        found = self.value(key, dict, N_("this has to be written in square brackets"), None)
+        return None if found is None else Table(self.file, f"{self.where} {key}".strip(), found)
 
     def tables(self, key: str, *, most: int) -> list["Table"]:
         """Return the tables `[[key]]` in order, each with its id (or number) as the place in errors."""

@@ -188,3 +188,13 @@ class OverlayScript(EdgeboxError):
     exit_code = 113
     sentence = N_("This overlay puts a file into “{resource}” that could run as a program: {file}.")
     remedy = N_("An overlay may bring pages, pictures, sound and films. Leave the file out, or do not use the overlay.")
+
+
+class PartUnknown(EdgeboxError):
+    """A part that a pack does not have was asked for."""
+
+    code = "pack.part_unknown"
+    status = 404
+    exit_code = 114
+    sentence = N_("{pack} has no part “{part}”. Its parts are: {known}.")
+    remedy = N_("Choose among these parts, or leave the choice out to take all.")

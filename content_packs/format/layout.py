@@ -3,6 +3,7 @@
 import re
 
 MANIFEST_NAME = "manifest.ebm"
+SELECTION_NAME = "parts.ebs"
 BLOBS_NAME = "blobs"
 STICK_NAME = "edgebox"
 PACKS_NAME = "packs"
@@ -32,6 +33,16 @@ def part_name(content_hash: bytes, number: int) -> str:
 def installed_name(pack: str, version: int) -> str:
     """Return the name of an installed manifest in the box's folder `packs`."""
     return f"{pack}@{version}.ebm"
+
+
+def selection_name(pack: str, version: int) -> str:
+    """Return the name of the file beside an installed manifest that says which parts the box took."""
+    return f"{pack}@{version}.parts"
+
+
+def wanted_name(pack: str, version: int) -> str:
+    """Return the name of the file that says which parts an installation that was asked for is to take."""
+    return f"{pack}@{version}.wanted"
 
 
 def parse_installed_name(name: str) -> tuple[str, int] | None:

@@ -18,6 +18,7 @@ from content_packs.format import layout
 from content_packs.format.envelope import open_envelope, split_envelope
 from content_packs.format.errors import InstallCancelled, PackDiffers, PackRollback, PackSpace
 from content_packs.format.manifest import FileEntry, Manifest
+from content_packs.format.selection import Selection
 from content_packs.installer import library
 from content_packs.installer.planning import InstallPlan, MeasureDisk, measure_disk, plan
 from content_packs.usb.reading import PackFolder
@@ -60,7 +61,7 @@ class Installer:
         """
         with PackFolder(self._folder) as pack:
             manifest, _ = open_envelope(pack.read_manifest(), self._trusted)
-            return self._plan(manifest)
+            return self._plan(manifest, library.parts_to_take(self._data, manifest, pack.read_selection()))
 
     def run(self, on_progress: OnProgress = lambda *_: None, cancelled: Cancelled = lambda: False) -> InstallResult:
         """Install the pack. Blocks; call it in a worker thread.
@@ -81,21 +82,22 @@ class Installer:
             envelope = pack.read_manifest()
             manifest, signer = open_envelope(envelope, self._trusted)
             self._refuse_rollback(manifest, envelope)
-            to_copy = self._plan(manifest)
+            selection = library.parts_to_take(self._data, manifest, pack.read_selection())
+            to_copy = self._plan(manifest, selection)
             to_copy.check()
             for entry in to_copy.missing.values():
                 pack.check_size(entry)
             with _full_disk(to_copy):
                 self._store.sweep_incoming()
                 self._copy(pack, to_copy, on_progress, cancelled)
-                self._finish(manifest, envelope)
+                self._finish(manifest, envelope, selection)
         return InstallResult(manifest, signer, to_copy.bytes_to_copy)
 
-    def _plan(self, manifest: Manifest) -> InstallPlan:
+    def _plan(self, manifest: Manifest, selection: Selection) -> InstallPlan:
         """Plan; when the pack is installed already, installing it again is a repair, so its files are read."""
         space = self._measure(self._data)
         is_repair = self._manifest_path(manifest).exists()
-        return plan(manifest, self._store, space.free_bytes, space.total_bytes, recheck=is_repair)
+        return plan(manifest, self._store, space.free_bytes, space.total_bytes, recheck=is_repair, selection=selection)
 
     def _refuse_rollback(self, manifest: Manifest, envelope: bytes) -> None:
         highest = library.highest_version(self._data, manifest.pack)
@@ -115,10 +117,13 @@ class Installer:
             raise InstallCancelled
         on_progress(done_bytes, to_copy.bytes_total, "")
 
-    def _finish(self, manifest: Manifest, envelope: bytes) -> None:
+    def _finish(self, manifest: Manifest, envelope: bytes, selection: Selection) -> None:
+        """Write the parts first: a manifest never promises files that were not asked for."""
         path = self._manifest_path(manifest)
+        library.keep_selection(self._data, manifest, selection)
         if not path.exists() or path.read_bytes() != envelope:
             atomic.write_file(path, envelope)
+        library.want_parts(self._data, manifest.pack, manifest.version, None)
 
     def _manifest_path(self, manifest: Manifest) -> Path:
         return library.packs_folder(self._data) / layout.installed_name(manifest.pack, manifest.version)

@@ -17,6 +17,13 @@ from content_packs.format import layout
 from content_packs.format.envelope import open_unverified
 from content_packs.format.errors import LibraryBusy, ManifestMalformed, PackNotFound
 from content_packs.format.manifest import Manifest
+from content_packs.format.selection import (
+    EVERYTHING,
+    Selection,
+    parse_selection,
+    selected_files,
+    serialise_selection,
+)
 from content_packs.installer.blobs import BlobStore
 from content_packs.usb.writing import make_folder
 
@@ -25,10 +32,11 @@ _LOCK = "install.lock"
 
 @dataclass(frozen=True, slots=True)
 class InstalledPack:
-    """A pack on the box: its manifest, and the file that holds it."""
+    """A pack on the box: its manifest, the file that holds it, and the parts that were taken."""
 
     manifest: Manifest
     path: Path
+    selection: Selection = EVERYTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +77,11 @@ def damaged(data: Path) -> list[DamagedPack]:
 
 
 def lost_files(data: Path) -> Iterator[LostFile]:
-    """Yield every file of an installed pack that is not intact; reads all of them once."""
+    """Yield every file of an installed pack that should be there and is not intact; reads all of them once."""
     store = blob_store(data)
     verdicts: dict[bytes, bool] = {}
     for pack in installed(data):
-        for entry in pack.manifest.files:
+        for entry in selected_files(pack.manifest, pack.selection):
             if entry.hash not in verdicts:
                 verdicts[entry.hash] = store.is_intact(entry.hash)
             if not verdicts[entry.hash]:
@@ -84,6 +92,53 @@ def highest_version(data: Path, pack: str) -> int:
     """Return the highest version of `pack` that is or was on the box, 0 when there was none."""
     versions = [version for name, version in _installed_names(data) if name == pack]
     return max([*versions, _seen_version(data, pack)])
+
+
+def selection_of(data: Path, pack: str, version: int) -> Selection:
+    """Return which parts of an installed pack the box took.
+
+    A file that cannot be read stands for no parts: nothing is offered then that may not be there, nothing is fetched
+    that nobody asked for, and the next installation says again what is wanted.
+    """
+    return _read_selection(packs_folder(data) / layout.selection_name(pack, version)) or EVERYTHING
+
+
+def want_parts(data: Path, pack: str, version: int, selection: Selection | None) -> None:
+    """Note which parts the next installation of this version is to take; None takes such a note back."""
+    path = packs_folder(data) / layout.wanted_name(pack, version)
+    if selection is None:
+        _forget(path)
+    else:
+        make_folder(path.parent)
+        atomic.write_file(path, serialise_selection(selection))
+
+
+def parts_to_take(data: Path, manifest: Manifest, offered: Selection) -> Selection:
+    """Return which parts an installation takes.
+
+    Those that were asked for, in addition to those the box has of this version. If nothing was asked for: those it has
+    of this version or, if it has none, those of the version before that are `offered`; of a new pack all offered.
+    """
+    wanted = _read_selection(packs_folder(data) / layout.wanted_name(manifest.pack, manifest.version))
+    versions = [version for name, version in _installed_names(data) if name == manifest.pack]
+    if manifest.version in versions:
+        here = selection_of(data, manifest.pack, manifest.version)
+        return here if wanted is None else here.united(wanted)
+    if wanted is not None:
+        return wanted
+    before = selection_of(data, manifest.pack, max(versions)) if versions else EVERYTHING
+    if before.parts is None or offered.parts is None:
+        return before if offered.parts is None else offered
+    return Selection(before.parts & offered.parts)
+
+
+def keep_selection(data: Path, manifest: Manifest, selection: Selection) -> None:
+    """Write which parts the box has, before a new manifest or after the files of more parts; safe to repeat."""
+    path = packs_folder(data) / layout.selection_name(manifest.pack, manifest.version)
+    if not manifest.parts or all(map(selection.takes, manifest.parts)):
+        _forget(path)
+    elif _read_selection(path) != selection:
+        atomic.write_file(path, serialise_selection(selection))
 
 
 def remove(data: Path, pack: str, version: int | None = None) -> None:
@@ -107,6 +162,9 @@ def remove(data: Path, pack: str, version: int | None = None) -> None:
         for path in paths:
             path.unlink()
         atomic.sync_directory(packs_folder(data))
+        for found in versions:
+            want_parts(data, pack, found, None)
+            _forget(packs_folder(data) / layout.selection_name(pack, found))
         _remove_unused(data, freed)
 
 
@@ -153,7 +211,23 @@ def _read_all(data: Path) -> Iterator[InstalledPack | DamagedPack]:
         except EdgeboxError as error:
             yield DamagedPack(path, error)
         else:
-            yield InstalledPack(manifest, path)
+            yield InstalledPack(manifest, path, selection_of(data, name, version))
+
+
+def _read_selection(path: Path) -> Selection | None:
+    """Return what the file says, no part when it is damaged, and None when there is none."""
+    try:
+        return parse_selection(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (EdgeboxError, OSError):
+        return Selection(frozenset())
+
+
+def _forget(path: Path) -> None:
+    if path.exists():
+        path.unlink()
+        atomic.sync_directory(path.parent)
 
 
 def _installed_names(data: Path) -> list[tuple[str, int]]:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from content_packs.format.errors import PackSpace
 from content_packs.format.manifest import FileEntry, Manifest
+from content_packs.format.selection import EVERYTHING, Selection, selected_blobs
 from content_packs.installer.blobs import BlobStore
 
 RESERVE_SHARE_PERCENT = 5
@@ -68,21 +69,28 @@ def reserve_bytes(total_bytes: int) -> int:
 
 
 def plan(
-    manifest: Manifest, store: BlobStore, free_bytes: int, total_bytes: int, *, recheck: bool = False
+    manifest: Manifest,
+    store: BlobStore,
+    free_bytes: int,
+    total_bytes: int,
+    *,
+    recheck: bool = False,
+    selection: Selection = EVERYTHING,
 ) -> InstallPlan:
-    """Return what installing `manifest` takes; a file that several paths share is counted once.
+    """Return what installing these parts of `manifest` takes; a file that several paths share is counted once.
 
     With `recheck` the content of what is there is read, and what is damaged counts as missing.
     """
+    blobs = selected_blobs(manifest, selection)
     missing = {
         key: entry
-        for key, entry in manifest.blobs.items()
+        for key, entry in blobs.items()
         if not (store.is_intact(key) if recheck else store.has(key, entry.size_bytes))
     }
     reserve = reserve_bytes(total_bytes)
     return InstallPlan(
         missing=missing,
-        bytes_total=manifest.size_bytes,
+        bytes_total=sum(entry.size_bytes for entry in blobs.values()),
         bytes_to_copy=sum(entry.size_bytes for entry in missing.values()),
         bytes_needed=sum(_on_disk_bytes(entry.size_bytes) for entry in missing.values()),
         reserve_bytes=reserve,

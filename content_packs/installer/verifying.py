@@ -9,6 +9,7 @@ from content_packs.base.signing import VerifyKey
 from content_packs.format.envelope import open_envelope
 from content_packs.format.errors import BlobAltered, BlobMissing
 from content_packs.format.manifest import FileEntry, Manifest
+from content_packs.format.selection import selected_blobs, selected_files
 from content_packs.usb.reading import PackFolder
 
 
@@ -35,7 +36,7 @@ class VerifyReport:
 
 
 def verify(folder: Path, trusted: Mapping[bytes, VerifyKey]) -> VerifyReport:
-    """Return what is wrong with the files of the pack in `folder`; reads all of them.
+    """Return what is wrong with the files of the pack in `folder`; reads all of the parts it says it has.
 
     Raises:
         PackUnsigned, SignerUnknown, PackSignatureInvalid, ManifestMalformed, FormatUnsupported, PathRefused: the
@@ -44,8 +45,10 @@ def verify(folder: Path, trusted: Mapping[bytes, VerifyKey]) -> VerifyReport:
     """
     with PackFolder(folder) as pack:
         manifest, signer = open_envelope(pack.read_manifest(), trusted)
-        codes = {key: _fault_code(pack, entry) for key, entry in manifest.blobs.items()}
-    bad = tuple(BadFile(entry.path, codes[entry.hash]) for entry in manifest.files if codes[entry.hash])
+        selection = pack.read_selection()
+        codes = {key: _fault_code(pack, entry) for key, entry in selected_blobs(manifest, selection).items()}
+    files = selected_files(manifest, selection)
+    bad = tuple(BadFile(entry.path, codes[entry.hash]) for entry in files if codes[entry.hash])
     return VerifyReport(manifest, signer, bad)
 
 

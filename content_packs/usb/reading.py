@@ -16,6 +16,7 @@ from content_packs.format.errors import (
     StickGone,
 )
 from content_packs.format.manifest import FileEntry
+from content_packs.format.selection import EVERYTHING, SELECTION_MAX_BYTES, Selection, parse_selection
 from content_packs.usb.stick import NotPlain, StickFolder
 
 
@@ -56,6 +57,23 @@ class PackFolder:
             raise PackNotFound(place=str(self._folder.path)) from error
         except NotPlain as error:
             raise ManifestMalformed(reason="not a file") from error
+
+    def read_selection(self) -> Selection:
+        """Return the parts the folder says it holds: all of them unless a file says otherwise.
+
+        Raises:
+            ManifestMalformed: that file is damaged.
+            StickGone: the stick does not answer.
+        """
+        try:
+            size_bytes = self._folder.size_bytes(layout.SELECTION_NAME)
+            if size_bytes > SELECTION_MAX_BYTES:
+                raise ManifestMalformed(reason=layout.SELECTION_NAME)
+            return parse_selection(b"".join(self._folder.read(layout.SELECTION_NAME, size_bytes)))
+        except FileNotFoundError:
+            return EVERYTHING
+        except (OSError, NotPlain) as error:
+            raise ManifestMalformed(reason=layout.SELECTION_NAME) from error
 
     def check_size(self, entry: FileEntry) -> None:
         """Return if the file is there with the right size; its content is not read.

@@ -35,6 +35,9 @@ def register(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
     )
     install.add_argument("folder", type=Path, metavar="FOLDER", help="the pack, or a folder that holds just one")
     install.add_argument("--trust", type=Path, metavar="PUB", help="trust this publisher from now on")
+    install.add_argument(
+        "--parts", metavar="IDS", help="take only these parts, with commas between, besides those the box has [all]"
+    )
     listed = actions.add_parser("list", help="list the packs on the box", epilog="example: edgebox pack list --json")
     remove = actions.add_parser(
         "remove", help="take a pack off the box", epilog="example: edgebox pack remove org.example.fractions"
@@ -126,7 +129,8 @@ def _trusted(options: argparse.Namespace) -> "dict[bytes, VerifyKey]":
 
 def _install(options: argparse.Namespace) -> int:
     trust = _read(options.trust).decode(errors="replace") if options.trust else None
-    arguments = {"folder": str(_only_pack(options.folder)), "trust": trust}
+    parts = None if options.parts is None else [part for part in options.parts.split(",") if part]
+    arguments = {"folder": str(_only_pack(options.folder)), "trust": trust, "parts": parts}
     result = operate(options, "pack.install", arguments)
     return answer(options, result, [f"Installed {result['pack']} version {result['version']}"])
 

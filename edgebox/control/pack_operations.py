@@ -13,10 +13,10 @@ from edgebox.store.jobs import InstallJob, JobState
 
 
 async def install(box: Box, arguments: dict[str, Any], progress: Any) -> dict[str, Any]:
-    """Install the pack in `folder`, after trusting the publisher key in `trust` if there is one."""
+    """Install the pack in `folder`, or only its `parts`, after trusting the publisher key in `trust` if there is one."""
     if arguments.get("trust"):
         await box.loading.trust(arguments["trust"].encode())
-    return await _install(box, Path(arguments["folder"]), progress)
+    return await _install(box, Path(arguments["folder"]), progress, arguments.get("parts"))
 
 
 async def remove(box: Box, arguments: dict[str, Any], _progress: Any) -> dict[str, Any]:
@@ -76,8 +76,8 @@ async def install_from_stick(box: Box, arguments: dict[str, Any], progress: Any)
     return {"path": path, "installed": installed, "older": [error.fields for error in older]}
 
 
-async def _install(box: Box, folder: Path, progress: Any) -> dict[str, Any]:
-    async for job in box.loading.watch(await box.loading.start(folder)):
+async def _install(box: Box, folder: Path, progress: Any, parts: list[str] | None = None) -> dict[str, Any]:
+    async for job in box.loading.watch(await box.loading.start(folder, parts)):
         progress({"done_bytes": job.done_bytes, "total_bytes": job.total_bytes})
         last = job
     return _outcome(last)

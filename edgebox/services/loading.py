@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from content_packs import installer
@@ -19,8 +19,9 @@ from content_packs.base.signing import VerifyKey
 from content_packs.format import keyfile
 from content_packs.format.errors import InstallCancelled, LibraryBusy, PackNotFound, PackRollback, StickGone
 from content_packs.format.manifest import Manifest
+from content_packs.format.selection import name_parts
 from content_packs.installer import DiskSpace, Installer, InstallResult, measure_disk
-from content_packs.installer.library import highest_version
+from content_packs.installer.library import highest_version, want_parts
 from content_packs.installer.planning import MeasureDisk
 from content_packs.usb.scanning import read_offer
 from edgebox.services.library import Library
@@ -93,14 +94,17 @@ class Loading:
             self._worker.cancel()
             await asyncio.wait({self._worker})
 
-    async def start(self, folder: Path) -> int:
+    async def start(self, folder: Path, parts: Sequence[str] | None = None) -> int:
         """Ask for the pack in a folder to be installed, and return the number of the job.
 
+        `parts` are ids; None stands for those of the version before, or all.
+
         Raises:
-            PackNotFound, PackUnsigned, SignerUnknown and the other refusals of a manifest; PackRollback, PackSpace.
+            PackNotFound, PackUnsigned, SignerUnknown and the other refusals of a manifest; PartUnknown, PackRollback,
+                PackSpace.
         """
         await self._library.notice_publishers()
-        manifest, total_bytes = await asyncio.to_thread(self._inspect, folder)
+        manifest, total_bytes = await asyncio.to_thread(self._inspect, folder, parts)
         now_ms = self._clock.now_ms()
         no = await self._database.write(
             lambda connection: jobs.insert_job(
@@ -180,13 +184,15 @@ class Loading:
         await self._reload()
         return name
 
-    def _inspect(self, folder: Path) -> tuple[Manifest, int]:
+    def _inspect(self, folder: Path, parts: Sequence[str] | None) -> tuple[Manifest, int]:
         offer = read_offer(folder, self._trusted())
         if offer.error is not None or offer.manifest is None:
             raise offer.error or PackNotFound(place=str(folder))
         highest = highest_version(self._settings.data, offer.manifest.pack)
         if offer.manifest.version < highest:
             raise PackRollback(pack=offer.manifest.pack, installed=highest, offered=offer.manifest.version)
+        wanted = None if parts is None else name_parts(offer.manifest, parts)
+        want_parts(self._settings.data, offer.manifest.pack, offer.manifest.version, wanted)
         to_copy = self._installer(folder).plan()
         to_copy.check()
         return offer.manifest, to_copy.bytes_total
