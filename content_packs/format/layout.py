@@ -45,6 +45,17 @@ def wanted_name(pack: str, version: int) -> str:
     return f"{pack}@{version}.wanted"
 
 
+def qualify(pack: str, version: int, path: str) -> str:
+    """Return the qualified path of a file in another pack than the one that shows it."""
+    return f"{pack}@{version}:{path}"
+
+
+def split_qualified(path: str) -> tuple[str, str]:
+    """Return the pack with its version, `<pack>@<version>`, and the path in it; no pack for a path without one."""
+    name, mark, inner = path.partition(":")
+    return (name, inner) if mark else ("", path)
+
+
 def parse_installed_name(name: str) -> tuple[str, int] | None:
     """Return pack and version, or nothing when `name` is no installed manifest."""
     match = _INSTALLED.fullmatch(name)

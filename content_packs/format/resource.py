@@ -17,6 +17,8 @@ from content_packs.format.terms import NOTHING_SAID, Accessibility, accessibilit
 FILES_MAX = 200_000
 RESOURCES_MAX = 20_000
 VARIANTS_MAX = 10
+# Kinds whose one file may speak several languages: a quiz has its words in it, a film its captions beside it.
+SPOKEN_KINDS = frozenset({"app", "quiz", "video"})
 KINDS = frozenset({"text", "image", "audio", "video", "pdf", "app", "quiz"})
 
 

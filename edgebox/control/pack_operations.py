@@ -13,7 +13,7 @@ from edgebox.store.jobs import InstallJob, JobState
 
 
 async def install(box: Box, arguments: dict[str, Any], progress: Any) -> dict[str, Any]:
-    """Install the pack in `folder`, or only its `parts`, after trusting the publisher key in `trust` if there is one."""
+    """Install the pack in `folder`, or only its `parts`, after trusting the publisher key in `trust` if there is."""
     if arguments.get("trust"):
         await box.loading.trust(arguments["trust"].encode())
     return await _install(box, Path(arguments["folder"]), progress, arguments.get("parts"))

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from content_packs.base.errors import N_
 from content_packs.format.manifest import Manifest, Resource
+from content_packs.format.resource import SPOKEN_KINDS
 from edgebox.domain.language import NEUTRAL, choose, normalise
 from edgebox.domain.marking import Marked, Outcome, mark, outcome
 from edgebox.http import problems
@@ -24,7 +25,6 @@ from edgebox.keys import BOX, SESSION
 from edgebox.store.learner_view import LearnerView, learner_view
 
 QUERY_MAX_CHARACTERS = 80
-_NEUTRAL_KINDS = frozenset({"app", "quiz", "video"})
 _READ_KINDS = frozenset({"text", "image", "pdf"})
 _COMPLETED = Done("completed", {"completion": True, "progress": 1.0})
 _VALUES = VALUES | {"pdf": pdf_values}
@@ -149,7 +149,8 @@ def _shown(request: web.Request, wanted: str) -> Shown:
 def _languages(manifest: Manifest, resource: Resource) -> tuple[str, ...]:
     """Return the languages a resource can be shown in; one file may speak several."""
     own = tuple(language for language in resource.paths if language != NEUTRAL)
-    return own or (manifest.languages if resource.kind in _NEUTRAL_KINDS else ())
+    speaks_several = NEUTRAL in resource.paths and resource.kind in SPOKEN_KINDS
+    return tuple(dict.fromkeys([*((resource.languages or manifest.languages) if speaks_several else ()), *own]))
 
 
 def _with_languages(step: Any, shown: Shown) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from content_packs.format import layout
 from content_packs.format.manifest import Lesson, Manifest, Resource
 from edgebox.domain.durations import whole_minutes
 from edgebox.domain.language import choose, direction_of
@@ -102,7 +103,8 @@ class Shelves:
 
 def content_path(manifest: Manifest, path: str) -> str:
     """Return the path of a file on the content origin; it names the version, so it never changes its meaning."""
-    return f"/c/{manifest.pack}@{manifest.version}/{quote(path)}"
+    name, inner = layout.split_qualified(path)
+    return f"/c/{name or f'{manifest.pack}@{manifest.version}'}/{quote(inner)}"
 
 
 def subject_icon(about: str) -> str:

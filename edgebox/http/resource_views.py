@@ -13,6 +13,7 @@ from aiohttp import web
 from markupsafe import Markup
 
 from content_packs.base.ids import format_uuid
+from content_packs.format import layout
 from content_packs.format.fragment import clean_fragment
 from content_packs.format.manifest import Manifest, Resource
 from edgebox.domain.language import NEUTRAL, Chosen, choose
@@ -54,10 +55,15 @@ class Shown:
         return await library.read_file(self.manifest.pack, self.file.value, self.manifest.version)
 
     def beside(self, source: str) -> str:
-        """Return the full address of a file named relative to the one that is open; empty when the pack has none."""
-        path = posixpath.normpath(posixpath.join(posixpath.dirname(self.file.value), unquote(source)))
-        known = any(entry.path == path for entry in self.manifest.files)
-        return self.content(path) if known else ""
+        """Return the full address of a file named relative to the one that is open; empty when the pack has none.
+
+        A page of an overlay finds its own files and, under the same names, those of the pack below.
+        """
+        name, page = layout.split_qualified(self.file.value)
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(page), unquote(source)))
+        wanted = [f"{name}:{path}", path] if name else [path]
+        known = {entry.path for entry in self.manifest.files}
+        return next((self.content(one) for one in wanted if one in known), "")
 
 
 async def text_values(shown: Shown) -> dict[str, Any]:

@@ -82,8 +82,9 @@ class Library:
             await self.reload()
 
     def packs(self) -> list[Manifest]:
-        """Return the current version of every pack, by id."""
-        return [installed.manifest for installed in self.shelf.current.values()]
+        """Return the current version of every pack that stands by itself, by id: overlays show in what is below."""
+        manifests = [installed.manifest for installed in self.shelf.current.values()]
+        return [manifest for manifest in manifests if manifest.overlay is None]
 
     def pack(self, pack: str, version: int | None = None) -> Manifest:
         """Return a pack, the current version unless another one is named.
@@ -169,17 +170,28 @@ class Library:
         Raises:
             PackNotFound: the box does not have the pack.
         """
-        return f"/c/{pack}@{self.shelf.find(pack).manifest.version}/{quote(path)}"
+        name, inner = layout.split_qualified(path)
+        return f"/c/{name or f'{pack}@{self.shelf.find(pack).manifest.version}'}/{quote(inner)}"
 
     async def search(self, query: str, language: str, limit: int = SEARCH_LIMIT) -> list[Found]:
         """Return the best resources for what somebody typed, at most `limit`; nothing for an empty query."""
         hits = await self._searching.find(query, language, limit)
         shelf = self.shelf.current
+        # What was found in an overlay opens the resource it lies over; found in both, it is one hit.
+        places = dict.fromkeys((_shown_in(shelf, hit.pack), hit.resource) for hit in hits)
         return [
-            _found(shelf[hit.pack], hit.resource, language)
-            for hit in hits
-            if hit.pack in shelf and hit.resource in shelf[hit.pack].resources
+            _found(shelf[pack], resource, language)
+            for pack, resource in places
+            if pack in shelf and resource in shelf[pack].resources
         ]
+
+
+def _shown_in(shelf: Mapping[str, Installed], pack: str) -> str:
+    """Return the pack that shows what `pack` has: the one below if it is an overlay that lies over it."""
+    overlay = shelf[pack].manifest.overlay if pack in shelf else None
+    if overlay is None:
+        return pack
+    return overlay.of if overlay.of in shelf and pack in shelf[overlay.of].overlays else ""
 
 
 def _found(installed: Installed, resource_id: str, language: str) -> Found:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from content_packs.format.manifest import Lesson, Manifest, Resource
-from edgebox.domain.language import choose, normalise
+from edgebox.domain.language import NEUTRAL, choose, normalise
 from edgebox.domain.search_text import fold, match_expression
 from edgebox.services.shelf import Installed
 from edgebox.store.search import Entry, Hit, SearchIndex
@@ -64,7 +64,16 @@ def _find(index: SearchIndex, query: str, language: str, limit: int) -> list[Hit
 
 
 def entries(manifest: Manifest) -> Iterator[Entry]:
-    """Return what the index keeps of a pack: each resource once per language it has anything in."""
+    """Return what the index keeps of a pack: each resource once per language it has anything in.
+
+    An overlay keeps what it adds under its own name, so that it comes and goes without the pack below.
+    """
+    if manifest.overlay is not None:
+        nowhere = Lesson("", {NEUTRAL: ""}, {}, ())
+        for resource in manifest.resources:
+            for language in sorted({*resource.title, *resource.text, *resource.description}):
+                yield _entry(manifest, nowhere, resource, language)
+        return
     resources = {resource.id: resource for resource in manifest.resources}
     for lesson in manifest.lessons:
         for resource_id in lesson.resource_ids:
@@ -80,7 +89,7 @@ def _entry(manifest: Manifest, lesson: Lesson, resource: Resource, language: str
         lesson=lesson.id,
         resource=resource.id,
         language=normalise(language),
-        title=fold(choose(resource.title, [language]).value),
+        title=fold(choose(resource.title, [language]).value) if resource.title else "",
         lesson_title=fold(choose(lesson.title, [language]).value),
         description=fold(resource.description.get(language, "")),
         body=fold(resource.text.get(language, "")),

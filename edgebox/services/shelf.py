@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -12,7 +12,11 @@ from content_packs.base.errors import N_, EdgeboxError
 from content_packs.format import envelope, keyfile, layout
 from content_packs.format.errors import PackNotFound
 from content_packs.format.manifest import FileEntry, Lesson, Manifest, Resource
+from content_packs.format.merging import Layer
+from content_packs.format.selection import EVERYTHING, Selection, selected_size_bytes
 from content_packs.installer import Publisher
+from content_packs.installer.library import selection_of
+from edgebox.services import overlaying
 
 log = logging.getLogger(__name__)
 
@@ -31,10 +35,22 @@ class ResourceGone(EdgeboxError):
 
 @dataclass(frozen=True)
 class Installed:
-    """One version of a pack with its parts by name."""
+    """One version of a pack with what it consists of by name.
+
+    Attributes:
+        manifest: what is shown of it: without what was left out, and with overlays laid over it.
+        size_bytes: of the files that were taken, without those of overlays.
+        selection: the parts that were taken.
+        left_out: the parts that would bring a resource of which nothing was taken, by the resource's id.
+        overlays: the packs that lie over it, the lowest first.
+    """
 
     manifest: Manifest
     signer: bytes
+    size_bytes: int = 0
+    selection: Selection = EVERYTHING
+    left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    overlays: tuple[str, ...] = ()
 
     @cached_property
     def lessons(self) -> Mapping[str, Lesson]:
@@ -105,17 +121,41 @@ def stamp_publishers(folder: Path) -> Stamp:
 def read_shelf(folder: Path, publishers: Mapping[bytes, Publisher]) -> Shelf:
     """Return the packs whose manifests are in the folder and signed by a publisher that is trusted now. Blocks."""
     trusted = {key_id: publisher.key for key_id, publisher in publishers.items()}
-    kept: dict[tuple[str, int], Installed] = {}
+    read: dict[tuple[str, int], Installed] = {}
     for path in sorted(folder.glob("*.ebm")):
         try:
-            installed = Installed(*envelope.open_envelope(path.read_bytes(), trusted))
+            manifest, signer = envelope.open_envelope(path.read_bytes(), trusted)
         except (EdgeboxError, OSError) as error:
             log.warning("library.manifest_refused file=%s error=%s", path.name, error)
             continue
-        named = (installed.manifest.pack, installed.manifest.version)
+        named = (manifest.pack, manifest.version)
         if layout.parse_installed_name(path.name) == named:
-            kept[named] = installed
+            read[named] = Installed(manifest, signer, selection=selection_of(folder.parent, *named))
+    layers = _layers(folder, read.values())
+    kept = {named: _shown(installed, layers) for named, installed in read.items()}
     return Shelf(_current(kept.values()), kept)
+
+
+def _layers(folder: Path, read: Iterable[Installed]) -> list[Layer]:
+    store = overlaying.store_beside(folder)
+    return [
+        overlaying.layer_of(one.manifest, one.signer, one.selection, store)
+        for one in read
+        if one.manifest.overlay is not None
+    ]
+
+
+def _shown(installed: Installed, layers: list[Layer]) -> Installed:
+    manifest, signer, selection = installed.manifest, installed.signer, installed.selection
+    shown = overlaying.shown_manifest(manifest, signer, selection, layers)
+    return Installed(
+        manifest=shown,
+        signer=signer,
+        size_bytes=selected_size_bytes(manifest, selection),
+        selection=selection,
+        left_out=overlaying.left_out(manifest, shown),
+        overlays=overlaying.overlays_of(manifest, signer, layers),
+    )
 
 
 def _current(kept: Iterable[Installed]) -> dict[str, Installed]:
