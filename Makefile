@@ -16,11 +16,11 @@ help: ## list the targets
 
 $(VENV)/.run: $(INPUTS)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[publish]'
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.run
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,check]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[publish,test,check]'
 	@touch $@
 
 run: $(VENV)/.run ## a box with a sample pack and class, and a hub, to try in a browser

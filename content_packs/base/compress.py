@@ -1,4 +1,14 @@
-"""The one door to zstd (RFC 8878): checksums always on, output always bounded."""
+"""The one door to zstd (RFC 8878): output always bounded, and checksums wherever no hash covers the bytes anyway.
+
+A frame *against a base* may refer to bytes both sides have and is read with them only. They are made with the standard
+library's binding (in Python before 3.14 its backport), because the one that reads everything else cannot search a long
+base while compressing; reading them needs nothing special.
+"""
+
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from typing import Any, Protocol
 
 import zstandard
 
@@ -6,6 +16,16 @@ from content_packs.base.errors import N_, EdgeboxError
 
 WINDOW_MAX_BYTES = 8 * 1024 * 1024
 _STEP_BYTES = 64 * 1024
+_BASE_MIN_BYTES = 8
+_WINDOW_LOG_MIN = 10
+_LONG_RANGE_BYTES = 1024 * 1024
+
+
+class ByteSource(Protocol):
+    """What a frame is read from."""
+
+    def read(self, size_bytes: int = -1, /) -> bytes:
+        """Return at most so many bytes, none at the end."""
 
 
 class CompressedMalformed(EdgeboxError):
@@ -16,6 +36,15 @@ class CompressedMalformed(EdgeboxError):
     exit_code = 11
     sentence = N_("A compressed part is damaged ({reason}).")
     remedy = N_("Copy the file again from where it came from.")
+
+
+class CompressorMissing(EdgeboxError):
+    """The library that compresses against a base is not installed; boxes do not need it."""
+
+    code = "compress.missing"
+    exit_code = 231
+    sentence = N_("This program was installed without the part that makes patches.")
+    remedy = N_("Install it with: pip install 'edgebox[publish]'")
 
 
 def compress(data: bytes, *, level: int = 19) -> bytes:
@@ -61,3 +90,58 @@ def _stream(reader: "zstandard.ZstdDecompressionObj", data: bytes, budget_bytes:
             raise CompressedMalformed(reason="more than stated")
         parts.append(part)
     return parts
+
+
+def compress_against(base: bytes, data: bytes, *, level: int = 19, window_max_bytes: int = 2**27) -> bytes:
+    """Return one frame that `read_against` turns back into `data`, given the same `base`. Takes long and much memory.
+
+    Raises:
+        CompressorMissing: the library for it is not installed.
+    """
+    maker = _maker()
+    base = base if len(base) >= _BASE_MIN_BYTES else b""
+    reach_bytes = min(len(base) + len(data), window_max_bytes)
+    parameter = maker.CompressionParameter
+    options = {
+        parameter.compression_level: level,
+        parameter.window_log: max(_WINDOW_LOG_MIN, reach_bytes.bit_length()),
+        parameter.enable_long_distance_matching: int(reach_bytes > _LONG_RANGE_BYTES),
+        parameter.content_size_flag: 1,
+    }
+    before = maker.ZstdDict(base, is_raw=True).as_prefix if base else None
+    compressor = maker.ZstdCompressor(options=options, zstd_dict=before)
+    compressor.set_pledged_input_size(len(data))
+    frame: bytes = compressor.compress(data, maker.ZstdCompressor.FLUSH_FRAME)
+    return frame
+
+
+def read_against(base: bytes, source: ByteSource, *, size_bytes: int, window_max_bytes: int) -> Iterator[bytes]:
+    """Yield the content of the frame that `source` begins with, in steps of at most 64 KiB, `size_bytes` in all.
+
+    Holds `base` once more and a window of at most `window_max_bytes`. The frame has no checksum: what comes out has to
+    be checked by its hash.
+
+    Raises:
+        CompressedMalformed: damaged, truncated, of another size, or a larger window.
+    """
+    known = zstandard.ZstdCompressionDict(base, dict_type=zstandard.DICT_TYPE_RAWCONTENT) if base else None
+    limit_bytes = max(window_max_bytes, 1 << _WINDOW_LOG_MIN)
+    try:
+        reader = zstandard.ZstdDecompressor(dict_data=known, max_window_size=limit_bytes).stream_reader(source)
+        left_bytes = size_bytes
+        while step := reader.read(min(_STEP_BYTES, left_bytes + 1)):
+            left_bytes -= len(step)
+            if left_bytes < 0:
+                break
+            yield step
+    except zstandard.ZstdError as error:
+        raise CompressedMalformed(reason="frame") from error
+    if left_bytes:
+        raise CompressedMalformed(reason="size")
+
+
+def _maker() -> Any:
+    try:
+        return import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
+    except ImportError as error:
+        raise CompressorMissing from error

@@ -7,6 +7,10 @@ SELECTION_NAME = "parts.ebs"
 BLOBS_NAME = "blobs"
 STICK_NAME = "edgebox"
 PACKS_NAME = "packs"
+PATCHES_NAME = "patches"
+PATCH_ENDING = ".ebp"
+FULL_NAME = "full"
+ROOT_NAME_BYTES = 16
 PART_BYTES = 1024**3
 PARTS_MAX = 1000
 VERSION_MAX = 2**31 - 1
@@ -28,6 +32,15 @@ def blob_name(content_hash: bytes) -> str:
 def part_name(content_hash: bytes, number: int) -> str:
     """Return the place of part `number`, counted from 0, of a file too large for the stick's file system."""
     return f"{blob_name(content_hash)}.{number:03d}"
+
+
+def patch_name(pack: str, from_root: bytes) -> str:
+    """Return the place of the patch from the version with this Merkle root to the newest, relative to `edgebox`.
+
+    No root at all names the patch that needs no version before.
+    """
+    name = from_root[:ROOT_NAME_BYTES].hex() if any(from_root) else FULL_NAME
+    return f"{PATCHES_NAME}/{pack}/{name}{PATCH_ENDING}"
 
 
 def installed_name(pack: str, version: int) -> str:

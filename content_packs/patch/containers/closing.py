@@ -1,0 +1,156 @@
+"""From the opened form back to the file, as it streams by; one stream of the container is held at a time."""
+
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from content_packs.patch.containers import pieces, zips
+from content_packs.patch.containers.pieces import INFLATED_MAX_BYTES, PIECE_MAX_BYTES, shifted
+from content_packs.patch.containers.recipe import compressed
+from content_packs.patch.errors import PatchMalformed
+
+_STEP_BYTES: Final = 256 * 1024
+_VARINT_BYTES: Final = 9
+_HEADERS: Final = {
+    pieces.LOCAL: zips.LOCAL_BYTES,
+    pieces.DESCRIPTOR: 12,
+    pieces.CENTRAL: zips.CENTRAL_BYTES,
+    pieces.END: zips.END_BYTES,
+}
+
+
+def close(opened: Iterator[bytes], parameters: Sequence[int]) -> Iterator[bytes]:
+    """Yield the file whose opened form is `opened`.
+
+    Raises:
+        PatchMalformed: no opened form, or parameters that do not belong to it.
+    """
+    return _Closer(opened, parameters).steps()
+
+
+class _Closer:
+    def __init__(self, opened: Iterator[bytes], parameters: Sequence[int]) -> None:
+        self._input = _Input(opened)
+        self._parameters = iter(parameters)
+        self._at = 0
+        self._values: list[zips.Values] = []
+        self._listed = 0
+        self._list_at: int | None = None
+        self._list_end = 0
+        self._told = (0, 0, 0)
+
+    def steps(self) -> Iterator[bytes]:
+        while (tag := self._input.tag()) is not None:
+            for step in self._piece(tag):
+                self._at += len(step)
+                yield step
+        if next(self._parameters, None) is not None:
+            raise PatchMalformed(reason="container")
+
+    def _piece(self, tag: int) -> Iterator[bytes]:
+        match tag:
+            case pieces.RAW | pieces.MEMBER:
+                if tag == pieces.MEMBER:
+                    self._values.append(zips.Values(0, 0, 0, self._at))
+                yield from self._input.pass_on(self._input.number())
+            case pieces.ZLIB:
+                yield self._stream(is_bare=False)[1]
+            case pieces.LOCAL:
+                yield from self._member(self._header(tag))
+            case pieces.DESCRIPTOR:
+                header = self._header(tag)
+                has_mark = len(header) > _HEADERS[tag]
+                yield shifted(header, zips.descriptor_fields(has_mark, *self._told), 1)
+            case pieces.CENTRAL:
+                yield self._central(self._header(tag))
+            case pieces.END:
+                first = self._at if self._list_at is None else self._list_at
+                yield shifted(self._header(tag), zips.end_fields(first, self._list_end), 1)
+            case _:
+                raise PatchMalformed(reason="container")
+
+    def _member(self, header: bytes) -> Iterator[bytes]:
+        content, packed = self._stream(is_bare=True)
+        self._told = (zlib.crc32(content), len(packed), len(content))
+        self._values.append(zips.Values(*self._told, self._at))
+        (flags,) = struct.unpack_from("<H", header, zips.FLAGS_AT)
+        yield shifted(header, zips.local_fields(flags, *self._told), 1)
+        yield packed
+
+    def _central(self, header: bytes) -> bytes:
+        if self._listed == len(self._values):
+            raise PatchMalformed(reason="container")
+        if self._list_at is None:
+            self._list_at = self._at
+        self._list_end = self._at + len(header)
+        self._listed += 1
+        return shifted(header, zips.central_fields(self._values[self._listed - 1]), 1)
+
+    def _header(self, tag: int) -> bytes:
+        length = self._input.number()
+        if not _HEADERS[tag] <= length <= PIECE_MAX_BYTES:
+            raise PatchMalformed(reason="container")
+        return self._input.take(length)
+
+    def _stream(self, *, is_bare: bool) -> tuple[bytes, bytes]:
+        length = self._input.number()
+        parameter = next(self._parameters, None)
+        if length > INFLATED_MAX_BYTES or parameter is None:
+            raise PatchMalformed(reason="container")
+        content = self._input.take(length)
+        try:
+            return content, compressed(content, parameter, is_bare=is_bare)
+        except ValueError as error:
+            raise PatchMalformed(reason="container") from error
+
+
+class _Input:
+    """Bytes that come in steps, read in pieces."""
+
+    def __init__(self, steps: Iterator[bytes]) -> None:
+        self._steps = steps
+        self._held = memoryview(b"")
+
+    def tag(self) -> int | None:
+        """Return the next byte, nothing at the end."""
+        return self._held_byte() if self._fill() else None
+
+    def number(self) -> int:
+        """Return a length."""
+        value = 0
+        for place in range(_VARINT_BYTES):
+            if not self._fill():
+                break
+            byte = self._held_byte()
+            value |= (byte & 0x7F) << 7 * place
+            if byte < 0x80:
+                return value
+        raise PatchMalformed(reason="container")
+
+    def take(self, length: int) -> bytes:
+        """Return exactly so many bytes."""
+        return b"".join(self.pass_on(length))
+
+    def pass_on(self, length: int) -> Iterator[bytes]:
+        """Yield exactly so many bytes."""
+        while length:
+            if not self._fill():
+                raise PatchMalformed(reason="container")
+            step = self._held[: min(length, _STEP_BYTES)]
+            self._held = self._held[len(step) :]
+            length -= len(step)
+            yield bytes(step)
+
+    def _held_byte(self) -> int:
+        byte = self._held[0]
+        self._held = self._held[1:]
+        return byte
+
+    def _fill(self) -> bool:
+        while not self._held:
+            step = next(self._steps, None)
+            if step is None:
+                return False
+            self._held = memoryview(step)
+        return True

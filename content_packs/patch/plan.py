@@ -1,0 +1,214 @@
+"""The plan of a patch: how the new manifest and the new contents come out of the old ones (docs/pack-format.md, Patch,
+Plan). Read against the old manifest; decides nothing about trust.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, Final
+
+from content_packs.base import codec, hashing
+from content_packs.base.codec import CodecMalformed
+from content_packs.base.signing import KEY_ID_BYTES, SIGNATURE_BYTES
+from content_packs.format.envelope import FORMAT as ENVELOPE_FORMAT
+from content_packs.format.envelope import Envelope
+from content_packs.format.manifest import MANIFEST_MAX_BYTES
+from content_packs.patch import table
+from content_packs.patch.containers import KINDS
+from content_packs.patch.errors import PatchMalformed, PatchUnsupported
+from content_packs.patch.head import PatchHead
+from content_packs.patch.table import Entry, Table
+
+PLAN_MAX_BYTES: Final = MANIFEST_MAX_BYTES + 32 * 1024**2
+_TOLD_ELSEWHERE: Final = ("files", "root", "pack", "version")
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """How a target is put together from its opened form.
+
+    Attributes:
+        kind: which opener the base goes through, and the target came through.
+        opened_bytes: length of the opened form of the target.
+        left: the streams of the base, by number, that stay as they are.
+        parameters: one per stream of the target, for the compressor.
+    """
+
+    kind: int
+    opened_bytes: int
+    left: tuple[int, ...]
+    parameters: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One frame of the body.
+
+    Attributes:
+        frame_bytes: its length.
+        targets: how many whole targets it holds; their bases, each once and in order, are what it is read against.
+        piece_bytes: instead, how much of one target it holds; it is read against `length` bytes at `offset` of its base.
+    """
+
+    frame_bytes: int
+    targets: int = 0
+    piece_bytes: int = 0
+    offset: int = 0
+    length: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything but the contents."""
+
+    rest: Mapping[str, Any]
+    signatures: tuple[tuple[bytes, bytes], ...]
+    table: Table
+    containers: Mapping[int, Container]
+    groups: tuple[Group, ...]
+
+    def stream_bytes(self, target: int) -> int:
+        """Return how many bytes of the groups make this target."""
+        opened = self.containers.get(target)
+        return opened.opened_bytes if opened else self.table.targets[target].size_bytes
+
+
+def entries_of(envelope: Envelope | None) -> list[Entry]:
+    """Return the file entries of a manifest as they are, none for no manifest."""
+    return list(_fields(envelope)["files"]) if envelope else []
+
+
+def base_of_plan(envelope: Envelope | None) -> bytes:
+    """Return what the plan is compressed against: the old manifest without its files."""
+    return codec.encode(_rest(envelope)) if envelope else b""
+
+
+def write_plan(
+    new: Envelope, steps: Sequence[Any], containers: Mapping[int, Container], groups: Sequence[Group], signer: bytes
+) -> bytes:
+    """Return the plan; a signature by the key that signs the patch leaves that key's id out."""
+    return codec.encode(
+        [
+            _rest(new),
+            [signature if key_id == signer else key_id + signature for key_id, signature in new.signatures],
+            list(steps),
+            [
+                [target, one.kind, one.opened_bytes, list(one.left), _runs(one.parameters)]
+                for target, one in sorted(containers.items())
+            ],
+            [
+                [one.frame_bytes, one.targets] if one.targets else [one.frame_bytes, one.piece_bytes, one.offset, one.length]
+                for one in groups
+            ],
+        ]
+    )
+
+
+def read_plan(data: bytes, old: Sequence[Entry], signer: bytes) -> Plan:
+    """Return the plan in `data`, given the entries of the old manifest.
+
+    Raises:
+        PatchMalformed, PatchUnsupported: it cannot be followed.
+    """
+    match _decoded(data):
+        case [dict(rest), list(signatures), list(steps), list(containers), list(groups)]:
+            pass
+        case _:
+            raise PatchMalformed(reason="plan")
+    files = table.read_table(old, steps)
+    plan = Plan(
+        rest=rest,
+        signatures=tuple(_read_signature(one, signer) for one in signatures),
+        table=files,
+        containers=dict(_read_container(one, len(files.targets)) for one in containers),
+        groups=tuple(map(_read_group, groups)),
+    )
+    _check_groups(plan)
+    return plan
+
+
+def rebuild(plan: Plan, head: PatchHead, hashes: Sequence[bytes]) -> bytes:
+    """Return the envelope of the new manifest, given the hash of every target; nothing in it is verified."""
+    files = plan.table.with_hashes(hashes)
+    root = hashing.merkle_root([hashing.leaf_hash(codec.encode(entry)) for entry in files])
+    told = {"files": files, "root": root, "pack": head.pack, "version": head.to_version}
+    signed = codec.encode({**plan.rest, **told})
+    signatures = [list(pair) for pair in plan.signatures]
+    return codec.encode({"format": ENVELOPE_FORMAT, "signed": signed, "signatures": signatures})
+
+
+def _fields(envelope: Envelope) -> dict[str, Any]:
+    found: dict[str, Any] = codec.decode(envelope.signed, max_bytes=MANIFEST_MAX_BYTES)
+    return found
+
+
+def _rest(envelope: Envelope) -> dict[str, Any]:
+    return {key: value for key, value in _fields(envelope).items() if key not in _TOLD_ELSEWHERE}
+
+
+def _decoded(data: bytes) -> Any:
+    try:
+        return codec.decode(data, max_bytes=PLAN_MAX_BYTES)
+    except CodecMalformed as error:
+        raise PatchMalformed(reason="plan") from error
+
+
+def _runs(parameters: Sequence[int]) -> list[int]:
+    """Return how often, and which, again and again."""
+    return [number for value, run in groupby(parameters) for number in (len(list(run)), value)]
+
+
+def _read_signature(value: Any, signer: bytes) -> tuple[bytes, bytes]:
+    if isinstance(value, bytes) and len(value) == SIGNATURE_BYTES:
+        return signer, value
+    if isinstance(value, bytes) and len(value) == KEY_ID_BYTES + SIGNATURE_BYTES:
+        return value[:KEY_ID_BYTES], value[KEY_ID_BYTES:]
+    raise PatchMalformed(reason="signatures")
+
+
+def _read_container(value: Any, targets: int) -> tuple[int, Container]:
+    match value:
+        case [int(target), int(kind), int(opened_bytes), list(left), list(runs)] if (
+            0 <= target < targets and opened_bytes >= 0 and all(type(one) is int for one in [*left, *runs])
+        ):
+            if kind not in KINDS:
+                raise PatchUnsupported(feature=f"container {kind}")
+            return target, Container(kind, opened_bytes, tuple(left), _spread(runs, opened_bytes))
+    raise PatchMalformed(reason="containers")
+
+
+def _spread(runs: list[int], most: int) -> tuple[int, ...]:
+    """Return one parameter per stream; a stream takes at least a byte of the opened form."""
+    counts = runs[::2]
+    if len(runs) % 2 or any(count < 1 for count in counts) or sum(counts) > most:
+        raise PatchMalformed(reason="containers")
+    return tuple(value for count, value in zip(counts, runs[1::2], strict=True) for _ in range(count))
+
+
+def _read_group(value: Any) -> Group:
+    if not isinstance(value, list) or not all(type(one) is int and one >= 0 for one in value):
+        raise PatchMalformed(reason="groups")
+    match value:
+        case [frame_bytes, targets] if targets:
+            return Group(frame_bytes, targets=targets)
+        case [frame_bytes, piece_bytes, offset, length] if piece_bytes:
+            return Group(frame_bytes, piece_bytes=piece_bytes, offset=offset, length=length)
+    raise PatchMalformed(reason="groups")
+
+
+def _check_groups(plan: Plan) -> None:
+    """Every target is made exactly once, in order."""
+    target, made_bytes = 0, 0
+    for group in plan.groups:
+        if group.targets and not made_bytes:
+            target += group.targets
+        elif group.piece_bytes and target < len(plan.table.targets):
+            made_bytes += group.piece_bytes
+            if made_bytes > plan.stream_bytes(target):
+                raise PatchMalformed(reason="groups")
+            if made_bytes == plan.stream_bytes(target):
+                target, made_bytes = target + 1, 0
+        else:
+            raise PatchMalformed(reason="groups")
+    if target != len(plan.table.targets) or made_bytes:
+        raise PatchMalformed(reason="groups")

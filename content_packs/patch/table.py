@@ -1,0 +1,200 @@
+"""The file list of the new version, told by the old one (docs/pack-format.md, Patch, List of files).
+
+Entries are the arrays of the manifest as they are; all that follows path, size, hash and media type travels unread, so
+that a later manifest may add to it. Contents that the old version does not have are *targets*, numbered in the order
+in which the list first names them; their hashes are not in the patch: who applies it computes them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Final
+
+from content_packs.patch.errors import PatchMalformed
+
+PATH, SIZE, HASH, REST = 0, 1, 2, 3
+NO_BASE: Final = -1
+ENTRIES_MAX: Final = 200_000
+
+Entry = list[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A content the old version does not have: its size, and the old entry it resembles or -1."""
+
+    size_bytes: int
+    base: int
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The new list: entries, with the number of a target instead of the hash where the content is new."""
+
+    entries: tuple[Entry, ...]
+    targets: tuple[Target, ...]
+
+    def with_hashes(self, hashes: Sequence[bytes]) -> list[Entry]:
+        """Return the entries as they are in the manifest, given the hash of every target."""
+        return [
+            [*entry[:HASH], hashes[entry[HASH]], *entry[REST:]] if isinstance(entry[HASH], int) else entry
+            for entry in self.entries
+        ]
+
+
+def fresh_entries(old: Sequence[Entry], new: Sequence[Entry]) -> list[Entry]:
+    """Return the first entry of every content that is not in `old`: one per target, in the order of their numbers."""
+    known = {entry[HASH] for entry in old}
+    fresh: dict[bytes, Entry] = {}
+    for entry in new:
+        if entry[HASH] not in known:
+            fresh.setdefault(entry[HASH], entry)
+    return list(fresh.values())
+
+
+def write_table(old: Sequence[Entry], new: Sequence[Entry], bases: Sequence[int]) -> list[Any]:
+    """Return the steps that make `new` of `old`; both are sorted by path, `bases` has one old entry per target."""
+    return _Writer(old, new, bases).steps()
+
+
+class _Writer:
+    def __init__(self, old: Sequence[Entry], new: Sequence[Entry], bases: Sequence[int]) -> None:
+        self._old = old
+        self._new = new
+        self._bases = bases
+        self._target_of = {entry[HASH]: number for number, entry in enumerate(fresh_entries(old, new))}
+        self._first_with: dict[bytes, int] = {}
+        for number, entry in enumerate(old):
+            self._first_with.setdefault(entry[HASH], number)
+        self._told = 0
+        self._steps: list[Any] = []
+
+    def steps(self) -> list[Any]:
+        at = 0
+        for entry in self._new:
+            gone = at
+            while at < len(self._old) and self._old[at][PATH] < entry[PATH]:
+                at += 1
+            self._drop(at - gone)
+            is_here = at < len(self._old) and self._old[at][PATH] == entry[PATH]
+            if is_here and self._old[at] == entry:
+                self._keep()
+            elif is_here and self._is_plain_change(at, entry):
+                self._change(entry[SIZE] - self._old[at][SIZE])
+            else:
+                self._drop(int(is_here))
+                self._add(entry)
+            at += is_here
+        self._drop(len(self._old) - at)
+        return self._steps
+
+    def _is_plain_change(self, at: int, entry: Entry) -> bool:
+        target = self._target_of.get(entry[HASH], NO_BASE)
+        return target == self._told and self._bases[target] == at and self._old[at][REST:] == entry[REST:]
+
+    def _keep(self) -> None:
+        if self._steps and isinstance(self._steps[-1], int) and self._steps[-1] > 0:
+            self._steps[-1] += 1
+        else:
+            self._steps.append(1)
+
+    def _drop(self, count: int) -> None:
+        if count and self._steps and isinstance(self._steps[-1], int) and self._steps[-1] < 0:
+            self._steps[-1] -= count
+        elif count:
+            self._steps.append(-count)
+
+    def _change(self, growth_bytes: int) -> None:
+        self._told += 1
+        if self._steps and isinstance(self._steps[-1], list) and isinstance(self._steps[-1][0], int):
+            self._steps[-1].append(growth_bytes)
+        else:
+            self._steps.append([growth_bytes])
+
+    def _add(self, entry: Entry) -> None:
+        source: Any = self._first_with.get(entry[HASH])
+        if source is None:
+            target = self._target_of[entry[HASH]]
+            source = -1 - target
+            if target == self._told:
+                self._told += 1
+                source = [entry[SIZE], self._bases[target]]
+        self._steps.append([entry[PATH], source, *entry[REST:]])
+
+
+def read_table(old: Sequence[Entry], steps: Any) -> Table:
+    """Return the new list that `steps` make of `old`; its paths and hashes are for the manifest's reader to check.
+
+    Raises:
+        PatchMalformed: steps that lead nowhere.
+    """
+    reader = _Reader(old)
+    if not isinstance(steps, list):
+        raise PatchMalformed(reason="files")
+    for step in steps:
+        match step:
+            case int(count) if count and not isinstance(count, bool):
+                reader.run(count)
+            case [int(), *_]:
+                reader.change(step)
+            case [str(path), source, *rest]:
+                reader.add(path, source, rest)
+            case _:
+                raise PatchMalformed(reason="files")
+    return reader.finish()
+
+
+class _Reader:
+    def __init__(self, old: Sequence[Entry]) -> None:
+        self._old = old
+        self._at = 0
+        self._entries: list[Entry] = []
+        self._targets: list[Target] = []
+
+    def run(self, count: int) -> None:
+        """Keep `count` old entries, or drop as many as `count` is below zero."""
+        taken = self._take(abs(count))
+        self._entries += taken if count > 0 else []
+
+    def change(self, growths: list[Any]) -> None:
+        """Give the next old entries new contents."""
+        if not all(type(growth) is int for growth in growths):
+            raise PatchMalformed(reason="files")
+        first = self._at
+        for number, (entry, growth) in enumerate(zip(self._take(len(growths)), growths, strict=True), start=first):
+            self._new_target(entry[SIZE] + growth, number)
+            self._append(entry[PATH], entry[SIZE] + growth, len(self._targets) - 1, entry[REST:])
+
+    def add(self, path: str, source: Any, rest: list[Any]) -> None:
+        """Add an entry whose content is that of an old entry, of a target told before, or new."""
+        match source:
+            case int(number) if 0 <= number < len(self._old):
+                self._append(path, self._old[number][SIZE], self._old[number][HASH], rest)
+            case int(number) if -len(self._targets) <= number < 0:
+                self._append(path, self._targets[-1 - number].size_bytes, -1 - number, rest)
+            case [int(size_bytes), int(base)] if NO_BASE <= base < len(self._old):
+                self._new_target(size_bytes, base)
+                self._append(path, size_bytes, len(self._targets) - 1, rest)
+            case _:
+                raise PatchMalformed(reason="files")
+
+    def finish(self) -> Table:
+        if self._at != len(self._old) or any(left[PATH] >= right[PATH] for left, right in pairwise(self._entries)):
+            raise PatchMalformed(reason="files")
+        return Table(tuple(self._entries), tuple(self._targets))
+
+    def _take(self, count: int) -> Sequence[Entry]:
+        if count > len(self._old) - self._at:
+            raise PatchMalformed(reason="files")
+        self._at += count
+        return self._old[self._at - count : self._at]
+
+    def _new_target(self, size_bytes: int, base: int) -> None:
+        if size_bytes < 0:
+            raise PatchMalformed(reason="files")
+        self._targets.append(Target(size_bytes, base))
+
+    def _append(self, path: str, size_bytes: int, content: bytes | int, rest: list[Any]) -> None:
+        if len(self._entries) == ENTRIES_MAX:
+            raise PatchMalformed(reason="files")
+        self._entries.append([path, size_bytes, content, *rest])
