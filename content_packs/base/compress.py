@@ -8,7 +8,7 @@ base while compressing; reading them needs nothing special.
 import sys
 from collections.abc import Iterator
 from importlib import import_module
-from typing import Any, Protocol
+from typing import IO, Any, Final
 
 import zstandard
 
@@ -16,16 +16,9 @@ from content_packs.base.errors import N_, EdgeboxError
 
 WINDOW_MAX_BYTES = 8 * 1024 * 1024
 _STEP_BYTES = 64 * 1024
-_BASE_MIN_BYTES = 8
+_BASE_MIN_BYTES: Final = 8
 _WINDOW_LOG_MIN = 10
 _LONG_RANGE_BYTES = 1024 * 1024
-
-
-class ByteSource(Protocol):
-    """What a frame is read from."""
-
-    def read(self, size_bytes: int = -1, /) -> bytes:
-        """Return at most so many bytes, none at the end."""
 
 
 class CompressedMalformed(EdgeboxError):
@@ -115,29 +108,28 @@ def compress_against(base: bytes, data: bytes, *, level: int = 19, window_max_by
     return frame
 
 
-def read_against(base: bytes, source: ByteSource, *, size_bytes: int, window_max_bytes: int) -> Iterator[bytes]:
-    """Yield the content of the frame that `source` begins with, in steps of at most 64 KiB, `size_bytes` in all.
+def read_against(base: bytearray, source: IO[bytes], *, limit_bytes: int, window_max_bytes: int) -> Iterator[bytes]:
+    """Yield the content of the frame that `source` begins with, in steps of at most 64 KiB.
 
-    Holds `base` once more and a window of at most `window_max_bytes`. The frame has no checksum: what comes out has to
-    be checked by its hash.
+    Takes `base` over and empties it, so that its bytes are held once. The frame has no checksum, and one that is cut
+    short ends early: what comes out has to be checked by its length and hash.
 
     Raises:
-        CompressedMalformed: damaged, truncated, of another size, or a larger window.
+        CompressedMalformed: damaged, more than `limit_bytes`, or a window over `window_max_bytes`.
     """
-    known = zstandard.ZstdCompressionDict(base, dict_type=zstandard.DICT_TYPE_RAWCONTENT) if base else None
-    limit_bytes = max(window_max_bytes, 1 << _WINDOW_LOG_MIN)
+    known = zstandard.ZstdCompressionDict(base, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
+    before = known if len(base) >= _BASE_MIN_BYTES else None
+    base.clear()
+    window_bytes = max(window_max_bytes, 1 << _WINDOW_LOG_MIN)
     try:
-        reader = zstandard.ZstdDecompressor(dict_data=known, max_window_size=limit_bytes).stream_reader(source)
-        left_bytes = size_bytes
-        while step := reader.read(min(_STEP_BYTES, left_bytes + 1)):
-            left_bytes -= len(step)
-            if left_bytes < 0:
-                break
+        reader = zstandard.ZstdDecompressor(dict_data=before, max_window_size=window_bytes).stream_reader(source)
+        while step := reader.read(_STEP_BYTES):
+            limit_bytes -= len(step)
+            if limit_bytes < 0:
+                raise CompressedMalformed(reason="more than stated")
             yield step
     except zstandard.ZstdError as error:
         raise CompressedMalformed(reason="frame") from error
-    if left_bytes:
-        raise CompressedMalformed(reason="size")
 
 
 def _maker() -> Any:

@@ -1,7 +1,8 @@
 """The box's store of files by their hash. What is visible in it was verified; it is never changed, only removed."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -12,6 +13,15 @@ from content_packs.usb.writing import make_folder, write_all
 
 _INCOMING = "incoming"
 _CHUNK_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class TakenBlob:
+    """A content that was taken in under a name of its own and is not visible yet."""
+
+    beside: Path
+    hash: bytes
+    size_bytes: int
 
 
 class BlobStore:
@@ -52,6 +62,34 @@ class BlobStore:
             beside.unlink(missing_ok=True)
             raise
 
+    def take(self, content: Iterable[bytes]) -> TakenBlob:
+        """Take in a content whose hash nobody knows yet; flushed, but not visible before `show`.
+
+        Raises:
+            OSError: the disk is full or broken.
+        """
+        beside = self.root / _INCOMING / f"{ids.new_token()}.part"
+        try:
+            return self._write(beside, content)
+        except BaseException:
+            beside.unlink(missing_ok=True)
+            raise
+
+    def show(self, taken: Sequence[TakenBlob]) -> None:
+        """Make contents visible that were taken in, each under its hash; a power cut shows some of them or all."""
+        folders = dict.fromkeys(self.path_of(blob.hash).parent for blob in taken)
+        for folder in folders:
+            make_folder(folder)
+        for blob in taken:
+            blob.beside.replace(self.path_of(blob.hash))
+        for folder in folders:
+            atomic.sync_directory(folder)
+
+    def drop(self, taken: Sequence[TakenBlob]) -> None:
+        """Remove contents that were taken in and will not be shown."""
+        for blob in taken:
+            blob.beside.unlink(missing_ok=True)
+
     def is_intact(self, content_hash: bytes) -> bool:
         """Read the content and return whether it still has its hash; False when it is not there."""
         hasher = Hasher()
@@ -82,19 +120,22 @@ class BlobStore:
             path.unlink()
 
     def _receive(self, beside: Path, content_hash: bytes, content: Iterable[bytes], file: str) -> None:
+        blob = self._write(beside, content)
+        if blob.hash != content_hash:
+            raise BlobAltered(file=file)
+        self.show([blob])
+
+    def _write(self, beside: Path, content: Iterable[bytes]) -> TakenBlob:
         make_folder(beside.parent)
         hasher = Hasher()
+        size_bytes = 0
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         try:
             for chunk in content:
                 hasher.update(chunk)
                 write_all(descriptor, chunk)
-            if hasher.digest() != content_hash:
-                raise BlobAltered(file=file)
+                size_bytes += len(chunk)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        final = self.path_of(content_hash)
-        make_folder(final.parent)
-        beside.replace(final)
-        atomic.sync_directory(final.parent)
+        return TakenBlob(beside, hasher.digest(), size_bytes)

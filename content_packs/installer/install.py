@@ -87,7 +87,7 @@ class Installer:
             to_copy.check()
             for entry in to_copy.missing.values():
                 pack.check_size(entry)
-            with _full_disk(to_copy):
+            with full_disk(to_copy.bytes_needed):
                 self._store.sweep_incoming()
                 self._copy(pack, to_copy, on_progress, cancelled)
                 self._finish(manifest, envelope, selection)
@@ -130,12 +130,13 @@ class Installer:
 
 
 @contextmanager
-def _full_disk(to_copy: InstallPlan) -> Iterator[None]:
+def full_disk(needed_bytes: int) -> Iterator[None]:
+    """Turn what the system says when the disk fills up into PackSpace."""
     try:
         yield
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise PackSpace(needed_bytes=to_copy.bytes_needed, usable_bytes=0) from error
+            raise PackSpace(needed_bytes=needed_bytes, usable_bytes=0) from error
         raise
 
 

@@ -92,7 +92,7 @@ def plan(
         missing=missing,
         bytes_total=sum(entry.size_bytes for entry in blobs.values()),
         bytes_to_copy=sum(entry.size_bytes for entry in missing.values()),
-        bytes_needed=sum(_on_disk_bytes(entry.size_bytes) for entry in missing.values()),
+        bytes_needed=sum(on_disk_bytes(entry.size_bytes) for entry in missing.values()),
         reserve_bytes=reserve,
         usable_bytes=max(free_bytes - reserve, 0),
     )
@@ -106,5 +106,6 @@ def measure_disk(folder: Path) -> DiskSpace:
     return DiskSpace(status.f_bavail * status.f_frsize, status.f_blocks * status.f_frsize)
 
 
-def _on_disk_bytes(size_bytes: int) -> int:
+def on_disk_bytes(size_bytes: int) -> int:
+    """Return what a file takes on disk at most, with its last block and its entry."""
     return (size_bytes // _BLOCK_BYTES + 2) * _BLOCK_BYTES

@@ -26,6 +26,8 @@ HEAD_MAX_BYTES: Final = 1024**2
 BODY_MAX_BYTES: Final = 64 * 1024**3
 PREFACE_BYTES: Final = len(MAGIC) + LENGTH_BYTES
 NOTHING: Final = bytes(ROOT_NAME_BYTES)
+# With what the program itself takes, a box that applies a patch stays below 48 MB.
+MEMORY_BYTES: Final = 20_000_000
 
 _BLOCK_LOG_MIN, _BLOCK_LOG_MAX = 18, 22
 _BLOCKS_WANTED = 1024

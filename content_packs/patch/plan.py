@@ -47,7 +47,7 @@ class Group:
     Attributes:
         frame_bytes: its length.
         targets: how many whole targets it holds; their bases, each once and in order, are what it is read against.
-        piece_bytes: instead, how much of one target it holds; it is read against `length` bytes at `offset` of its base.
+        piece_bytes: instead, how much of one target it holds; read against `length` bytes at `offset` of its base.
     """
 
     frame_bytes: int
@@ -96,10 +96,7 @@ def write_plan(
                 [target, one.kind, one.opened_bytes, list(one.left), _runs(one.parameters)]
                 for target, one in sorted(containers.items())
             ],
-            [
-                [one.frame_bytes, one.targets] if one.targets else [one.frame_bytes, one.piece_bytes, one.offset, one.length]
-                for one in groups
-            ],
+            list(map(_group_record, groups)),
         ]
     )
 
@@ -183,6 +180,12 @@ def _spread(runs: list[int], most: int) -> tuple[int, ...]:
     if len(runs) % 2 or any(count < 1 for count in counts) or sum(counts) > most:
         raise PatchMalformed(reason="containers")
     return tuple(value for count, value in zip(counts, runs[1::2], strict=True) for _ in range(count))
+
+
+def _group_record(group: Group) -> list[int]:
+    if group.targets:
+        return [group.frame_bytes, group.targets]
+    return [group.frame_bytes, group.piece_bytes, group.offset, group.length]
 
 
 def _read_group(value: Any) -> Group:

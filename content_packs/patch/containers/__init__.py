@@ -1,7 +1,7 @@
 """Files that hold compressed streams, opened so that a small edit stays small, and closed to the very same bytes.
 
-*Opening* is a function of the bytes alone: both sides do it to the old file. *Closing* needs the numbers with which each
-stream was compressed; whoever makes a patch finds them by trial, and leaves alone what does not come out the same.
+*Opening* is a function of the bytes alone: both sides do it to the old file. *Closing* needs the numbers with which
+each stream was compressed; whoever makes a patch finds them by trial, and leaves alone what does not come out the same.
 """
 
 from collections.abc import Container, Iterator, Mapping
@@ -11,6 +11,7 @@ from content_packs.patch.containers.closing import close
 from content_packs.patch.containers.pdf import scan_pdf
 from content_packs.patch.containers.pieces import Buffer, Scan, opened
 from content_packs.patch.containers.recipe import Recipe, find_recipe
+from content_packs.patch.containers.steps import Steps
 from content_packs.patch.containers.zips import scan_zip
 
 ZIP: Final = 1
@@ -35,4 +36,4 @@ def recipe_of(data: Buffer, kind: int) -> Recipe:
     return find_recipe(KINDS[kind](data, ()), data)
 
 
-__all__ = ["KINDS", "Buffer", "Recipe", "close", "kind_of", "open_container", "recipe_of"]
+__all__ = ["KINDS", "Buffer", "Recipe", "Steps", "close", "kind_of", "open_container", "recipe_of"]

@@ -8,10 +8,9 @@ from typing import Final
 from content_packs.patch.containers import pieces, zips
 from content_packs.patch.containers.pieces import INFLATED_MAX_BYTES, PIECE_MAX_BYTES, shifted
 from content_packs.patch.containers.recipe import compressed
+from content_packs.patch.containers.steps import Steps
 from content_packs.patch.errors import PatchMalformed
 
-_STEP_BYTES: Final = 256 * 1024
-_VARINT_BYTES: Final = 9
 _HEADERS: Final = {
     pieces.LOCAL: zips.LOCAL_BYTES,
     pieces.DESCRIPTOR: 12,
@@ -31,7 +30,7 @@ def close(opened: Iterator[bytes], parameters: Sequence[int]) -> Iterator[bytes]
 
 class _Closer:
     def __init__(self, opened: Iterator[bytes], parameters: Sequence[int]) -> None:
-        self._input = _Input(opened)
+        self._input = Steps(opened)
         self._parameters = iter(parameters)
         self._at = 0
         self._values: list[zips.Values] = []
@@ -103,54 +102,3 @@ class _Closer:
             return content, compressed(content, parameter, is_bare=is_bare)
         except ValueError as error:
             raise PatchMalformed(reason="container") from error
-
-
-class _Input:
-    """Bytes that come in steps, read in pieces."""
-
-    def __init__(self, steps: Iterator[bytes]) -> None:
-        self._steps = steps
-        self._held = memoryview(b"")
-
-    def tag(self) -> int | None:
-        """Return the next byte, nothing at the end."""
-        return self._held_byte() if self._fill() else None
-
-    def number(self) -> int:
-        """Return a length."""
-        value = 0
-        for place in range(_VARINT_BYTES):
-            if not self._fill():
-                break
-            byte = self._held_byte()
-            value |= (byte & 0x7F) << 7 * place
-            if byte < 0x80:
-                return value
-        raise PatchMalformed(reason="container")
-
-    def take(self, length: int) -> bytes:
-        """Return exactly so many bytes."""
-        return b"".join(self.pass_on(length))
-
-    def pass_on(self, length: int) -> Iterator[bytes]:
-        """Yield exactly so many bytes."""
-        while length:
-            if not self._fill():
-                raise PatchMalformed(reason="container")
-            step = self._held[: min(length, _STEP_BYTES)]
-            self._held = self._held[len(step) :]
-            length -= len(step)
-            yield bytes(step)
-
-    def _held_byte(self) -> int:
-        byte = self._held[0]
-        self._held = self._held[1:]
-        return byte
-
-    def _fill(self) -> bool:
-        while not self._held:
-            step = next(self._steps, None)
-            if step is None:
-                return False
-            self._held = memoryview(step)
-        return True

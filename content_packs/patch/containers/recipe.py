@@ -23,10 +23,12 @@ class Recipe:
     Attributes:
         left: the streams that cannot be made again, by number.
         parameters: one for every other stream, in order.
+        largest_bytes: what the largest stream takes, compressed and not.
     """
 
     left: tuple[int, ...]
     parameters: tuple[int, ...]
+    largest_bytes: int
 
 
 def compressed(content: bytes, parameter: int, *, is_bare: bool) -> bytes:
@@ -43,17 +45,20 @@ def find_recipe(pieces: Iterator[Piece | Stream], data: Buffer) -> Recipe:
     """Return what every stream among `pieces` takes; tries for long when nothing fits."""
     left: list[int] = []
     parameters: list[int] = []
+    largest_bytes = 0
     for one in pieces:
         if isinstance(one, Piece):
             continue
         wanted = data[one.start : one.end]
         is_bare = one.window_bits < 0
-        found = next((p for p in _candidates(wanted, is_bare, parameters[-1:]) if _fits(one.content, wanted, p, is_bare)), None)
+        largest_bytes = max(largest_bytes, len(one.content) + len(wanted))
+        tries = _candidates(wanted, is_bare, parameters[-1:])
+        found = next((one_try for one_try in tries if _fits(one.content, wanted, one_try, is_bare)), None)
         if found is None:
             left.append(one.number)
         else:
             parameters.append(found)
-    return Recipe(tuple(left), tuple(parameters))
+    return Recipe(tuple(left), tuple(parameters), largest_bytes)
 
 
 def _candidates(wanted: bytes, is_bare: bool, last: list[int]) -> Iterator[int]:

@@ -1,6 +1,6 @@
 """What a zip archive is made of (APPNOTE 6.3.10, sections 4.3 and 4.4), for EPUB, H5P, SCORM and the like.
 
-The list at the end of the archive says where members are. An archive in which anything is not as usual is one raw piece.
+The list at the end of the archive says where members are. An archive in which that is not as usual is one raw piece.
 """
 
 import struct
@@ -76,7 +76,8 @@ def scan_zip(data: Buffer, left: Container[int]) -> Iterator[Piece | Stream]:
             values.append(Values(0, 0, 0, one.offset))
             yield Piece(MEMBER, one.offset, limit)
         else:
-            values.append(Values(zlib.crc32(stream.content), stream.end - stream.start, len(stream.content), one.offset))
+            crc, packed_bytes = zlib.crc32(stream.content), stream.end - stream.start
+            values.append(Values(crc, packed_bytes, len(stream.content), one.offset))
             yield stream
     for one, predicted in zip(listed, values, strict=True):
         yield Piece(CENTRAL, one.start, one.end, central_fields(predicted))

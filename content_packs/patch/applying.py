@@ -1,0 +1,255 @@
+"""Applying a patch: verify who made it, make the new contents from those the box has, then show the version at once.
+
+New contents are blobs under their own hashes, so the version that is there stays whole. Nothing is installed until the
+manifest, put together from the old one, was found to carry its publisher's signature, and is written by one rename.
+Whatever stops it before leaves the packs of the box as they were, and contents made so far are not made again.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from content_packs.base import atomic
+from content_packs.base.compress import CompressedMalformed, read_against
+from content_packs.base.hashing import blake2b_256
+from content_packs.base.signing import VerifyKey
+from content_packs.format import layout
+from content_packs.format.envelope import Envelope, open_envelope, split_envelope
+from content_packs.format.errors import (
+    InstallCancelled,
+    PackDiffers,
+    PackRollback,
+    PackSignatureInvalid,
+    PackSpace,
+    SignerUnknown,
+)
+from content_packs.format.manifest import Manifest, parse
+from content_packs.installer import library
+from content_packs.installer.blobs import TakenBlob
+from content_packs.installer.install import Cancelled, InstallResult, OnProgress, full_disk
+from content_packs.installer.planning import MeasureDisk, measure_disk, on_disk_bytes, reserve_bytes
+from content_packs.patch import journal, plan
+from content_packs.patch.errors import PatchBaseMissing, PatchMalformed, PatchMemory, PatchResultDiffers
+from content_packs.patch.head import MEMORY_BYTES
+from content_packs.patch.journal import Journal
+from content_packs.patch.plan import PLAN_MAX_BYTES, Plan
+from content_packs.patch.reading import PatchFile
+from content_packs.patch.table import HASH, SIZE, Entry
+from content_packs.patch.workshop import Unit, Workshop, units
+
+
+@dataclass(frozen=True, slots=True)
+class PatchLimits:
+    """What applying may use; `measure` tells the space of the disk."""
+
+    memory_bytes: int = MEMORY_BYTES
+    measure: MeasureDisk = measure_disk
+
+
+def apply_patch(
+    data: Path,
+    patch: Path,
+    trusted: Mapping[bytes, VerifyKey],
+    *,
+    limits: PatchLimits = PatchLimits(),
+    on_progress: OnProgress = lambda *_: None,
+    cancelled: Cancelled = lambda: False,
+) -> InstallResult:
+    """Install the version that the file `patch` makes. Blocks; call it in a worker thread. Safe to repeat.
+
+    `on_progress` gets bytes done, bytes in all, and the file at work; `cancelled` is asked before every step.
+    The version it starts from stays installed.
+
+    Raises:
+        PatchMalformed: the file is damaged, cut short or no patch.
+        SignerUnknown, PatchSignatureInvalid: it cannot be trusted.
+        PatchBaseMissing, PatchResultDiffers, PatchMemory, PatchUnsupported: get the version in another way.
+        PackRollback, PackDiffers: the box has or had a higher version, or other content under this one.
+        PackSpace: too little space; found before anything is made, or when the disk fills up on the way.
+        FormatUnsupported, ManifestMalformed, PathRefused: the new manifest is refused.
+        InstallCancelled, LibraryBusy: run it again.
+    """
+    with library.library_lock(data), PatchFile(patch, trusted) as file:
+        return _Update(data, file, trusted, limits, on_progress, cancelled).run()
+
+
+class _Update:
+    def __init__(
+        self,
+        data: Path,
+        file: PatchFile,
+        trusted: Mapping[bytes, VerifyKey],
+        limits: PatchLimits,
+        on_progress: OnProgress,
+        cancelled: Cancelled,
+    ) -> None:
+        self._data = data
+        self._file = file
+        self._head = file.head
+        self._trusted = trusted
+        self._limits = limits
+        self._on_progress = on_progress
+        self._cancelled = cancelled
+        self._store = library.blob_store(data)
+        self._packs = library.packs_folder(data)
+        self._path = self._packs / layout.installed_name(self._head.pack, self._head.to_version)
+
+    def run(self) -> InstallResult:
+        """Apply; a record of earlier work that leads to a wrong result is thrown away and all is made again."""
+        self._check_head()
+        if there := self._already_there():
+            return there
+        base = self._find_base()
+        old = plan.entries_of(base)
+        following = self._read_plan(base, old)
+        self._check_kept(following)
+        self._store.sweep_incoming()
+        log = Journal(self._packs, blake2b_256(self._head.blocks + self._head.from_root))
+        done = {number: one for number, one in log.read().items() if self._is_done(following, number, one)}
+        try:
+            return self._finish(following, self._make(following, old, log, done))
+        except PatchResultDiffers:
+            journal.discard_all(self._packs)
+            self._explain(old, following)
+            if not done:
+                raise
+        return self._finish(following, self._make(following, old, log, {}))
+
+    def _check_head(self) -> None:
+        if self._head.memory_bytes > self._limits.memory_bytes:
+            raise PatchMemory(needed_bytes=self._head.memory_bytes, usable_bytes=self._limits.memory_bytes)
+        highest = library.highest_version(self._data, self._head.pack)
+        if self._head.to_version < highest:
+            raise PackRollback(pack=self._head.pack, installed=highest, offered=self._head.to_version)
+
+    def _already_there(self) -> InstallResult | None:
+        """Return the result if the version is installed and all its files are there."""
+        if not self._path.exists():
+            return None
+        manifest, signer = open_envelope(self._path.read_bytes(), self._trusted)
+        if not manifest.root.startswith(self._head.to_root):
+            raise PackDiffers(pack=self._head.pack, offered=self._head.to_version)
+        is_whole = all(self._store.has(entry.hash, entry.size_bytes) for entry in manifest.files)
+        return InstallResult(manifest, signer, 0) if is_whole else None
+
+    def _find_base(self) -> Envelope | None:
+        """Return the installed manifest the patch starts from, nothing if it needs none."""
+        if self._head.is_full:
+            return None
+        path = self._packs / layout.installed_name(self._head.pack, self._head.from_version)
+        if path.exists():
+            envelope = split_envelope(path.read_bytes())
+            if parse(envelope.signed).root.startswith(self._head.from_root):
+                return envelope
+        raise self._base_missing()
+
+    def _read_plan(self, base: Envelope | None, old: list[Entry]) -> Plan:
+        source = self._file.part(0, self._head.plan_bytes)
+        known = bytearray(plan.base_of_plan(base))
+        try:
+            steps = read_against(
+                known, source, limit_bytes=PLAN_MAX_BYTES, window_max_bytes=max(self._head.memory_bytes, 1)
+            )
+            following = plan.read_plan(b"".join(steps), old, self._file.signer)
+        except CompressedMalformed as error:
+            raise PatchMalformed(reason="plan") from error
+        if not any(key_id in self._trusted for key_id, _ in following.signatures):
+            raise SignerUnknown(signer=self._file.signer.hex())
+        return following
+
+    def _check_kept(self, following: Plan) -> None:
+        for entry in following.table.entries:
+            if isinstance(entry[HASH], bytes) and not self._store.has(entry[HASH], entry[SIZE]):
+                raise self._base_missing()
+
+    def _is_done(self, following: Plan, number: int, content_hash: bytes) -> bool:
+        targets = following.table.targets
+        return number < len(targets) and self._store.has(content_hash, targets[number].size_bytes)
+
+    def _make(self, following: Plan, old: list[Entry], log: Journal, done: Mapping[int, bytes]) -> list[bytes]:
+        """Make what is not done yet; return the hash of every target."""
+        hashes = dict(done)
+        targets = following.table.targets
+        to_make = [number for number in range(len(targets)) if number not in hashes]
+        needed_bytes = sum(on_disk_bytes(targets[number].size_bytes) for number in to_make)
+        self._check_space(needed_bytes)
+        workshop = Workshop(self._file, following, old, self._store)
+        progress = _Progress(following, self._on_progress, self._cancelled)
+        with full_disk(needed_bytes):
+            for unit in units(following, self._head.plan_bytes):
+                if not all(target in hashes for target in unit.targets):
+                    made = self._make_unit(workshop, unit, progress)
+                    log.append(unit.first, made)
+                    hashes.update(zip(unit.targets, made, strict=True))
+                progress.done(unit)
+        return [hashes[number] for number in range(len(targets))]
+
+    def _make_unit(self, workshop: Workshop, unit: Unit, progress: "_Progress") -> list[bytes]:
+        """Make the contents of one unit and show them together."""
+        taken: list[TakenBlob] = []
+        try:
+            taken.extend(self._store.take(progress.observed(content)) for content in workshop.contents(unit))
+        except FileNotFoundError as error:
+            raise self._base_missing() from error
+        except BaseException:
+            self._store.drop(taken)
+            raise
+        self._store.show(taken)
+        return [blob.hash for blob in taken]
+
+    def _check_space(self, needed_bytes: int) -> None:
+        space = self._limits.measure(self._data)
+        usable_bytes = max(space.free_bytes - reserve_bytes(space.total_bytes), 0)
+        if needed_bytes > usable_bytes:
+            raise PackSpace(needed_bytes=needed_bytes, usable_bytes=usable_bytes)
+
+    def _finish(self, following: Plan, hashes: list[bytes]) -> InstallResult:
+        """Put the manifest together, check its own signature, and show it."""
+        envelope = plan.rebuild(following, self._head, hashes)
+        try:
+            manifest, signer = open_envelope(envelope, self._trusted)
+        except PackSignatureInvalid as error:
+            raise PatchResultDiffers(pack=self._head.pack) from error
+        if not manifest.root.startswith(self._head.to_root):
+            raise PatchResultDiffers(pack=self._head.pack)
+        if not self._path.exists() or self._path.read_bytes() != envelope:
+            atomic.write_file(self._path, envelope)
+        journal.discard_all(self._packs)
+        return InstallResult(manifest, signer, _made_bytes(manifest, hashes))
+
+    def _explain(self, old: list[Entry], following: Plan) -> None:
+        """Tell a base that is damaged on the box from a result that differs for another reason."""
+        for base in sorted({target.base for target in following.table.targets if target.base >= 0}):
+            if not self._store.is_intact(old[base][HASH]):
+                raise self._base_missing()
+
+    def _base_missing(self) -> PatchBaseMissing:
+        return PatchBaseMissing(pack=self._head.pack, version=self._head.from_version, root=self._head.from_root.hex())
+
+
+class _Progress:
+    """Tells how far an update is, and stops it when somebody cancels."""
+
+    def __init__(self, following: Plan, on_progress: OnProgress, cancelled: Cancelled) -> None:
+        self._targets = following.table.targets
+        self._total_bytes = sum(target.size_bytes for target in self._targets)
+        self._done_bytes = 0
+        self._on_progress = on_progress
+        self._cancelled = cancelled
+
+    def observed(self, content: Iterator[bytes]) -> Iterator[bytes]:
+        """Pass `content` on, and stop when somebody cancels."""
+        for step in content:
+            if self._cancelled():
+                raise InstallCancelled
+            yield step
+
+    def done(self, unit: Unit) -> None:
+        """Tell that a unit is done."""
+        self._done_bytes += sum(self._targets[target].size_bytes for target in unit.targets)
+        self._on_progress(self._done_bytes, self._total_bytes, "")
+
+
+def _made_bytes(manifest: Manifest, hashes: list[bytes]) -> int:
+    sizes = {entry.hash: entry.size_bytes for entry in manifest.files}
+    return sum(sizes[one] for one in set(hashes))

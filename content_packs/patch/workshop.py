@@ -1,0 +1,139 @@
+"""Makes the new contents of a patch from those the box has, one group at a time, within the memory it declares."""
+
+import mmap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from content_packs.base.compress import CompressedMalformed, read_against
+from content_packs.installer import BlobStore
+from content_packs.patch import containers
+from content_packs.patch.containers import Buffer, Steps
+from content_packs.patch.contents import whole
+from content_packs.patch.errors import PatchMalformed
+from content_packs.patch.plan import Group, Plan
+from content_packs.patch.reading import PatchFile
+from content_packs.patch.table import HASH, SIZE, Entry
+
+_STEP_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """Targets that are made and shown together: those of one group, or one that has several."""
+
+    first: int
+    count: int
+    groups: tuple[tuple[int, Group], ...]
+
+    @property
+    def targets(self) -> range:
+        """Return the numbers of the targets."""
+        return range(self.first, self.first + self.count)
+
+
+def units(plan: Plan, plan_bytes: int) -> Iterator[Unit]:
+    """Yield the units in order; each group comes with the place of its frame in the body."""
+    at, first = plan_bytes, 0
+    pieces: list[tuple[int, Group]] = []
+    for group in plan.groups:
+        if group.targets:
+            yield Unit(first, group.targets, ((at, group),))
+            first += group.targets
+        else:
+            pieces.append((at, group))
+            if sum(piece.piece_bytes for _, piece in pieces) == plan.stream_bytes(first):
+                yield Unit(first, 1, tuple(pieces))
+                first, pieces = first + 1, []
+        at += group.frame_bytes
+
+
+class Workshop:
+    """Reads bases from `store` and frames from `file`; `old` are the entries of the version the patch starts from."""
+
+    def __init__(self, file: PatchFile, plan: Plan, old: Sequence[Entry], store: BlobStore) -> None:
+        self._file = file
+        self._plan = plan
+        self._old = old
+        self._store = store
+
+    def contents(self, unit: Unit) -> Iterator[Iterator[bytes]]:
+        """Yield the content of every target of the unit; each has to be read to its end before the next.
+
+        Raises:
+            PatchMalformed: the frames do not hold what the plan says.
+            FileNotFoundError: the box lacks a base.
+        """
+        steps = Steps(self._stream(unit))
+        for target in unit.targets:
+            part = steps.pass_on(self._plan.stream_bytes(target))
+            container = self._plan.containers.get(target)
+            content = containers.close(part, container.parameters) if container else part
+            yield _sized(content, self._plan.table.targets[target].size_bytes)
+
+    def _stream(self, unit: Unit) -> Iterator[bytes]:
+        whole_base = self._opened_base(unit.first) if len(unit.groups) > 1 or unit.groups[0][1].piece_bytes else b""
+        for at, group in unit.groups:
+            source = self._file.part(at, group.frame_bytes)
+            stream_bytes = group.piece_bytes or sum(map(self._plan.stream_bytes, unit.targets))
+            try:
+                yield from read_against(
+                    bytearray(whole_base[group.offset : group.offset + group.length])
+                    if group.piece_bytes
+                    else self._joined_bases(unit),
+                    source,
+                    limit_bytes=stream_bytes,
+                    window_max_bytes=self._file.head.memory_bytes,
+                )
+            except CompressedMalformed as error:
+                raise PatchMalformed(reason="group") from error
+
+    def _joined_bases(self, unit: Unit) -> bytearray:
+        """Return the bases of all targets of the unit, each once, in order."""
+        joined = bytearray()
+        for base, container in dict.fromkeys(map(self._base_name, unit.targets)):
+            if base >= 0:
+                for step in self._base_steps(base, container):
+                    joined += step
+                    self._check_memory(len(joined))
+        return joined
+
+    def _opened_base(self, target: int) -> Buffer:
+        base, container = self._base_name(target)
+        if base < 0:
+            return b""
+        if container is None:
+            return self._mapped(base)
+        return whole(self._base_steps(base, container), folder=self._store.root, held_max_bytes=0)
+
+    def _base_name(self, target: int) -> tuple[int, tuple[int, tuple[int, ...]] | None]:
+        container = self._plan.containers.get(target)
+        opening = (container.kind, container.left) if container else None
+        return self._plan.table.targets[target].base, opening
+
+    def _base_steps(self, base: int, opening: tuple[int, tuple[int, ...]] | None) -> Iterator[bytes]:
+        if opening:
+            yield from containers.open_container(self._mapped(base), *opening)
+            return
+        with self._store.open(self._old[base][HASH]) as file:
+            while step := file.read(_STEP_BYTES):
+                yield step
+
+    def _mapped(self, base: int) -> Buffer:
+        with self._store.open(self._old[base][HASH]) as file:
+            size_bytes = self._old[base][SIZE]
+            return mmap.mmap(file.fileno(), size_bytes, access=mmap.ACCESS_READ) if size_bytes else b""
+
+    def _check_memory(self, held_bytes: int) -> None:
+        if held_bytes > self._file.head.memory_bytes:
+            raise PatchMalformed(reason="memory")
+
+
+def _sized(content: Iterator[bytes], size_bytes: int) -> Iterator[bytes]:
+    """Pass `content` on, as long as it is no longer than it may be."""
+    for step in content:
+        size_bytes -= len(step)
+        if size_bytes < 0:
+            raise PatchMalformed(reason="size")
+        yield step
+    if size_bytes:
+        raise PatchMalformed(reason="size")
