@@ -18,6 +18,7 @@ from content_packs.format.errors import (
     SignerUnknown,
 )
 from content_packs.format.fields import Fields
+from content_packs.format.keyring import Keyring
 from content_packs.format.manifest import Manifest
 
 DOMAIN = "edgebox pack manifest v1"
@@ -49,15 +50,20 @@ def seal_envelope(manifest: Manifest, keys: Sequence[SigningKey]) -> bytes:
 def open_envelope(data: bytes, trusted: Mapping[bytes, VerifyKey]) -> tuple[Manifest, bytes]:
     """Return the manifest and the id of the trusted key that signed it.
 
-    Every signature by a trusted key must fit; signatures by other keys are not looked at.
+    Every signature by a trusted key must fit; signatures by other keys are not looked at. A `Keyring` also says which
+    of the keys may sign which pack.
 
     Raises:
         PackUnsigned, SignerUnknown, PackSignatureInvalid: it cannot be trusted.
+        PackNotListed, PackWithdrawn, ListExpired, LocalPackRefused: the keyring refuses it.
         FormatUnsupported, ManifestMalformed, PathRefused: it cannot be used.
     """
     envelope = split_envelope(data)
-    signer = _check_signatures(envelope, trusted)
-    return manifests.parse(envelope.signed), signer
+    signers = _check_signatures(envelope, trusted)
+    manifest = manifests.parse(envelope.signed)
+    if isinstance(trusted, Keyring):
+        return manifest, trusted.accept(manifest, signers, data)
+    return manifest, signers[0]
 
 
 def open_unverified(data: bytes) -> Manifest:
@@ -108,7 +114,8 @@ def _are_signatures(value: Any) -> bool:
     )
 
 
-def _check_signatures(envelope: Envelope, trusted: Mapping[bytes, VerifyKey]) -> bytes:
+def _check_signatures(envelope: Envelope, trusted: Mapping[bytes, VerifyKey]) -> list[bytes]:
+    """Return the ids of the trusted keys that signed, at least one."""
     if not envelope.signatures:
         raise PackUnsigned
     known = [(key_id, signature) for key_id, signature in envelope.signatures if key_id in trusted]
@@ -119,4 +126,4 @@ def _check_signatures(envelope: Envelope, trusted: Mapping[bytes, VerifyKey]) ->
             trusted[key_id].verify(DOMAIN, envelope.signed, signature)
         except SignatureInvalid as error:
             raise PackSignatureInvalid(signer=key_id.hex()) from error
-    return known[0][0]
+    return [key_id for key_id, _ in known]

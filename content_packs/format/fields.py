@@ -8,6 +8,7 @@ from content_packs.format import texts
 from content_packs.format.errors import ManifestMalformed
 
 LIST_MAX = 100
+LOCAL_PREFIX = "local."
 
 _ID = re.compile(r"[a-z0-9]([a-z0-9-]{0,78}[a-z0-9])?")
 _PACK_ID = re.compile(r"(?=.{3,80}\Z)[a-z0-9]+([.-][a-z0-9]+)*")
@@ -16,6 +17,11 @@ _PACK_ID = re.compile(r"(?=.{3,80}\Z)[a-z0-9]+([.-][a-z0-9]+)*")
 def is_pack_id(text: str) -> bool:
     """Return whether `text` can name a pack: parts of a-z and 0-9 between single dots or hyphens, 3 to 80 marks."""
     return _PACK_ID.fullmatch(text) is not None
+
+
+def is_local(pack: str) -> bool:
+    """Return whether a pack's id says that it was made at a school; no publisher may use such an id."""
+    return pack.startswith(LOCAL_PREFIX)
 
 
 def is_id(text: str) -> bool:

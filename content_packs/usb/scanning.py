@@ -16,6 +16,7 @@ from content_packs.format.envelope import open_claim, open_envelope
 from content_packs.format.errors import PackNotFound, PackUnsigned, SignerUnknown
 from content_packs.format.fields import is_pack_id
 from content_packs.format.manifest import Manifest
+from content_packs.format.vouching import REFUSALS
 from content_packs.usb.reading import PackFolder
 from content_packs.usb.stick import stick_errors
 
@@ -78,7 +79,7 @@ def read_offer(folder: Path, trusted: Mapping[bytes, VerifyKey]) -> PackOffer:
         with PackFolder(folder) as pack:
             data = pack.read_manifest()
         manifest, signer = open_envelope(data, trusted)
-    except (PackUnsigned, SignerUnknown) as error:
+    except (PackUnsigned, SignerUnknown, *REFUSALS) as error:
         return _claimed(folder, data, error)
     except EdgeboxError as error:
         if error.retryable:

@@ -1,0 +1,104 @@
+"""What a box trusts, on disk: the root it began with, the records it has seen, and the last whole list.
+
+    root.json    the root a technician gave; whatever follows is signed by its keys or by those that replaced them
+    records/     the newest records, one by one as they were verified: they make rollback impossible
+    list.ebl     the last whole list (`content_packs.trust.listing`)
+
+A power cut, a line that drops or a hostile stick in the middle of a newer list leaves the old list in use.
+"""
+
+import logging
+import shutil
+from pathlib import Path
+
+from tuf.api.exceptions import RepositoryError
+from tuf.api.metadata import Metadata, Root
+
+from content_packs.base import atomic
+from content_packs.base.errors import N_, EdgeboxError
+from content_packs.trust import roles
+from content_packs.trust.client import fetch_list
+from content_packs.trust.errors import RootRefused
+from content_packs.trust.listing import PackList, decode_list, encode_list
+from content_packs.trust.reading import DepotReader
+from content_packs.usb.writing import make_folder
+
+NO_ROOT = N_("no such file was given to this box yet")
+NOT_A_ROOT = N_("it is not a root of lists, or not enough of its own keys signed it")
+
+log = logging.getLogger(__name__)
+
+
+class TrustStore:
+    """The folder `keys/trust` of a box. One process at a time; all calls block."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._root = folder / "root.json"
+        self._records = folder / "records"
+        self._list = folder / "list.ebl"
+
+    @property
+    def has_root(self) -> bool:
+        """Return whether this box goes by lists at all."""
+        return self._root.exists()
+
+    def set_root(self, content: bytes) -> None:
+        """Begin to trust the lists that follow from a root; another root than before makes the old list void.
+
+        Raises:
+            RootRefused: it is none.
+        """
+        check_root(content)
+        make_folder(self._folder)
+        if self.has_root and self._root.read_bytes() != content:
+            self._list.unlink(missing_ok=True)
+            shutil.rmtree(self._records, ignore_errors=True)
+        atomic.write_file(self._root, content)
+
+    def load(self) -> PackList | None:
+        """Return the last whole list; nothing when there is none, or when its file is damaged."""
+        try:
+            return decode_list(self._list.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, EdgeboxError, KeyError, ValueError, TypeError) as error:
+            log.warning("trust.list_unreadable error=%s", error)
+            return None
+
+    def refresh(self, reader: DepotReader, now_ms: int | None) -> PackList:
+        """Take over the list of a depot and return it; when it is refused, the box keeps the one it has.
+
+        `now_ms` is None when the clock is not trusted. It never counts as earlier than the day of the last list.
+
+        Raises:
+            RootRefused: this box has no root.
+            ListUnsigned, ListRollback, ListBroken, ListExpired, ListTooLarge: the list is refused.
+            EdgeboxError: what `reader` raises.
+        """
+        if not self.has_root:
+            raise RootRefused(reason=NO_ROOT)
+        before = self.load()
+        if now_ms is not None and before is not None:
+            now_ms = max(now_ms, before.made_ms)
+        found = fetch_list(self._records, self._root.read_bytes(), reader, now_ms)
+        if found != before:
+            atomic.write_file(self._list, encode_list(found))
+        return found
+
+
+def check_root(content: bytes) -> None:
+    """Return if `content` is a root record signed by itself.
+
+    Raises:
+        RootRefused: it is not.
+    """
+    try:
+        if len(content) > roles.ROOT_MAX_BYTES:
+            raise ValueError("too large")
+        found = Metadata[Root].from_bytes(content)
+        if found.signed.type != Root.type or not found.signed.consistent_snapshot:
+            raise ValueError("not a root")
+        found.signed.verify_delegate(Root.type, found.signed_bytes, found.signatures)
+    except (RepositoryError, ValueError) as error:
+        raise RootRefused(reason=NOT_A_ROOT) from error
