@@ -24,11 +24,13 @@ from edgebox.services.app_state import AppState
 from edgebox.services.identity import open_identity
 from edgebox.services.library import Library
 from edgebox.services.loading import Loading
+from edgebox.services.local_packs import LocalPacks
 from edgebox.services.pdf_pages import PdfPages
 from edgebox.services.recording import Recording
 from edgebox.services.signing_in import SigningIn
 from edgebox.services.syncing import Syncing
 from edgebox.services.teaching import Teaching
+from edgebox.services.trust import Trust
 from edgebox.settings import Settings, prepare_folders
 from edgebox.store.database import Database
 
@@ -73,7 +75,7 @@ async def open_box(settings: Settings, clock: Clock | None = None) -> AsyncItera
             identity = await asyncio.to_thread(open_identity, settings.keys)
         database = await asyncio.to_thread(Database, settings.data / "box.db")
         stack.push_async_callback(asyncio.to_thread, database.close)
-        library = await Library.open(settings)
+        library = await Library.open(settings, Trust(settings, clock, identity.signing.verify_key))
         stack.push_async_callback(library.close)
         loading = Loading(database, settings, clock, library)
         stack.push_async_callback(loading.close)
@@ -90,6 +92,7 @@ async def open_box(settings: Settings, clock: Clock | None = None) -> AsyncItera
             app_state=AppState(database, clock),
             library=library,
             loading=loading,
+            local_packs=LocalPacks(database, settings, identity, loading),
             teaching=Teaching(database, clock, library, signing_in),
             syncing=syncing,
             pdf_pages=PdfPages(settings.data / "cache" / "pdf"),
@@ -163,6 +166,7 @@ async def running_box(settings: Settings, part: Part = Part.ALL, clock: Clock | 
         box = None
         if listener is not None:
             box = await stack.enter_async_context(open_box(settings, clock))
+            await box.local_packs.sweep()
             box.loading.resume()
             jobs = Jobs(box.syncing.sync_when_due, box.clock, every_minutes=settings.sync_minutes)
             box.recording.on_stored = jobs.note_activity

@@ -10,6 +10,7 @@ from edgebox.services.app_state import AppState
 from edgebox.services.identity import Identity
 from edgebox.services.library import Library
 from edgebox.services.loading import Loading
+from edgebox.services.local_packs import LocalPacks
 from edgebox.services.pdf_pages import PdfPages
 from edgebox.services.recording import Recording
 from edgebox.services.signing_in import SigningIn
@@ -32,6 +33,7 @@ class Box:
     app_state: AppState
     library: Library
     loading: Loading
+    local_packs: LocalPacks
     teaching: Teaching
     syncing: Syncing
     pdf_pages: PdfPages

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ def fetch_list(records: Path, root: bytes, reader: DepotReader, now_ms: int | No
     with _refusals(fetcher):
         client = _Client(records, root, fetcher, _ALWAYS if now_ms is None else roles.to_time(now_ms))
         client.refresh()
-        return client.read_list()
+        return client.read_list((records / f"{Timestamp.type}.json").read_bytes())
 
 
 class _Fetcher(FetcherInterface):
@@ -106,7 +107,7 @@ class _Client(Updater):
         super().__init__(str(records), roles.METADATA_NAME, fetcher=fetcher, config=roles.limits(), bootstrap=root)
         self._trusted_set.reference_time = at
 
-    def read_list(self) -> PackList:
+    def read_list(self, timestamp: bytes) -> PackList:
         """Load what every publisher says, and return all of it. Whether a publisher is late is judged at use."""
         trusted = self._trusted_set
         expires = min(each.expires for each in (trusted.root, trusted.timestamp, trusted.snapshot, trusted.targets))
@@ -117,6 +118,7 @@ class _Client(Updater):
             raise ListBroken(role=Targets.type)
         said = {role.name: record for role in publishers if (record := self._load_publisher(role.name))}
         return PackList(
+            stamp=sha256(timestamp).digest(),
             made_ms=_made_ms(trusted.timestamp),
             expires_ms=roles.to_ms(expires),
             publishers=tuple(_publisher(role, delegations, said.get(role.name)) for role in publishers),

@@ -38,7 +38,7 @@ KEYS_MISSING = N_("not enough of the keys that sign it are at hand")
 IS_A_DEPOT = N_("there is a depot in this folder already")
 
 _Record = TypeVar("_Record", bound=Signed)
-Keys = Mapping[str, SigningKey]
+Keys = dict[str, SigningKey]
 
 
 class Depot:

@@ -47,10 +47,12 @@ class PackList:
     """One whole verified list.
 
     Attributes:
+        stamp: SHA-256 of the timestamp record it hangs on; the same stamp means the same list.
         made_ms: when the hub signed it.
         expires_ms: when the first of the platform's own records is out of date.
     """
 
+    stamp: bytes
     made_ms: int
     expires_ms: int
     publishers: tuple[ListedPublisher, ...]
@@ -92,6 +94,7 @@ def encode_list(pack_list: PackList) -> bytes:
     return codec.encode(
         {
             "format": _FORMAT,
+            "stamp": pack_list.stamp,
             "made_ms": pack_list.made_ms,
             "expires_ms": pack_list.expires_ms,
             "publishers": [
@@ -116,6 +119,7 @@ def decode_list(data: bytes) -> PackList:
     if value["format"] != _FORMAT:
         raise ValueError("another format")
     return PackList(
+        stamp=bytes(value["stamp"]),
         made_ms=int(value["made_ms"]),
         expires_ms=int(value["expires_ms"]),
         publishers=tuple(

@@ -9,7 +9,7 @@ from pathlib import Path
 from tuf.api.metadata import DelegatedRole, Metadata, Root, TargetFile, Targets
 
 from content_packs.base.errors import N_
-from content_packs.base.signing import SigningKey, VerifyKey
+from content_packs.base.signing import VerifyKey
 from content_packs.format import layout
 from content_packs.format.envelope import open_envelope, open_unverified, split_envelope
 from content_packs.format.manifest import Manifest
@@ -120,23 +120,26 @@ def withdraw(depot: Depot, pack: str, version: int, keys: Keys) -> None:
     depot.touch(role)
 
 
-def replace_key(depot: Depot, old: VerifyKey, new: SigningKey) -> list[str]:
-    """Put a new key in the place of one of the platform's, and return the roles that had it.
+def roles_of(depot: Depot, key: VerifyKey) -> list[str]:
+    """Return the roles of the platform that have a key.
 
     Raises:
-        DepotRefused: no role has the old key.
+        DepotRefused: none has.
     """
-    root = depot.root.signed
-    having = [role for role in roles.TOP_ROLES if old.key_id.hex() in root.roles[role].keyids]
+    having = [role for role in roles.TOP_ROLES if key.key_id.hex() in depot.root.signed.roles[role].keyids]
     if not having:
-        raise DepotRefused(place=old.key_id.hex(), reason=NO_ROLE)
-    for role in having:
-        root.revoke_key(old.key_id.hex(), role)
-        root.add_key(ListKey(new.verify_key), role)
-    depot.touch(Root.type)
-    if Targets.type in having:
-        depot.touch(Targets.type)
+        raise DepotRefused(place=key.key_id.hex(), reason=NO_ROLE)
     return having
+
+
+def replace_key(depot: Depot, old: VerifyKey, new: VerifyKey) -> None:
+    """Put a new key in the place of one of the platform's, in all roles that have it. Raises like `roles_of`."""
+    for role in roles_of(depot, old):
+        depot.root.signed.revoke_key(old.key_id.hex(), role)
+        depot.root.signed.add_key(ListKey(new), role)
+        if role == Targets.type:
+            depot.touch(role)
+    depot.touch(Root.type)
 
 
 def renew(depot: Depot, keys: Keys, now_ms: int) -> None:

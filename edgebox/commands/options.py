@@ -1,9 +1,10 @@
-"""Options that every command has, and the settings made of them."""
+"""Options that every command has, the settings made of them, and the pack somebody means."""
 
 import argparse
 from pathlib import Path
 from typing import Any
 
+from content_packs.format.errors import PackNotFound
 from edgebox.settings import Settings, default_data
 
 
@@ -20,3 +21,20 @@ def settings_from(options: argparse.Namespace) -> Settings:
         if (value := getattr(options, name, None)) is not None:
             chosen[name] = value
     return Settings(data=options.data or default_data(), **chosen)
+
+
+def only_pack(folder: Path) -> Path:
+    """Return the pack folder itself, or the only one found below: what `build` printed last works here as well.
+
+    Raises:
+        PackNotFound: there is none, or more than one.
+    """
+    from content_packs.format import layout
+    from content_packs.usb.scanning import scan
+
+    if (folder / layout.MANIFEST_NAME).is_file():
+        return folder.absolute()
+    found = scan(folder) if folder.is_dir() else []
+    if len(found) != 1:
+        raise PackNotFound(place=str(folder))
+    return found[0].folder.absolute()

@@ -1,4 +1,4 @@
-"""`edgebox pack`: build, verify, install, list and remove course packs."""
+"""`edgebox pack`: build, verify, install, list and remove course packs; publishing is in `pack_publish`."""
 
 import argparse
 from pathlib import Path
@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING
 
 from content_packs.base.errors import N_
 from content_packs.format.errors import BlobAltered, BlobMissing, PackNotFound, SourceInvalid
+from edgebox.commands import pack_publish
 from edgebox.commands.answer import answer, operate
-from edgebox.commands.options import add_common_options, settings_from
+from edgebox.commands.options import add_common_options, only_pack, settings_from
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from content_packs.base.signing import SigningKey, VerifyKey
     from edgebox.commands import Subparsers
 
@@ -21,7 +24,7 @@ PUBLISHER = "Local publisher"
 def register(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
     """Add the command to the parser."""
     parser = subparsers.add_parser(
-        "pack", help="build, verify, install, list, remove", epilog="example: edgebox pack install /media/usb0"
+        "pack", help="build, verify, install, list, remove, publish", epilog="example: edgebox pack install /media/usb0"
     )
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     _register_build(actions)
@@ -33,8 +36,12 @@ def register(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
     install = actions.add_parser(
         "install", help="put a pack on the box", epilog="example: edgebox pack install out --trust press.pub"
     )
-    install.add_argument("folder", type=Path, metavar="FOLDER", help="the pack, or a folder that holds just one")
-    install.add_argument("--trust", type=Path, metavar="PUB", help="trust this publisher from now on")
+    install.add_argument(
+        "folder", type=Path, nargs="?", metavar="FOLDER", help="the pack, or a folder that holds just one"
+    )
+    install.add_argument(
+        "--trust", type=Path, metavar="FILE", help="trust this publisher (.pub) or platform (root) from now on"
+    )
     install.add_argument(
         "--parts", metavar="IDS", help="take only these parts, with commas between, besides those the box has [all]"
     )
@@ -43,9 +50,11 @@ def register(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
         "remove", help="take a pack off the box", epilog="example: edgebox pack remove org.example.fractions"
     )
     remove.add_argument("pack", metavar="ID", help="id of the pack")
+    pack_publish.register(actions)
     for action, run in ((verify, _verify), (install, _install), (listed, _list), (remove, _remove)):
         add_common_options(action)
         action.set_defaults(run=run)
+    install.set_defaults(refuse=install.error)
 
 
 def _register_build(actions: "Subparsers[argparse.ArgumentParser]") -> None:
@@ -103,7 +112,7 @@ def _key(path: Path, publisher: str | None) -> "SigningKey":
 def _verify(options: argparse.Namespace) -> int:
     from content_packs.installer import verify
 
-    report = verify(_only_pack(options.folder), _trusted(options))
+    report = verify(only_pack(options.folder), _trusted(options))
     manifest = report.manifest
     bad_files = [{"file": bad.file, "code": bad.code} for bad in report.bad_files]
     result = {"pack": manifest.pack, "version": manifest.version, "is_good": report.is_good, "bad_files": bad_files}
@@ -116,23 +125,30 @@ def _verify(options: argparse.Namespace) -> int:
     return 0
 
 
-def _trusted(options: argparse.Namespace) -> "dict[bytes, VerifyKey]":
-    """Return the key given, or those the box trusts."""
+def _trusted(options: argparse.Namespace) -> "Mapping[bytes, VerifyKey]":
+    """Return the key given, or the rules by which the box takes packs; those it made itself only it can check."""
+    from content_packs.base.clock import SystemClock
     from content_packs.format import keyfile
-    from content_packs.installer import trusted_keys
+    from edgebox.services.trust import Trust
 
     if options.trust is None:
-        return trusted_keys(settings_from(options).keys / "publishers")
+        trust = Trust(settings_from(options), SystemClock())
+        trust.reload()
+        return trust.keyring()
     key, _name = keyfile.parse_public(_read(options.trust), options.trust.name)
     return {key.key_id: key}
 
 
 def _install(options: argparse.Namespace) -> int:
+    if options.folder is None and options.trust is None:
+        options.refuse("name a pack, a file to --trust, or both")
     trust = _read(options.trust).decode(errors="replace") if options.trust else None
     parts = None if options.parts is None else [part for part in options.parts.split(",") if part]
-    arguments = {"folder": str(_only_pack(options.folder)), "trust": trust, "parts": parts}
-    result = operate(options, "pack.install", arguments)
-    return answer(options, result, [f"Installed {result['pack']} version {result['version']}"])
+    folder = str(only_pack(options.folder)) if options.folder else None
+    result = operate(options, "pack.install", {"folder": folder, "trust": trust, "parts": parts})
+    lines = [f"Trusted from now on: {result['trusted']}"] if trust else []
+    lines += [f"Installed {result['pack']} version {result['version']}"] if folder else []
+    return answer(options, result, lines)
 
 
 def _list(options: argparse.Namespace) -> int:
@@ -154,16 +170,3 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise PackNotFound(place=str(path)) from error
-
-
-def _only_pack(folder: Path) -> Path:
-    """Return the pack folder itself, or the only one found below: what `build` printed last works here as well."""
-    from content_packs.format import layout
-    from content_packs.usb.scanning import scan
-
-    if (folder / layout.MANIFEST_NAME).is_file():
-        return folder.absolute()
-    found = scan(folder) if folder.is_dir() else []
-    if len(found) != 1:
-        raise PackNotFound(place=str(folder))
-    return found[0].folder.absolute()

@@ -13,10 +13,16 @@ from edgebox.store.jobs import InstallJob, JobState
 
 
 async def install(box: Box, arguments: dict[str, Any], progress: Any) -> dict[str, Any]:
-    """Install the pack in `folder`, or only its `parts`, after trusting the publisher key in `trust` if there is."""
+    """Trust the publisher key or the root in `trust`, then install the pack in `folder` or only its `parts`.
+
+    Both `trust` and `folder` may be left out.
+    """
+    result: dict[str, Any] = {}
     if arguments.get("trust"):
-        await box.loading.trust(arguments["trust"].encode())
-    return await _install(box, Path(arguments["folder"]), progress, arguments.get("parts"))
+        result["trusted"] = await box.loading.trust(arguments["trust"].encode())
+    if arguments.get("folder"):
+        result |= await _install(box, Path(arguments["folder"]), progress, arguments.get("parts"))
+    return result
 
 
 async def remove(box: Box, arguments: dict[str, Any], _progress: Any) -> dict[str, Any]:
@@ -34,7 +40,8 @@ async def list_packs(box: Box, _arguments: dict[str, Any], _progress: Any) -> di
                 "version": installed.manifest.version,
                 "title": dict(installed.manifest.title),
                 "size_bytes": installed.manifest.size_bytes,
-                "publisher": _publisher(box, installed.signer),
+                "publisher": box.library.trust.name_of(installed.signer) or installed.signer.hex(),
+                "standing": box.library.trust.standing(installed.manifest, installed.signer).value,
             }
             for installed in box.library.shelf.current.values()
         ]
@@ -88,11 +95,6 @@ def _outcome(job: InstallJob) -> dict[str, Any]:
     if job.state is JobState.DONE:
         return {"pack": job.pack, "version": job.version, "size_bytes": job.total_bytes}
     raise error_of(job.error or {"code": "pack.cancelled"})
-
-
-def _publisher(box: Box, signer: bytes) -> str:
-    publisher = box.library.publishers.get(signer)
-    return publisher.name if publisher else signer.hex()
 
 
 def _newest(offers: list[Offer]) -> list[Offer]:

@@ -1,5 +1,6 @@
 """The teacher's pages about courses: what is on the box, what sticks offer, and what is being loaded."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -7,11 +8,12 @@ from aiohttp import web
 
 from content_packs.base.errors import EdgeboxError
 from content_packs.format.errors import PackNotFound
+from content_packs.format.fields import is_local
 from content_packs.installer.planning import reserve_bytes
 from edgebox.domain.language import choose
 from edgebox.http.body import read_form
 from edgebox.http.render import page
-from edgebox.http.staff import number_in, problem_text, recorded_problem, size_text
+from edgebox.http.staff import day_text, number_in, problem_text, recorded_problem, size_text
 from edgebox.http.wording import language_of
 from edgebox.keys import BOX
 from edgebox.services.sticks import Change, Offer, Stick
@@ -64,6 +66,13 @@ async def remove(request: web.Request) -> web.StreamResponse:
     raise web.HTTPSeeOther("/staff/packs")
 
 
+async def switch_scripts(request: web.Request) -> web.StreamResponse:
+    """Allow programs in packs made at this school, or no more."""
+    is_on = (await read_form(request)).get("allow") == "on"
+    await request.app[BOX].local_packs.allow_scripts(on=is_on)
+    raise web.HTTPSeeOther("/staff/packs")
+
+
 async def _packs(request: web.Request, error: EdgeboxError | None = None) -> web.StreamResponse:
     return page(
         request,
@@ -73,15 +82,27 @@ async def _packs(request: web.Request, error: EdgeboxError | None = None) -> web
         problem=problem_text(request, error) if error else "",
         packs=_installed(request),
         jobs=await _jobs(request),
+        scripts_allowed=await request.app[BOX].local_packs.scripts_allowed(),
+        **await _list_values(request),
         **await _stick_values(request),
     )
+
+
+async def _list_values(request: web.Request) -> dict[str, Any]:
+    """Return the day the platform's list is from, empty without one, and whether it is out of date."""
+    trust = request.app[BOX].library.trust
+    now_ms, pack_list = await asyncio.to_thread(trust.trusted_ms), trust.pack_list
+    return {
+        "list_day": day_text(pack_list.made_ms) if pack_list else "",
+        "is_list_old": pack_list is not None and now_ms is not None and now_ms >= pack_list.expires_ms,
+    }
 
 
 def _installed(request: web.Request) -> list[dict[str, Any]]:
     library, wanted = request.app[BOX].library, [language_of(request)]
     shown = []
     for installed in library.shelf.current.values():
-        manifest, publisher = installed.manifest, library.publishers.get(installed.signer)
+        manifest = installed.manifest
         shown.append(
             {
                 "id": manifest.pack,
@@ -89,7 +110,9 @@ def _installed(request: web.Request) -> list[dict[str, Any]]:
                 "title": choose(manifest.title, wanted),
                 "lessons": len(manifest.lessons),
                 "size": size_text(manifest.size_bytes),
-                "publisher": publisher.name if publisher else "",
+                "publisher": library.trust.name_of(installed.signer),
+                "is_local": is_local(manifest.pack),
+                "standing": library.trust.standing(manifest, installed.signer).value,
                 "languages": ", ".join(manifest.languages),
             }
         )
@@ -129,7 +152,7 @@ async def _stick_values(request: web.Request) -> dict[str, Any]:
 def _stick(request: web.Request, stick: Stick) -> dict[str, Any]:
     return {
         "name": stick.path.name,
-        "problem": problem_text(request, stick.error) if stick.error else "",
+        "problem": problem_text(request, error) if (error := stick.error or stick.list_error) else "",
         "offers": [_offer(request, offer) for offer in stick.offers],
     }
 
@@ -144,6 +167,7 @@ def _offer(request: web.Request, offer: Offer) -> dict[str, Any]:
         "size": size_text(manifest.size_bytes) if manifest else "",
         "needed": size_text(offer.needed_bytes),
         "publisher": offer.signer_name or "",
+        "is_local": offer.signer_name == "",
         "change": offer.change.value,
         "installed_version": offer.installed_version,
         "highest_version": offer.highest_version,

@@ -85,6 +85,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/staff/packs/jobs", loading.show_jobs, Access.TEACHER),
     Route("GET", "/staff/packs/sticks", loading.show_sticks, Access.TEACHER),
     Route("POST", "/staff/packs/install", loading.install, Access.TEACHER),
+    Route("POST", "/staff/packs/scripts", loading.switch_scripts, Access.TEACHER),
     Route("POST", "/staff/packs/jobs/{job_no}/cancel", loading.cancel, Access.TEACHER),
     Route("POST", "/staff/packs/{pack}/remove", loading.remove, Access.TEACHER),
     Route("GET", "/staff/sync", sync_status.show, Access.TEACHER),

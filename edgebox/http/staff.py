@@ -1,5 +1,6 @@
 """How staff get in: sign-in, the first teacher by the one-time code; and what all staff pages share."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from aiohttp import web
@@ -91,6 +92,11 @@ def size_text(size_bytes: int) -> str:
             break
         size, places = size / 1000, int(unit != "B")
     return f"\u2066{size:.{places}f}\u00a0{unit}\u2069"
+
+
+def day_text(time_ms: int) -> str:
+    """Return the day of a time as ISO 8601 has it, kept in one piece where the text around it runs right to left."""
+    return f"\u2066{datetime.fromtimestamp(time_ms // 1000, UTC).date().isoformat()}\u2069"
 
 
 def _refused(request: web.Request, template: str, error: EdgeboxError, **values: Any) -> web.StreamResponse:

@@ -1,15 +1,14 @@
 """The library of a box: what can be learned with, and finding it. Loading packs is the business of `loading`."""
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 from urllib.parse import quote
 
+from content_packs.base.clock import SystemClock
 from content_packs.format import layout
 from content_packs.format.manifest import Lesson, Manifest, Resource
-from content_packs.installer import Publisher
 from edgebox.domain.language import choose
 from edgebox.services.searching import Searching
 from edgebox.services.shelf import (
@@ -18,10 +17,9 @@ from edgebox.services.shelf import (
     ResourceGone,
     Shelf,
     Stamp,
-    read_publishers,
     read_shelf,
-    stamp_publishers,
 )
+from edgebox.services.trust import Trust
 from edgebox.settings import Settings
 
 READ_MAX_BYTES = 16 * 1024**2
@@ -44,21 +42,21 @@ class Library:
     """Everything about installed packs that the rest of the box asks for. All lookups are in memory.
 
     Attributes:
+        trust: by whose keys packs are taken and read.
         shelf: the packs as they are now.
-        publishers: who is trusted, by key id.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, trust: Trust | None = None) -> None:
         self._settings = settings
         self._searching = Searching(settings.data / "cache.db")
+        self.trust = trust or Trust(settings, SystemClock())
         self.shelf: Shelf = EMPTY_SHELF
-        self.publishers: Mapping[bytes, Publisher] = {}
         self._publishers_stamp: Stamp = frozenset()
 
     @classmethod
-    async def open(cls, settings: Settings) -> Self:
+    async def open(cls, settings: Settings, trust: Trust | None = None) -> Self:
         """Read the manifests and bring the search index up to date."""
-        library = cls(settings)
+        library = cls(settings, trust)
         await library.reload()
         return library
 
@@ -68,17 +66,18 @@ class Library:
 
     async def reload(self) -> None:
         """Read publishers and manifests again, and index what is new."""
-        folder = self._settings.keys / "publishers"
         # Before the files are read: what is copied here meanwhile is noticed next.
-        self._publishers_stamp = await asyncio.to_thread(stamp_publishers, folder)
-        self.publishers = await asyncio.to_thread(read_publishers, folder)
-        self.shelf = await asyncio.to_thread(read_shelf, self._settings.packs, self.publishers)
+        self._publishers_stamp = await asyncio.to_thread(self.trust.stamp)
+        await asyncio.to_thread(self.trust.reload)
+        readers = self.trust.readers()
+        self.shelf = await asyncio.to_thread(read_shelf, self._settings.packs, readers)
+        signers = {installed.signer for installed in self.shelf.kept.values()}
+        await asyncio.to_thread(self.trust.keep, [readers[signer] for signer in signers])
         await self._searching.refresh(self.shelf.current)
 
     async def notice_publishers(self) -> None:
         """Read everything again if somebody put a key file into the folder of publishers or took one away."""
-        stamp = await asyncio.to_thread(stamp_publishers, self._settings.keys / "publishers")
-        if stamp != self._publishers_stamp:
+        if await asyncio.to_thread(self.trust.stamp) != self._publishers_stamp:
             await self.reload()
 
     def packs(self) -> list[Manifest]:

@@ -15,7 +15,6 @@ from content_packs import installer
 from content_packs.base import atomic
 from content_packs.base.clock import Clock
 from content_packs.base.errors import EdgeboxError
-from content_packs.base.signing import VerifyKey
 from content_packs.format import keyfile
 from content_packs.format.errors import InstallCancelled, LibraryBusy, PackNotFound, PackRollback, StickGone
 from content_packs.format.manifest import Manifest
@@ -35,6 +34,7 @@ from edgebox.store.jobs import InstallJob, JobState
 PROGRESS_SECONDS = 0.5
 POLL_SECONDS = 3.0
 RECENT_MAX = 20
+ROOT_NAME = "edgebox-root.json"
 
 log = logging.getLogger(__name__)
 
@@ -172,11 +172,16 @@ class Loading:
         await self._reload()
 
     async def trust(self, content: bytes) -> str:
-        """Trust the publisher of a public key file from now on, and return the publisher's name.
+        """Trust a publisher, by the public key file, or a platform, by its root, from now on; return the name of it.
 
         Raises:
             SourceInvalid: it is no public key file.
+            RootRefused: it is no root.
         """
+        if content.lstrip().startswith(b"{"):
+            await asyncio.to_thread(self._library.trust.set_root, content)
+            await self._reload()
+            return ROOT_NAME
         key, name = keyfile.parse_public(content, "--trust")
         path = self._settings.keys / "publishers" / f"{key.key_id.hex()}.pub"
         text = keyfile.format_public(key, name).encode()
@@ -185,7 +190,7 @@ class Loading:
         return name
 
     def _inspect(self, folder: Path, parts: Sequence[str] | None) -> tuple[Manifest, int]:
-        offer = read_offer(folder, self._trusted())
+        offer = read_offer(folder, self._library.trust.keyring())
         if offer.error is not None or offer.manifest is None:
             raise offer.error or PackNotFound(place=str(folder))
         highest = highest_version(self._settings.data, offer.manifest.pack)
@@ -198,10 +203,7 @@ class Loading:
         return offer.manifest, to_copy.bytes_total
 
     def _installer(self, folder: Path) -> Installer:
-        return Installer(folder, self._settings.data, self._trusted(), measure=self._measure)
-
-    def _trusted(self) -> dict[bytes, VerifyKey]:
-        return {key_id: publisher.key for key_id, publisher in self._library.publishers.items()}
+        return Installer(folder, self._settings.data, self._library.trust.keyring(), measure=self._measure)
 
     async def _work(self) -> None:
         """Do one install after the other; while only pulled sticks are waited for, look for them now and then."""
@@ -270,7 +272,7 @@ class Loading:
 
     def _copy(self, job: InstallJob, folder: Path, running: _Running) -> InstallResult:
         try:
-            manifest = read_offer(folder, self._trusted()).manifest
+            manifest = read_offer(folder, self._library.trust.keyring()).manifest
             if manifest is not None and (manifest.pack, manifest.version) != (job.pack, job.version):
                 raise StickGone(place=str(folder), reason="another pack")
             return self._installer(folder).run(running.tell, running.stop.is_set)

@@ -119,7 +119,7 @@ def stamp_publishers(folder: Path) -> Stamp:
 
 
 def read_shelf(folder: Path, publishers: Mapping[bytes, Publisher]) -> Shelf:
-    """Return the packs whose manifests are in the folder and signed by a publisher that is trusted now. Blocks."""
+    """Return the packs whose manifests are in the folder and signed by one of these keys. Blocks."""
     trusted = {key_id: publisher.key for key_id, publisher in publishers.items()}
     read: dict[tuple[str, int], Installed] = {}
     for path in sorted(folder.glob("*.ebm")):

@@ -43,7 +43,7 @@ class Offer:
 
     Attributes:
         manifest: nothing when it cannot be read; when `error` is set, only what the pack says of itself.
-        signer_name: name of the trusted publisher who signed it.
+        signer_name: name of the trusted publisher who signed it; empty when this box did.
         installed_version: of the same pack on the box, 0 when there is none.
         highest_version: of the same pack that is or was on the box; an older one is refused.
         needed_bytes: what it would take on the box's disk.
@@ -63,11 +63,12 @@ class Offer:
 
 @dataclass(frozen=True)
 class Stick:
-    """A stick and its offers; `error` when it cannot be read."""
+    """A stick and its offers; `error` when it cannot be read, `list_error` when its list of packs is refused."""
 
     path: Path
     offers: tuple[Offer, ...]
     error: EdgeboxError | None = None
+    list_error: EdgeboxError | None = None
 
 
 class Sticks:
@@ -115,18 +116,17 @@ class Sticks:
         return find_sticks(self._settings.stick_folders, mounts)
 
     def _stick(self, path: Path) -> Stick:
-        trusted = {key_id: publisher.key for key_id, publisher in self._library.publishers.items()}
         try:
-            offers = scan(path, trusted=trusted)
+            list_error = self._library.trust.refresh_from(path)
+            offers = scan(path, trusted=self._library.trust.keyring())
         except EdgeboxError as error:
             return Stick(path, (), error)
         except OSError as error:
             return Stick(path, (), StickGone(place=str(path), reason=errno.errorcode.get(error.errno or 0, "")))
         space = measure_disk(self._settings.data)
-        return Stick(path, tuple(self._offer(offer, space) for offer in offers))
+        return Stick(path, tuple(self._offer(offer, space) for offer in offers), list_error=list_error)
 
     def _offer(self, offer: PackOffer, space: DiskSpace) -> Offer:
-        publisher = self._library.publishers.get(offer.signer or b"")
         manifest = offer.manifest
         current = self._library.shelf.current.get(manifest.pack) if manifest else None
         installed_version = current.manifest.version if current else 0
@@ -137,7 +137,7 @@ class Sticks:
         return Offer(
             folder=offer.folder,
             manifest=manifest,
-            signer_name=publisher.name if publisher else None,
+            signer_name=self._library.trust.name_of(offer.signer) if offer.signer else None,
             change=_change(offer, installed_version, highest),
             installed_version=installed_version,
             highest_version=highest,

@@ -142,11 +142,14 @@ def test_a_hub_cannot_make_a_publisher_vanish(depot: PlayDepot, box: PlayBox, ov
     refused(box, over(depot.folder), ListBroken)
 
 
-def test_a_frozen_list_is_seen_by_its_age_and_then_refused(depot: PlayDepot, box: PlayBox, over: Over) -> None:
+def test_a_frozen_list_is_seen_by_its_age_and_then_refused(
+    depot: PlayDepot, box: PlayBox, over: Over, tmp_path: Path
+) -> None:
     folder = depot.publish()
     assert box.refresh(over(depot.folder)).made_ms == NOW_MS
     late_ms = NOW_MS + (roles.DAYS[Timestamp.type] + 1) * DAY_MS
-    refused(box, over(depot.folder), ListExpired, late_ms)
+    refused(PlayBox(tmp_path / "new box", depot.root), over(depot.folder), ListExpired, late_ms)
+    assert box.refresh(over(depot.folder), late_ms).made_ms == NOW_MS
     with pytest.raises(ListExpired) as caught:
         open_envelope(envelope(folder), box.keyring(late_ms))
     assert caught.value.fields == {"since": "2026-03-22"}
@@ -293,6 +296,7 @@ def test_the_platform_itself_lists_no_packs(depot: PlayDepot, box: PlayBox, over
 @pytest.mark.parametrize("role", [Root.type, Targets.type])
 def test_one_stolen_key_of_three_is_not_enough(depot: PlayDepot, box: PlayBox, over: Over, role: str) -> None:
     box.refresh(over(depot.folder))
+    depot.publish()
     stolen = key(f"{role}-1")
     depot.forge(role, lambda signed: setattr(signed, "version", signed.version + 1), stolen, key("stranger"))
     if role == Targets.type:
@@ -349,6 +353,7 @@ def test_after_a_change_of_keys_the_old_one_is_worth_nothing(
     folder = depot.publish()
     box.refresh(over(depot.folder))
     assert open_envelope(envelope(folder), box.keyring())
+    depot.publish(version=2)
     old, others = key(f"{role}-1"), [key(f"{role}-2")] if roles.THRESHOLDS[role] == 2 else []
     depot.forge(role, lambda signed: setattr(signed, "version", signed.version + 1), old, *others)
     if role in (Targets.type, Snapshot.type):
@@ -444,10 +449,11 @@ def test_without_a_trusted_clock_age_is_shown_and_everything_else_holds(
 def test_a_list_that_expired_while_offline_is_followed_by_a_newer_one(
     depot: PlayDepot, box: PlayBox, over: Over
 ) -> None:
-    depot.publish()
+    folder = depot.publish()
     box.refresh(over(depot.folder))
     depot.now_ms = NOW_MS + 2 * 366 * DAY_MS
-    refused(box, over(depot.folder), ListExpired, depot.now_ms)
+    with pytest.raises(ListExpired):
+        open_envelope(envelope(folder), box.keyring(depot.now_ms))
     depot.change(lambda one: publishing.renew(one, depot.keys, depot.now_ms))
     folder = depot.publish(version=2)
     box.refresh(over(depot.folder), depot.now_ms)

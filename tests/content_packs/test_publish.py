@@ -1,4 +1,4 @@
-"""Publishing: what may be in a depot, and the power cut at every write of it (the old depot or the new, never between)."""
+"""Publishing: what may be in a depot, and the power cut at every write of it: old depot or new, never between."""
 
 import contextlib
 import shutil

@@ -90,7 +90,7 @@ class PlayDepot:
     def rotate(self, old: str, new: str) -> None:
         """Put another key in the place of one of the platform's."""
         self.hold(key(new))
-        self.change(lambda depot: publishing.replace_key(depot, key(old).verify_key, key(new)))
+        self.change(lambda depot: publishing.replace_key(depot, key(old).verify_key, key(new).verify_key))
 
     def saved(self) -> Path:
         """Return a copy of the depot as it is now."""

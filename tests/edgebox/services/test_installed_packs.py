@@ -94,7 +94,7 @@ async def test_a_damaged_manifest_takes_no_other_pack_with_it(settings: Settings
 async def test_a_publisher_file_that_is_no_key_does_not_stop_the_box(settings: Settings) -> None:
     (settings.keys / "publishers" / "broken.pub").write_bytes(b"\xff" * 2000)
     async with opened(settings) as library:
-        assert [publisher.name for publisher in library.publishers.values()] == ["Example Press"]
+        assert [publisher.name for publisher in library.trust.publishers.values()] == ["Example Press"]
 
 
 async def test_the_address_of_a_file_names_the_version(settings: Settings) -> None:
