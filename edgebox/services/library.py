@@ -1,6 +1,7 @@
 """The library of a box: what can be learned with, and finding it. Loading packs is the business of `loading`."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self

@@ -129,7 +129,8 @@ def _mp4(_name: str, folder: Path) -> None:
     old, new = folder / "old" / "film.mp4", folder / "new" / "film.mp4"
     sound = "aevalsrc='0.3*sin(300*t)*sin(2*t)+0.05*random(0)':s=32000"
     made = ["-t", "30", "-c:v", "libx264", "-preset", "veryfast", "-crf", "34", "-c:a", "aac", "-b:a", "64k"]
-    _run(["ffmpeg", "-y", "-f", "lavfi", "-i", "mandelbrot=s=640x360:r=15", "-f", "lavfi", "-i", sound, *made, str(old)])
+    seen = ["-f", "lavfi", "-i", "mandelbrot=s=640x360:r=15", "-f", "lavfi", "-i", sound]
+    _run(["ffmpeg", "-y", *seen, *made, str(old)])
     captions = folder / "captions.srt"
     captions.write_text("".join(_caption(number) for number in range(50)))
     title = ["-metadata", "title=Lesson 7 (revised)", "-movflags", "+faststart"]
