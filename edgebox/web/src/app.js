@@ -24,13 +24,9 @@ function bounded(value, length, unwanted) {
 }
 
 // An app from the cache may speak before the queue is open, so somebody listens from the start.
-const EARLY_MAX = 100;
 const early = [];
-let listener = null;
-window.addEventListener("message", (event) => {
-  if (listener) listener(event);
-  else if (early.length < EARLY_MAX) early.push(event);
-});
+let listener;
+window.addEventListener("message", (said) => (listener ? listener(said) : early.push(said)));
 
 export function mountApp(frame) {
   const work = workOn(frame);
@@ -92,12 +88,10 @@ export function mountApp(frame) {
   }
 
   listener = receive;
-  const said = early.splice(0).filter(({ source }) => source === frame.contentWindow);
   // An app from the cache may even have been ready before this script was here; a second start changes nothing.
-  if (!said.length) start();
-  said.forEach(receive);
+  if (!early.splice(0).map(receive).length) start();
   return () => {
-    flush();
     listener = null;
+    flush();
   };
 }
