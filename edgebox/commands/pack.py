@@ -2,7 +2,7 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from content_packs.base.errors import N_
 from content_packs.format.errors import BlobAltered, BlobMissing, PackNotFound, SourceInvalid
@@ -153,11 +153,22 @@ def _install(options: argparse.Namespace) -> int:
 
 def _list(options: argparse.Namespace) -> int:
     result = operate(options, "pack.list", {})
-    lines = [
-        f"{pack['pack']}  version {pack['version']}  {pack['size_bytes']} bytes  {pack['publisher']}"
-        for pack in result["packs"]
-    ]
+    lines = [line for pack in result["packs"] for line in _lines(pack)]
     return answer(options, result, lines or ["No packs are installed."])
+
+
+def _lines(pack: dict[str, Any]) -> list[str]:
+    """Return a pack in one line, and below it what is special about it."""
+    lines = [f"{pack['pack']}  version {pack['version']}  {pack['size_bytes']} bytes  {pack['publisher']}"]
+    if pack["overlay_of"]:
+        return [*lines, f"  lies over {pack['overlay_of']}"]
+    lines.append("  " + ", ".join(f"{language} {percent} %" for language, percent in pack["localised_percent"].items()))
+    if pack["overlays"]:
+        lines.append("  under " + ", ".join(pack["overlays"]))
+    if pack["parts"]:
+        words = [part if taken else f"{part} (left out)" for part, taken in pack["parts"].items()]
+        lines.append("  parts: " + ", ".join(words))
+    return lines
 
 
 def _remove(options: argparse.Namespace) -> int:

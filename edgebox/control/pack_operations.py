@@ -6,6 +6,7 @@ from typing import Any
 from content_packs.base.errors import EdgeboxError
 from content_packs.format.errors import PackNotFound, PackRollback
 from content_packs.installer.planning import reserve_bytes
+from edgebox.domain.localised import localised_percent
 from edgebox.domain.recorded_error import error_of
 from edgebox.keys import Box
 from edgebox.services.sticks import Change, Offer
@@ -39,9 +40,13 @@ async def list_packs(box: Box, _arguments: dict[str, Any], _progress: Any) -> di
                 "pack": installed.manifest.pack,
                 "version": installed.manifest.version,
                 "title": dict(installed.manifest.title),
-                "size_bytes": installed.manifest.size_bytes,
+                "size_bytes": installed.size_bytes,
                 "publisher": box.library.trust.name_of(installed.signer) or installed.signer.hex(),
                 "standing": box.library.trust.standing(installed.manifest, installed.signer).value,
+                "localised_percent": dict(localised_percent(installed.manifest)),
+                "parts": {part.id: installed.selection.takes(part) for part in installed.manifest.parts},
+                "overlay_of": installed.manifest.overlay.of if installed.manifest.overlay else None,
+                "overlays": list(installed.overlays),
             }
             for installed in box.library.shelf.current.values()
         ]

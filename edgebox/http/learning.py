@@ -22,6 +22,7 @@ from edgebox.http.render import page, page_words
 from edgebox.http.resource_views import VALUES, Shown, language_name, quiz_items
 from edgebox.http.wording import language_of
 from edgebox.keys import BOX, SESSION
+from edgebox.services.shelf import PartLeftOut
 from edgebox.store.learner_view import LearnerView, learner_view
 
 QUERY_MAX_CHARACTERS = 80
@@ -82,6 +83,8 @@ async def finish_resource(request: web.Request) -> web.StreamResponse:
     wanted = form.get("in", [""])[0]
     shown = _shown(request, wanted)
     extra: dict[str, Any] = {"saved": True}
+    if not shown.resource.paths:
+        raise PartLeftOut(pack=shown.manifest.pack, name=shown.resource.id)
     if shown.resource.kind == "quiz":
         marked = mark(await quiz_items(shown), form)
         result = outcome(marked)
@@ -130,8 +133,11 @@ async def _resource_page(request: web.Request, wanted: str, **extra: Any) -> web
         "next": steps[place + 1] if place + 1 < len(steps) else None,
         "saved": False,
         "result": None,
+        "narration": _narration(shown),
+        "missing_parts": _missing_parts(request, shown),
     }
-    return page(request, "resource.html", **values | await _VALUES[resource.kind](shown) | extra)
+    own = await _VALUES[resource.kind](shown) if resource.paths else {}
+    return page(request, "resource.html", **values | own | extra)
 
 
 def _shown(request: web.Request, wanted: str) -> Shown:
@@ -151,6 +157,22 @@ def _languages(manifest: Manifest, resource: Resource) -> tuple[str, ...]:
     own = tuple(language for language in resource.paths if language != NEUTRAL)
     speaks_several = NEUTRAL in resource.paths and resource.kind in SPOKEN_KINDS
     return tuple(dict.fromkeys([*((resource.languages or manifest.languages) if speaks_several else ()), *own]))
+
+
+def _narration(shown: Shown) -> str:
+    """Return the address of the sound that reads a resource aloud in the language it is shown in, or nothing."""
+    if not shown.resource.narration or not shown.resource.paths:
+        return ""
+    found = choose(shown.resource.narration, shown.languages)
+    is_same = normalise(found.language).split("-")[0] == normalise(shown.languages[0]).split("-")[0]
+    return shown.content(found.value) if is_same or shown.languages[0] == NEUTRAL else ""
+
+
+def _missing_parts(request: web.Request, shown: Shown) -> list[str]:
+    """Return the names of the parts that would bring a resource of which nothing is on the box."""
+    installed = request.app[BOX].library.installed(shown.manifest.pack, shown.manifest.version)
+    ids = installed.left_out.get(shown.resource.id, ())
+    return [choose(part.title, [shown.shelves.language]).value for part in shown.manifest.parts if part.id in ids]
 
 
 def _with_languages(step: Any, shown: Shown) -> dict[str, Any]:

@@ -9,13 +9,17 @@ from aiohttp import web
 from content_packs.base.errors import EdgeboxError
 from content_packs.format.errors import PackNotFound
 from content_packs.format.fields import is_local
+from content_packs.format.manifest import Manifest
 from content_packs.installer.planning import reserve_bytes
 from edgebox.domain.language import choose
+from edgebox.domain.localised import localised_percent
 from edgebox.http.body import read_form
 from edgebox.http.render import page
+from edgebox.http.resource_views import language_name
 from edgebox.http.staff import day_text, number_in, problem_text, recorded_problem, size_text
 from edgebox.http.wording import language_of
 from edgebox.keys import BOX
+from edgebox.services.library import Library
 from edgebox.services.sticks import Change, Offer, Stick
 from edgebox.store.jobs import InstallJob
 
@@ -109,14 +113,29 @@ def _installed(request: web.Request) -> list[dict[str, Any]]:
                 "version": manifest.version,
                 "title": choose(manifest.title, wanted),
                 "lessons": len(manifest.lessons),
-                "size": size_text(manifest.size_bytes),
+                "size": size_text(installed.size_bytes),
                 "publisher": library.trust.name_of(installed.signer),
                 "is_local": is_local(manifest.pack),
                 "standing": library.trust.standing(manifest, installed.signer).value,
-                "languages": ", ".join(manifest.languages),
+                "languages": [
+                    {"name": language_name(language) or language, "percent": percent}
+                    for language, percent in localised_percent(manifest).items()
+                ],
+                "overlay_of": _below(library, manifest, wanted),
+                "left_out": ", ".join(
+                    choose(part.title, wanted).value for part in manifest.parts if not installed.selection.takes(part)
+                ),
             }
         )
     return shown
+
+
+def _below(library: Library, manifest: Manifest, wanted: list[str]) -> str:
+    """Return the title of the pack that an overlay lies over, its id when it is not on the box."""
+    if manifest.overlay is None:
+        return ""
+    below = library.shelf.current.get(manifest.overlay.of)
+    return choose(below.manifest.title, wanted).value if below else manifest.overlay.of
 
 
 async def _jobs(request: web.Request) -> list[dict[str, Any]]:

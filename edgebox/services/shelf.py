@@ -33,6 +33,16 @@ class ResourceGone(EdgeboxError):
     remedy = N_("Go back to the start and choose another one.")
 
 
+class PartLeftOut(EdgeboxError):
+    """A resource none of whose files were taken when its pack was loaded."""
+
+    code = "library.part_left_out"
+    status = 404
+    exit_code = 115
+    sentence = N_("This was left out to save space when the pack was loaded.")
+    remedy = N_("Take another lesson. The teacher can load the missing part of the pack.")
+
+
 @dataclass(frozen=True)
 class Installed:
     """One version of a pack with what it consists of by name.

@@ -16,8 +16,9 @@ from content_packs.base.errors import EdgeboxError
 from content_packs.format import layout
 from content_packs.format.errors import StickGone
 from content_packs.format.manifest import Manifest
-from content_packs.installer import DiskSpace, blob_store, measure_disk, plan
-from content_packs.installer.library import highest_version
+from content_packs.format.selection import EVERYTHING
+from content_packs.installer import DiskSpace, InstallPlan, blob_store, measure_disk, plan
+from content_packs.installer.library import highest_version, parts_to_take
 from content_packs.usb.scanning import PackOffer, scan
 from edgebox.services.library import Library
 from edgebox.services.mounts import mounted_devices
@@ -131,9 +132,7 @@ class Sticks:
         current = self._library.shelf.current.get(manifest.pack) if manifest else None
         installed_version = current.manifest.version if current else 0
         highest = highest_version(self._settings.data, manifest.pack) if manifest else 0
-        to_copy = (
-            plan(manifest, blob_store(self._settings.data), *_both(space)) if manifest and not offer.error else None
-        )
+        to_copy = self._plan(manifest, space) if manifest and not offer.error else None
         return Offer(
             folder=offer.folder,
             manifest=manifest,
@@ -145,6 +144,10 @@ class Sticks:
             fits=to_copy is not None and to_copy.fits,
             error=offer.error,
         )
+
+    def _plan(self, manifest: Manifest, space: DiskSpace) -> InstallPlan:
+        data = self._settings.data
+        return plan(manifest, blob_store(data), *_both(space), selection=parts_to_take(data, manifest, EVERYTHING))
 
 
 def find_sticks(folders: tuple[Path, ...], mounts: list[Path]) -> list[Path]:
