@@ -10,10 +10,14 @@ import pytest
 from nacl.exceptions import BadSignatureError
 from nacl.signing import SigningKey, VerifyKey
 
-from content_packs import builder
+from content_packs import builder, installer
+from content_packs.base import signing
 from content_packs.base.errors import all_error_classes
 from content_packs.format import manifest as manifests
-from tests.support.course import PACK, PUBLISHER, build_course, write_course
+from content_packs.format.merging import Layer, merge
+from tests.content_packs.test_parts import build_parts
+from tests.support.course import PACK, PUBLISHER, STRANGER, TRUSTED, build_course, write_course
+from tests.support.overlay import OVERLAY, write_overlay
 
 PAGE = (Path(__file__).parents[2] / "docs" / "pack-format.md").read_text("utf-8")
 VECTORS = json.loads((Path(__file__).parents[2] / "docs" / "vectors" / "pack-v1.json").read_text("utf-8"))
@@ -47,7 +51,8 @@ def root_of(entries: list[Any]) -> bytes:
 def read_pack(folder: Path, public_key: bytes) -> tuple[dict[str, Any], dict[str, bytes]]:
     """Return the manifest and the content of every path, or fail."""
     manifest = read_manifest((folder / "manifest.ebm").read_bytes(), public_key)
-    contents = {path: read_blob(folder, size, name) for path, size, name, *_ in manifest["files"]}
+    there = files_with(manifest, parts_in(folder, manifest))
+    contents = {path: read_blob(folder, size, name) for path, size, name, *_ in manifest["files"] if path in there}
     return manifest, contents
 
 
@@ -72,6 +77,47 @@ def files_with(manifest: dict[str, Any], part_ids: set[str]) -> set[str]:
     """Return the paths that are there when these parts were taken."""
     taken = [True, *(part["id"] in part_ids for part in manifest.get("parts", []))]
     return {path for path, _size, _name, _type, *part in manifest["files"] if taken[part[0] if part else 0]}
+
+
+def parts_in(folder: Path, manifest: dict[str, Any]) -> set[str]:
+    """Return the ids of the parts that a folder says it holds."""
+    place = folder / "parts.ebs"
+    if not place.exists():
+        return {part["id"] for part in manifest.get("parts", [])}
+    listed = msgpack.unpackb(place.read_bytes())
+    assert canonical(listed) == place.read_bytes()
+    assert listed["format"] == 1
+    return set(listed["parts"])
+
+
+def lay_over(base: dict[str, Any], overlays: list[tuple[dict[str, Any], bool]]) -> dict[str, dict[str, Any]]:
+    """Return titles, paths and captions of resources under overlays; each says whether the pack's own key signed it."""
+    names = ("title", "paths", "captions")
+    shown = {one["id"]: {name: dict(one[name]) for name in names} for one in base["resources"]}
+    own = {one["id"]: one for one in base["resources"]}
+    for is_own, _priority, _pack, over in sorted(
+        ((is_own, over["overlay"]["priority"], over["pack"], over) for over, is_own in overlays),
+        key=lambda one: one[:3],
+    ):
+        low, high = over["overlay"]["versions"]
+        if over["overlay"]["of"] == base["pack"] and low <= base["version"] <= high:
+            for one in over["resources"]:
+                if one["kind"] == own.get(one["id"], {"kind": ""})["kind"]:
+                    for name in names:
+                        shown[one["id"]][name] |= added(over, one, name, own[one["id"]], is_own)
+    return shown
+
+
+def added(over: dict[str, Any], one: dict[str, Any], name: str, below: dict[str, Any], is_own: bool) -> dict[str, str]:
+    """Return what one resource of an overlay may put in the place of what lies below."""
+    if not is_own and one["kind"] == "app" and name != "title":
+        return {}
+    mark = "" if name == "title" else f"{over['pack']}@{over['version']}:"
+    return {
+        language: mark + text
+        for language, text in one[name].items()
+        if is_own or (language not in below[name] and (name, language) != ("paths", "und"))
+    }
 
 
 def read_blob(folder: Path, size_bytes: int, name: bytes) -> bytes:
@@ -117,6 +163,34 @@ def test_every_key_of_the_vectors_is_on_the_page() -> None:
         manifest = msgpack.unpackb(bytes.fromhex(vector["signed"]))
         tables = [manifest, *manifest["lessons"], *manifest["resources"], *manifest.get("parts", [])]
         assert set().union(*tables, manifest.get("overlay", {})) <= words
+
+
+def test_second_reader_opens_a_folder_with_some_parts(tmp_path: Path) -> None:
+    folder = build_parts(tmp_path).folder
+    manifest, contents = read_pack(folder, PUBLISHER.verify_key.raw)
+    film = next(entry for entry in manifest["files"] if entry[0] == "states/film.mp4")
+    (folder / "blobs" / film[2].hex()[:2] / film[2].hex()).unlink()
+    (folder / "parts.ebs").write_bytes(canonical({"format": 1, "parts": ["arabic"]}))
+    assert installer.verify(folder, TRUSTED).is_good
+    _, some = read_pack(folder, PUBLISHER.verify_key.raw)
+    assert set(contents) - set(some) == {"states/film.mp4"}
+
+
+@pytest.mark.parametrize("key", [PUBLISHER, STRANGER])
+def test_second_reader_lays_an_overlay_as_the_box_does(tmp_path: Path, key: signing.SigningKey) -> None:
+    course = build_course(tmp_path)
+    text = OVERLAY.replace('title = "Lire"', 'title.fr = "Lire"\ntitle.en = "Another title"')
+    text = text.replace('inLanguage = ["fr"]', 'inLanguage = ["fr", "en"]')
+    laid = builder.build(write_overlay(tmp_path / "overlay", text), tmp_path / "stick", key)
+    base, _ = read_pack(course.folder, PUBLISHER.verify_key.raw)
+    over, contents = read_pack(laid.folder, key.verify_key.raw)
+    assert set(contents) == {"read.fr.html", "film.fr.vtt"}
+    layer = Layer(laid.manifest, key.verify_key.key_id, frozenset(contents))
+    there = frozenset(entry.path for entry in course.manifest.files)
+    shown = merge(course.manifest, PUBLISHER.verify_key.key_id, there, [layer])
+    assert lay_over(base, [(over, key is PUBLISHER)]) == {
+        one.id: {"title": one.title, "paths": one.paths, "captions": one.captions} for one in shown.resources
+    }
 
 
 def test_second_reader_refuses_another_key(tmp_path: Path) -> None:
