@@ -45,12 +45,14 @@ class PlayDepot:
     """A depot in a folder, with all its keys at hand.
 
     Attributes:
+        work: where packs are built and copies kept.
         keys: by name in a list; take one away to see what happens without it.
         now_ms: when what is done is done.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, work: Path | None = None) -> None:
         self.folder = folder / "edgebox"
+        self.work = work or folder
         self.now_ms = NOW_MS
         self.press = key("press")
         self.keys = key_ids([one for role in platform_keys().values() for one in role])
@@ -85,7 +87,7 @@ class PlayDepot:
 
     def build(self, version: int = 1, pack: str = PACK, by: SigningKey | None = None, more: str = "") -> Path:
         """Build a pack outside the depot."""
-        return build_small(self.folder.parent / f"work{more}", by or self.press, pack=pack, version=version, more=more)
+        return build_small(self.work / f"built{more}", by or self.press, pack=pack, version=version, more=more)
 
     def rotate(self, old: str, new: str) -> None:
         """Put another key in the place of one of the platform's."""
@@ -94,7 +96,7 @@ class PlayDepot:
 
     def saved(self) -> Path:
         """Return a copy of the depot as it is now."""
-        copy = self.folder.parent / f"saved-{len(list(self.folder.parent.glob('saved-*')))}"
+        copy = self.work / f"saved-{len(list(self.work.glob('saved-*')))}"
         shutil.copytree(self.folder, copy)
         return copy
 
