@@ -11,6 +11,7 @@ import logging
 import shutil
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, Root, Timestamp
@@ -25,6 +26,7 @@ from content_packs.trust.reading import DepotReader, NotThere
 from content_packs.usb.writing import make_folder
 
 NO_ROOT = N_("no such file was given to this box yet")
+_HISTORY = "root_history"
 NOT_A_ROOT = N_("it is not a root of lists, or not enough of its own keys signed it")
 
 log = logging.getLogger(__name__)
@@ -91,12 +93,46 @@ class TrustStore:
             atomic.write_file(self._list, encode_list(found))
         return found
 
+    def write_records(self, depot: Path) -> bool:
+        """Write the records of the box's list into a depot for others, such as `edgebox` on a stick; return success.
+
+        Nothing is written when the box has no whole list, or when the depot has one that is not older, or one of
+        another platform. Blocks.
+        """
+        found, timestamp = self.load(), self._records / f"{Timestamp.type}.json"
+        if found is None or sha256(timestamp.read_bytes()).digest() != found.stamp or not self._may_replace(depot):
+            return False
+        make_folder(depot / roles.METADATA_NAME)
+        for path in sorted((self._records / _HISTORY).glob("*.json")):
+            atomic.write_file(depot / roles.METADATA_NAME / path.name, path.read_bytes())
+        for path in sorted(self._records.glob("*.json"), key=lambda path: (path == timestamp, path.name)):
+            content = path.read_bytes()
+            atomic.write_file(depot / roles.file_name(path.name.removesuffix(".json"), _version(content)), content)
+        return True
+
+    def _may_replace(self, depot: Path) -> bool:
+        """Return whether a folder has no list yet, or an older one of the same platform: with a root in common."""
+        metadata, roots = depot / roles.METADATA_NAME, self._records / _HISTORY
+        try:
+            theirs = _version((depot / roles.file_name(Timestamp.type, 0)).read_bytes())
+            common = [path for path in roots.glob("*.json") if (metadata / path.name).is_file()]
+            is_same = any((metadata / path.name).read_bytes() == path.read_bytes() for path in common)
+        except FileNotFoundError:
+            return True
+        except RepositoryError:
+            return False
+        return is_same and theirs < _version((self._records / f"{Timestamp.type}.json").read_bytes())
+
     def _is_same(self, reader: DepotReader, pack_list: PackList) -> bool:
         try:
             timestamp = reader.read(roles.file_name(Timestamp.type, 0), roles.TIMESTAMP_MAX_BYTES)
         except NotThere:
             return False
         return sha256(timestamp).digest() == pack_list.stamp
+
+
+def _version(content: bytes) -> int:
+    return int(Metadata[Any].from_bytes(content).signed.version)
 
 
 def check_root(content: bytes) -> None:

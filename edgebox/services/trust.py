@@ -152,6 +152,11 @@ class Trust:
                 return None
         return None
 
+    def hand_on(self, depot: Path) -> bool:
+        """Write the list this box goes by into a depot for others; see `TrustStore.write_records`. Blocks."""
+        with self._refreshing:
+            return self._store.write_records(depot)
+
     def standing(self, manifest: Manifest, signer: bytes) -> Standing:
         """Return what is said today about a pack on the box."""
         named = (manifest.pack, manifest.version)

@@ -136,3 +136,28 @@ def test_the_same_root_again_keeps_the_list_and_another_one_drops_it(
 def test_a_box_without_a_root_takes_no_list(tmp_path: Path, depot: PlayDepot) -> None:
     with pytest.raises(RootRefused):
         TrustStore(tmp_path / "fresh").refresh(FolderReader(depot.folder), NOW_MS)
+
+
+def test_a_box_hands_its_list_on_and_never_over_a_newer_one_or_anothers(
+    tmp_path: Path, depot: PlayDepot, box: PlayBox
+) -> None:
+    stick = tmp_path / "stick" / "edgebox"
+    assert not box.store.write_records(stick)
+    depot.publish(version=1)
+    depot.rotate("timestamp-1", "timestamp-2")
+    box.refresh(FolderReader(depot.folder))
+    assert box.store.write_records(stick)
+    other = PlayBox(tmp_path / "other", depot.root)
+    assert other.refresh(FolderReader(stick)) == box.store.load()
+    depot.publish(version=2)
+    other.refresh(FolderReader(depot.folder))
+    assert other.store.write_records(stick)
+    assert not box.store.write_records(stick)
+    box.refresh(FolderReader(stick))
+    assert box.listed() == [(PACK, 1), (PACK, 2)]
+    foreign = tmp_path / "foreign" / "metadata"
+    foreign.mkdir(parents=True)
+    for name in ("1.root.json", "timestamp.json"):
+        foreign.joinpath(name).write_bytes((depot.folder / "metadata" / name).read_bytes())
+    foreign.joinpath("1.root.json").write_bytes(b"{}")
+    assert not box.store.write_records(foreign.parent)
