@@ -9,9 +9,10 @@ from collections.abc import Callable
 from xml.etree import ElementTree
 
 from content_packs.base.errors import N_
+from content_packs.base.hashing import blake2b_256
 from content_packs.base.signing import SigningKey
 from content_packs.format.envelope import seal_envelope
-from content_packs.format.fields import LOCAL_PREFIX, is_local, is_pack_id
+from content_packs.format.fields import LOCAL_PREFIX, is_local
 from content_packs.format.fragment import clean_fragment
 from content_packs.format.manifest import FileEntry, Manifest
 from content_packs.format.vouching import LocalPackRefused
@@ -27,18 +28,19 @@ _SVG = "{http://www.w3.org/2000/svg}"
 _SVG_REFUSED = frozenset({"script", "foreignObject", "handler", "iframe", "set", "animate"})
 _SVG_TYPE = "image/svg+xml"
 _PLAIN_DOCTYPE = re.compile(r"<!DOCTYPE[^\[>]*>")
-_NOT_SLUG = re.compile(r"[^a-z0-9]+")
 _BOX_DIGITS = 8
+_NAME_DIGITS = 12
 
 ReadFile = Callable[[FileEntry], bytes]
 
 
 def local_id(box_id: bytes, name: str) -> str:
-    """Return the id of a pack made on this box, of any name; other boxes make other ids of the same name."""
-    slug = _NOT_SLUG.sub("-", name.lower()).strip("-")[:40].strip("-") or "course"
-    pack = f"{LOCAL_PREFIX}{box_id.hex()[:_BOX_DIGITS]}.{slug}"
-    assert is_pack_id(pack)
-    return pack
+    """Return the id of a pack made on this box, the same for the same name; other boxes make other ids.
+
+    The name itself is not in it: ids leave the school with what learners did, and a teacher's title may name somebody.
+    """
+    digest = blake2b_256(box_id + name.encode()).hex()
+    return f"{LOCAL_PREFIX}{box_id.hex()[:_BOX_DIGITS]}.{digest[:_NAME_DIGITS]}"
 
 
 def seal_local(manifest: Manifest, key: SigningKey, read: ReadFile, *, scripts_allowed: bool) -> bytes:

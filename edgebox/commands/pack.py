@@ -9,6 +9,7 @@ from content_packs.format.errors import BlobAltered, BlobMissing, PackNotFound, 
 from edgebox.commands import pack_publish
 from edgebox.commands.answer import answer, operate
 from edgebox.commands.options import add_common_options, only_pack, settings_from
+from edgebox.commands.wording import day_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -154,12 +155,16 @@ def _install(options: argparse.Namespace) -> int:
 def _list(options: argparse.Namespace) -> int:
     result = operate(options, "pack.list", {})
     lines = [line for pack in result["packs"] for line in _lines(pack)]
-    return answer(options, result, lines or ["No packs are installed."])
+    made_ms = result["list_made_ms"]
+    made = [f"The list of packs is from {day_of(made_ms)}."] if made_ms is not None else []
+    return answer(options, result, [*(lines or ["No packs are installed."]), *made])
 
 
 def _lines(pack: dict[str, Any]) -> list[str]:
     """Return a pack in one line, and below it what is special about it."""
     lines = [f"{pack['pack']}  version {pack['version']}  {pack['size_bytes']} bytes  {pack['publisher']}"]
+    if pack["standing"] != "good":
+        lines[0] += f"  {pack['standing']}"
     if pack["overlay_of"]:
         return [*lines, f"  lies over {pack['overlay_of']}"]
     lines.append("  " + ", ".join(f"{language} {percent} %" for language, percent in pack["localised_percent"].items()))

@@ -1,6 +1,7 @@
 """`edgebox pack publish`: what the operator of a depot does; docs/operator.md has a worked example."""
 
 import argparse
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,9 +106,8 @@ def _replace_key(options: argparse.Namespace, depot: "Depot", keys: "Keys") -> I
     old, _name = _public(options.replace_key)
     role = publishing.roles_of(depot, old)[0]
     folder = _key_folder(options)
-    number = next(number for number in range(2, 10_000) if not (folder / f"{role}-{number}{KEY_SUFFIX}").exists())
-    path = folder / f"{role}-{number}{KEY_SUFFIX}"
-    new = create_key(path, f"{role}-{number}")
+    path = _free_path(folder, role)
+    new = create_key(path, path.stem)
     publishing.replace_key(depot, old, new.verify_key)
     keys[new.verify_key.key_id.hex()] = new
     yield f"New key of {role}: {path}"
@@ -131,6 +131,13 @@ def _key_folder(options: argparse.Namespace) -> Path:
     if folder.exists() and not folder.is_dir():
         raise DepotRefused(place=str(folder), reason=NOT_A_FOLDER)
     return folder
+
+
+def _free_path(folder: Path, role: str) -> Path:
+    """Return a file for a role's next key; where the secret half of one was taken offline its public half is left."""
+    taken = {path.name.removesuffix(".pub") for path in folder.glob(f"{role}-*")}
+    names = (f"{role}-{number}{KEY_SUFFIX}" for number in itertools.count(2))
+    return folder / next(name for name in names if name not in taken)
 
 
 def _key(path: Path, name: str) -> "SigningKey":

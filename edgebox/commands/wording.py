@@ -1,5 +1,7 @@
 """How the command line words errors and sizes; in English, as technicians exchange what they see."""
 
+from datetime import UTC, datetime
+
 from content_packs.base.errors import EdgeboxError
 
 
@@ -16,6 +18,11 @@ def size_text(size_bytes: int) -> str:
             return f"{size:.{places}f} {unit}"
         size, places = size / 1000, 1
     return f"{size:.1f} GB"
+
+
+def day_of(time_ms: int) -> str:
+    """Return the day of a time, UTC, as ISO 8601 has it."""
+    return datetime.fromtimestamp(time_ms // 1000, UTC).date().isoformat()
 
 
 def _filled(template: str, error: EdgeboxError) -> str:

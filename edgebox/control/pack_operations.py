@@ -33,8 +33,10 @@ async def remove(box: Box, arguments: dict[str, Any], _progress: Any) -> dict[st
 
 
 async def list_packs(box: Box, _arguments: dict[str, Any], _progress: Any) -> dict[str, Any]:
-    """List the packs that can be used."""
+    """List the packs that can be used, with what the platform's list says of them, and when that was made."""
+    pack_list = box.library.trust.pack_list
     return {
+        "list_made_ms": pack_list.made_ms if pack_list else None,
         "packs": [
             {
                 "pack": installed.manifest.pack,
@@ -49,7 +51,7 @@ async def list_packs(box: Box, _arguments: dict[str, Any], _progress: Any) -> di
                 "overlays": list(installed.overlays),
             }
             for installed in box.library.shelf.current.values()
-        ]
+        ],
     }
 
 
@@ -60,7 +62,12 @@ async def scan(box: Box, arguments: dict[str, Any], _progress: Any) -> dict[str,
         raise stick.error
     space = await box.loading.disk()
     free_bytes = max(space.free_bytes - reserve_bytes(space.total_bytes), 0)
-    return {"path": arguments["path"], "offers": [_offer(offer) for offer in stick.offers], "free_bytes": free_bytes}
+    return {
+        "path": arguments["path"],
+        "offers": [_offer(offer) for offer in stick.offers],
+        "list_error": stick.list_error.as_record() if stick.list_error else None,
+        "free_bytes": free_bytes,
+    }
 
 
 async def install_from_stick(box: Box, arguments: dict[str, Any], progress: Any) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from content_packs.installer.planning import MeasureDisk
 from content_packs.usb.scanning import read_offer
 from edgebox.services.library import Library
 from edgebox.services.shelf import ResourceGone
-from edgebox.services.sticks import Sticks, find_again
+from edgebox.services.sticks import Sticks, depot_of, find_again
 from edgebox.settings import Settings
 from edgebox.store import jobs, packs
 from edgebox.store.database import NOT_WRITTEN, Database, Job, StoreUnavailable
@@ -190,6 +190,7 @@ class Loading:
         return name
 
     def _inspect(self, folder: Path, parts: Sequence[str] | None) -> tuple[Manifest, int]:
+        self._library.trust.refresh_from([depot_of(folder)])
         offer = read_offer(folder, self._library.trust.keyring())
         if offer.error is not None or offer.manifest is None:
             raise offer.error or PackNotFound(place=str(folder))

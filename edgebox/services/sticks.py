@@ -118,14 +118,21 @@ class Sticks:
 
     def _stick(self, path: Path) -> Stick:
         try:
-            list_error = self._library.trust.refresh_from(path)
-            offers = scan(path, trusted=self._library.trust.keyring())
+            offers, list_error = self._scan(path)
         except EdgeboxError as error:
             return Stick(path, (), error)
         except OSError as error:
             return Stick(path, (), StickGone(place=str(path), reason=errno.errorcode.get(error.errno or 0, "")))
         space = measure_disk(self._settings.data)
         return Stick(path, tuple(self._offer(offer, space) for offer in offers), list_error=list_error)
+
+    def _scan(self, path: Path) -> tuple[list[PackOffer], EdgeboxError | None]:
+        """Return what is offered by the newest list there is, on the stick or on the box, and why a list is refused."""
+        trust = self._library.trust
+        before, offers = trust.pack_list, scan(path, trusted=trust.keyring())
+        depots = dict.fromkeys([path / layout.STICK_NAME, *(depot_of(offer.folder) for offer in offers)])
+        list_error = trust.refresh_from(depots)
+        return offers if trust.pack_list == before else scan(path, trusted=trust.keyring()), list_error
 
     def _offer(self, offer: PackOffer, space: DiskSpace) -> Offer:
         manifest = offer.manifest
@@ -158,6 +165,11 @@ def find_sticks(folders: tuple[Path, ...], mounts: list[Path]) -> list[Path]:
         if not any(folder.is_relative_to(root) for root in MOUNT_ROOTS):
             found += _playing_sticks(folder)
     return list(dict.fromkeys(found))
+
+
+def depot_of(folder: Path) -> Path:
+    """Return the depot that a pack folder is in, if it is in one: `<depot>/packs/<pack>/<version>`."""
+    return folder.parent.parent.parent
 
 
 def _depth(path: Path, folder: Path) -> int:

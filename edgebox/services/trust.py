@@ -15,7 +15,7 @@ from content_packs.base import atomic
 from content_packs.base.clock import Clock
 from content_packs.base.errors import EdgeboxError
 from content_packs.base.signing import VerifyKey
-from content_packs.format import keyfile, layout
+from content_packs.format import keyfile
 from content_packs.format.fields import is_local
 from content_packs.format.manifest import Manifest
 from content_packs.installer import Publisher
@@ -71,7 +71,8 @@ class Trust:
         """Read all keys and the list again. Blocks."""
         self.publishers = read_publishers(self._settings.keys / "publishers")
         self._kept = read_publishers(self._settings.keys / "signers")
-        self.pack_list = self._store.load()
+        with self._refreshing:
+            self.pack_list = self._store.load()
 
     def stamp(self) -> Stamp:
         """Return what differs as soon as a publisher's key file is put there, replaced or removed. Blocks."""
@@ -136,21 +137,21 @@ class Trust:
             self.pack_list = self._store.refresh(reader, self.trusted_ms())
             return self.pack_list
 
-    def refresh_from(self, stick: Path) -> EdgeboxError | None:
-        """Take over the list on a stick, if there is one; return why it was refused. Blocks.
+    def refresh_from(self, depots: Iterable[Path]) -> EdgeboxError | None:
+        """Take over the lists in folders that may be depots; return why the last bad one was refused. Blocks.
 
         An older list is no trouble: sticks stay in drawers, and the box has a newer one.
         """
-        for folder in (stick / layout.STICK_NAME, stick):
-            if self.is_listed and (folder / METADATA_NAME).is_dir():
+        refused: EdgeboxError | None = None
+        for depot in depots:
+            if self.is_listed and (depot / METADATA_NAME).is_dir():
                 try:
-                    self.refresh(FolderReader(folder))
+                    self.refresh(FolderReader(depot))
                 except ListRollback:
-                    log.info("trust.older_list_on_stick")
+                    log.info("trust.older_list place=%s", depot)
                 except EdgeboxError as error:
-                    return error
-                return None
-        return None
+                    refused = error
+        return refused
 
     def hand_on(self, depot: Path) -> bool:
         """Write the list this box goes by into a depot for others; see `TrustStore.write_records`. Blocks."""

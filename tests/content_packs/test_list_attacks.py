@@ -16,6 +16,7 @@ from content_packs.format.errors import PackSignatureInvalid, SignerUnknown, Sti
 from content_packs.format.vouching import ListExpired, PackNotListed, PackWithdrawn
 from content_packs.trust import publishing, roles
 from content_packs.trust.errors import ListBroken, ListRollback, ListTooLarge, ListUnsigned
+from content_packs.trust.keyring import BoxKeyring
 from content_packs.trust.reading import DepotReader, FolderReader
 from tests.support.depot import DAY_MS, NOW_MS, PACK, PREFIX, HttpReader, PlayBox, PlayDepot, envelope, key, serving
 
@@ -406,6 +407,9 @@ def test_a_withdrawn_version_is_refused_by_its_own_name(
     with pytest.raises(PackWithdrawn):
         open_envelope(envelope(first), box.keyring())
     assert open_envelope(envelope(second), box.keyring())
+    known = {depot.press.verify_key.key_id: depot.press.verify_key}
+    with pytest.raises(PackWithdrawn):
+        open_envelope(envelope(first), BoxKeyring(known, pack_list=box.store.load()))
 
 
 @pytest.mark.parametrize("missed", [3, 5, 200])

@@ -95,6 +95,7 @@ def test_names_of_local_packs_are_pack_ids_and_differ_between_boxes(name: str) -
     assert ours.startswith("local.01010101.")
     assert ours != theirs
     assert ours == local.local_id(b"\x01" * 16, name)
+    assert not name or name.lower() not in ours
 
 
 @pytest.mark.parametrize(

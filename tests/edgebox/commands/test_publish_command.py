@@ -93,10 +93,14 @@ def test_a_withdrawn_version_is_refused_by_boxes(operator: Operator) -> None:
 
 def test_a_key_of_the_platform_is_replaced_and_boxes_follow(operator: Operator) -> None:
     published(operator)
-    for role in ("timestamp", "root-1", "targets-2"):
+    offline = operator.folder / "offline"
+    offline.mkdir()
+    (operator.folder / "hub" / "root-3.key").rename(offline / "root-3.key")
+    for role in ("timestamp", "root-3", "targets-2"):
         operator.publish("--replace-key", operator.at(f"hub/{role}.key.pub"))
     assert (operator.folder / "hub" / "timestamp-2.key").is_file()
     assert (operator.folder / "hub" / "root-4.key").is_file()
+    assert len(list((operator.folder / "hub").glob("*.pub"))) == 11
     box = operator.at("box")
     operator.run("pack", "install", "--trust", operator.at("depot/metadata/1.root.json"), "--data", box)
     assert operator.run("usb", "install", operator.at("depot"), "--data", box)["installed"]
