@@ -155,8 +155,7 @@ def _install(options: argparse.Namespace) -> int:
 def _list(options: argparse.Namespace) -> int:
     result = operate(options, "pack.list", {})
     lines = [line for pack in result["packs"] for line in _lines(pack)]
-    made_ms = result["list_made_ms"]
-    made = [f"The list of packs is from {day_of(made_ms)}."] if made_ms is not None else []
+    made = [f"The list of packs is from {day_of(result['list_made_ms'])}."] if "list_made_ms" in result else []
     return answer(options, result, [*(lines or ["No packs are installed."]), *made])
 
 

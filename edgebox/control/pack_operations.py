@@ -33,10 +33,9 @@ async def remove(box: Box, arguments: dict[str, Any], _progress: Any) -> dict[st
 
 
 async def list_packs(box: Box, _arguments: dict[str, Any], _progress: Any) -> dict[str, Any]:
-    """List the packs that can be used, with what the platform's list says of them, and when that was made."""
+    """List the packs that can be used, what the platform's list says of them, and when it was made, if there is one."""
     pack_list = box.library.trust.pack_list
     return {
-        "list_made_ms": pack_list.made_ms if pack_list else None,
         "packs": [
             {
                 "pack": installed.manifest.pack,
