@@ -29,10 +29,12 @@ def shown_manifest(manifest: Manifest, signer: bytes, selection: Selection, laye
 
 def left_out(manifest: Manifest, shown: Manifest) -> Mapping[str, tuple[str, ...]]:
     """Return the ids of the parts that would bring a resource of which nothing is there, by the resource's id."""
-    part_of = {entry.path: entry.part for entry in manifest.files}
     missing = {resource.id for resource in shown.resources if not resource.paths}
+    if manifest.overlay is not None or not missing:
+        return {}
+    part_of = {entry.path: entry.part for entry in manifest.files}
     found: dict[str, tuple[str, ...]] = {}
-    for resource in manifest.resources if manifest.overlay is None else ():
+    for resource in manifest.resources:
         if resource.id in missing:
             numbers = sorted({part_of[path] for path in resource.opened} - {0})
             found[resource.id] = tuple(manifest.parts[number - 1].id for number in numbers)
