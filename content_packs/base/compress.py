@@ -17,6 +17,7 @@ from content_packs.base.errors import N_, EdgeboxError
 WINDOW_MAX_BYTES = 8 * 1024 * 1024
 _STEP_BYTES = 64 * 1024
 _BASE_MIN_BYTES: Final = 8
+_MAGIC_BYTES: Final = 4
 _WINDOW_LOG_MIN = 10
 _LONG_RANGE_BYTES = 1024 * 1024
 
@@ -86,7 +87,7 @@ def _stream(reader: "zstandard.ZstdDecompressionObj", data: bytes, budget_bytes:
 
 
 def compress_against(base: bytes, data: bytes, *, level: int = 19, window_max_bytes: int = 2**27) -> bytes:
-    """Return one frame that `read_against` turns back into `data`, given the same `base`. Takes long and much memory.
+    """Return one frame, without its magic number, for `read_against` and the same `base`; takes long and much memory.
 
     Raises:
         CompressorMissing: the library for it is not installed.
@@ -105,7 +106,7 @@ def compress_against(base: bytes, data: bytes, *, level: int = 19, window_max_by
     compressor = maker.ZstdCompressor(options=options, zstd_dict=before)
     compressor.set_pledged_input_size(len(data))
     frame: bytes = compressor.compress(data, maker.ZstdCompressor.FLUSH_FRAME)
-    return frame
+    return frame[_MAGIC_BYTES:]
 
 
 def read_against(base: bytearray, source: IO[bytes], *, limit_bytes: int, window_max_bytes: int) -> Iterator[bytes]:
@@ -122,7 +123,9 @@ def read_against(base: bytearray, source: IO[bytes], *, limit_bytes: int, window
     base.clear()
     window_bytes = max(window_max_bytes, 1 << _WINDOW_LOG_MIN)
     try:
-        reader = zstandard.ZstdDecompressor(dict_data=before, max_window_size=window_bytes).stream_reader(source)
+        reader = zstandard.ZstdDecompressor(
+            dict_data=before, max_window_size=window_bytes, format=zstandard.FORMAT_ZSTD1_MAGICLESS
+        ).stream_reader(source)
         while step := reader.read(_STEP_BYTES):
             limit_bytes -= len(step)
             if limit_bytes < 0:

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from content_packs.base import atomic
 from content_packs.base.compress import CompressedMalformed, read_against
+from content_packs.base.errors import EdgeboxError
 from content_packs.base.hashing import blake2b_256
 from content_packs.base.signing import VerifyKey
 from content_packs.format import layout
-from content_packs.format.envelope import Envelope, open_envelope, split_envelope
+from content_packs.format.envelope import open_envelope, split_envelope
 from content_packs.format.errors import (
     InstallCancelled,
     PackDiffers,
@@ -23,7 +24,7 @@ from content_packs.format.errors import (
     PackSpace,
     SignerUnknown,
 )
-from content_packs.format.manifest import Manifest, parse
+from content_packs.format.manifest import Manifest
 from content_packs.installer import library
 from content_packs.installer.blobs import TakenBlob
 from content_packs.installer.install import Cancelled, InstallResult, OnProgress, full_disk
@@ -32,7 +33,7 @@ from content_packs.patch import journal, plan
 from content_packs.patch.errors import PatchBaseMissing, PatchMalformed, PatchMemory, PatchResultDiffers
 from content_packs.patch.head import MEMORY_BYTES
 from content_packs.patch.journal import Journal
-from content_packs.patch.plan import PLAN_MAX_BYTES, Plan
+from content_packs.patch.plan import PLAN_MAX_BYTES, Known, Plan
 from content_packs.patch.reading import PatchFile
 from content_packs.patch.table import HASH, SIZE, Entry
 from content_packs.patch.workshop import Unit, Workshop, units
@@ -100,8 +101,8 @@ class _Update:
         if there := self._already_there():
             return there
         base = self._find_base()
-        old = plan.entries_of(base)
-        following = self._read_plan(base, old)
+        old = base.entries
+        following = self._read_plan(base)
         self._check_kept(following)
         self._store.sweep_incoming()
         log = Journal(self._packs, blake2b_256(self._head.blocks + self._head.from_root))
@@ -132,25 +133,27 @@ class _Update:
         is_whole = all(self._store.has(entry.hash, entry.size_bytes) for entry in manifest.files)
         return InstallResult(manifest, signer, 0) if is_whole else None
 
-    def _find_base(self) -> Envelope | None:
-        """Return the installed manifest the patch starts from, nothing if it needs none."""
+    def _find_base(self) -> Known:
+        """Return what is known of the installed version the patch starts from."""
         if self._head.is_full:
-            return None
+            return plan.known(None)
         path = self._packs / layout.installed_name(self._head.pack, self._head.from_version)
-        if path.exists():
-            envelope = split_envelope(path.read_bytes())
-            if parse(envelope.signed).root.startswith(self._head.from_root):
-                return envelope
-        raise self._base_missing()
+        try:
+            base = plan.known(split_envelope(path.read_bytes()))
+        except (FileNotFoundError, EdgeboxError) as error:
+            raise self._base_missing() from error
+        if not base.root.startswith(self._head.from_root):
+            raise self._base_missing()
+        return base
 
-    def _read_plan(self, base: Envelope | None, old: list[Entry]) -> Plan:
+    def _read_plan(self, base: Known) -> Plan:
         source = self._file.part(0, self._head.plan_bytes)
-        known = bytearray(plan.base_of_plan(base))
+        known = bytearray(base.plan_base())
         try:
             steps = read_against(
                 known, source, limit_bytes=PLAN_MAX_BYTES, window_max_bytes=max(self._head.memory_bytes, 1)
             )
-            following = plan.read_plan(b"".join(steps), old, self._file.signer)
+            following = plan.read_plan(b"".join(steps), base, self._file.signer)
         except CompressedMalformed as error:
             raise PatchMalformed(reason="plan") from error
         if not any(key_id in self._trusted for key_id, _ in following.signatures):
@@ -179,7 +182,7 @@ class _Update:
             for unit in units(following, self._head.plan_bytes):
                 if not all(target in hashes for target in unit.targets):
                     made = self._make_unit(workshop, unit, progress)
-                    log.append(unit.first, made)
+                    log.append(unit.targets, made)
                     hashes.update(zip(unit.targets, made, strict=True))
                 progress.done(unit)
         return [hashes[number] for number in range(len(targets))]

@@ -6,7 +6,7 @@ patch may come from several places and be checked one by one as they arrive.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from content_packs.base import codec
@@ -26,8 +26,9 @@ HEAD_MAX_BYTES: Final = 1024**2
 BODY_MAX_BYTES: Final = 64 * 1024**3
 PREFACE_BYTES: Final = len(MAGIC) + LENGTH_BYTES
 NOTHING: Final = bytes(ROOT_NAME_BYTES)
+MEMORY_UNIT_BYTES: Final = 64 * 1024
 # With what the program itself takes, a box that applies a patch stays below 48 MB.
-MEMORY_BYTES: Final = 20_000_000
+MEMORY_BYTES: Final = 19_988_480
 
 _BLOCK_LOG_MIN, _BLOCK_LOG_MAX = 18, 22
 _BLOCKS_WANTED = 1024
@@ -151,7 +152,7 @@ def _record(head: PatchHead) -> list[Any]:
         head.from_version,
         head.to_root,
         head.to_version,
-        head.memory_bytes,
+        -(-head.memory_bytes // MEMORY_UNIT_BYTES),
         head.plan_bytes,
         head.body_bytes,
         head.block_log,
@@ -180,6 +181,7 @@ def _parse(record: Any) -> PatchHead:
     if [type(value) for value in record] != kinds:
         raise PatchMalformed(reason="head")
     head = PatchHead(*record[2:])
+    head = replace(head, memory_bytes=head.memory_bytes * MEMORY_UNIT_BYTES)
     if not (_are_names_right(head) and _are_sizes_right(head)):
         raise PatchMalformed(reason="head")
     return head

@@ -31,15 +31,15 @@ class Journal:
         records = [content[at : at + _RECORD_BYTES] for at in range(0, len(content), _RECORD_BYTES)]
         return dict(_parse(record) for record in records if _is_whole(record))
 
-    def append(self, first: int, hashes: Sequence[bytes]) -> None:
-        """Note targets `first` and following as done; flushed on return."""
+    def append(self, targets: Sequence[int], hashes: Sequence[bytes]) -> None:
+        """Note targets as done, each with its hash; flushed on return."""
         make_folder(self._path.parent)
         is_new = not self._path.exists()
         descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             # What a power cut left of a record is written over.
             os.lseek(descriptor, os.fstat(descriptor).st_size // _RECORD_BYTES * _RECORD_BYTES, os.SEEK_SET)
-            write_all(descriptor, b"".join(_record(first + place, one) for place, one in enumerate(hashes)))
+            write_all(descriptor, b"".join(_record(*pair) for pair in zip(targets, hashes, strict=True)))
             os.fsync(descriptor)
         finally:
             os.close(descriptor)

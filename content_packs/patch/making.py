@@ -6,7 +6,7 @@ Needs much memory and time, on the publisher's machine; boxes apply only.
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import BinaryIO, Final
@@ -22,12 +22,14 @@ from content_packs.patch.contents import read_envelope
 from content_packs.patch.errors import PatchMemory
 from content_packs.patch.head import MEMORY_BYTES, NOTHING, PatchHead, block_hashes, block_log_for, seal_head
 from content_packs.patch.plan import Group
-from content_packs.patch.sources import PIECED_BYTES, Sources
+from content_packs.patch.sources import PIECED_BYTES, Sources, Way
 from content_packs.usb.writing import make_folder, write_all
 
 GROUP_SIZES: Final = (0, PIECED_BYTES, 16 * 1024**2, 64 * 1024**2)
 
 _COPY_BYTES: Final = 1024**2
+# What a group takes in the plan, about.
+_GROUP_BYTES: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +37,13 @@ class PatchReport:
     """A patch that was made.
 
     Attributes:
-        tried: length of what each way gave, by its largest group in bytes; 0 stands for every file by itself.
+        tried: what each way took, in bytes.
     """
 
     path: Path
     head: PatchHead
     size_bytes: int
-    tried: Mapping[int, int]
+    tried: Mapping[Way, int]
 
 
 def make_patch(
@@ -71,54 +73,60 @@ class _Maker:
         self._old_manifest = parse(self._old_envelope.signed) if self._old_envelope else None
         _check_versions(self._old_manifest, self._new_manifest)
         self._memory_bytes = memory_bytes
-        entries = plan.entries_of(self._old_envelope), plan.entries_of(self._new_envelope)
+        self._known = plan.known(self._old_envelope)
+        entries = self._known.entries, plan.known(self._new_envelope).entries
         self._sources = Sources((old, new), *entries, opened_max_bytes=memory_bytes // 2)
 
     def write(self, out: Path, key: SigningKey, body: BinaryIO) -> PatchReport:
         """Make the patch in `body`, then write it."""
-        groups, held_bytes, tried, frames = self._best()
-        told = plan.write_plan(
-            self._new_envelope, self._sources.steps(), self._sources.containers, groups, key.verify_key.key_id
-        )
-        base = plan.base_of_plan(self._old_envelope)
-        packed = compress_against(base, told)
-        held_bytes = max(held_bytes, grouping.held_bytes(len(base), len(told)))
+        with ExitStack() as files:
+            best, tried = self._best(files)
+            told = plan.write_plan(
+                self._known,
+                self._new_envelope,
+                self._sources.steps(),
+                self._sources.containers,
+                best.groups,
+                key.verify_key.key_id,
+                is_by_name=best.way.is_by_name,
+            )
+            base = self._known.plan_base()
+            packed = compress_against(base, told)
+            body.write(packed)
+            body.writelines(_steps(best.frames))
+        held_bytes = max(best.held_bytes, grouping.held_bytes(len(base), len(told)))
         if held_bytes > self._memory_bytes:
             raise PatchMemory(needed_bytes=held_bytes, usable_bytes=self._memory_bytes)
-        body.write(packed)
-        with frames:
-            body.writelines(_steps(frames))
         head = self._head(body, len(packed), held_bytes)
         path = _place(out, self._new_manifest.pack, self._old_manifest)
         size_bytes = _write_file(path, seal_head(head, key), body)
         return PatchReport(path, head, size_bytes, tried)
 
-    def _best(self) -> tuple[list[Group], int, dict[int, int], BinaryIO]:
-        """Return the groups of the smallest way that fits, what it holds, what was tried, and its frames."""
-        tried: dict[int, int] = {}
-        best: tuple[list[Group], int] | None = None
-        with ExitStack() as files:
-            kept = files.enter_context(TemporaryFile())
-            for size_bytes in self._ways():
-                frames = files.enter_context(TemporaryFile())
-                groups, held_bytes = self._sources.compress(size_bytes, frames)
-                frames.flush()
-                tried[size_bytes] = frames.tell()
-                if best is None or frames.tell() < kept.tell():
-                    best, kept = (groups, held_bytes), frames
-            if best is None:
-                raise PatchMemory(needed_bytes=PIECED_BYTES, usable_bytes=self._memory_bytes)
-            return *best, tried, os.fdopen(os.dup(kept.fileno()), "rb")
+    def _best(self, files: ExitStack) -> tuple["_Made", dict[Way, int]]:
+        """Return what the smallest way gave, and what was tried."""
+        made = [self._try(way, files) for way in self._ways()]
+        if not made:
+            raise PatchMemory(needed_bytes=PIECED_BYTES, usable_bytes=self._memory_bytes)
+        best = min(made, key=lambda one: one.length_bytes)
+        if best.way.group_bytes and len(best.groups) > 1:
+            made.append(self._try(replace(best.way, is_by_name=True), files))
+        return min(made, key=lambda one: one.length_bytes), {one.way: one.length_bytes for one in made}
 
-    def _ways(self) -> list[int]:
-        """Return the largest group of every way worth trying."""
+    def _try(self, way: Way, files: ExitStack) -> "_Made":
+        frames = files.enter_context(TemporaryFile())  # noqa: SIM115 - closed by `files`
+        groups, held_bytes = self._sources.compress(way, frames)
+        return _Made(way, groups, held_bytes, frames, frames.tell() + _GROUP_BYTES * len(groups))
+
+    def _ways(self) -> list[Way]:
+        """Return the ways worth trying."""
         usable_bytes = self._memory_bytes - self._sources.container_bytes
         if self._old_envelope is None:
-            return [usable_bytes] if usable_bytes > 0 else []
+            return [Way(usable_bytes)] if usable_bytes > 0 else []
         fitting = {size for size in GROUP_SIZES if size <= usable_bytes}
         if self._sources.all_bytes > max(fitting, default=0) > 0:
             fitting.add(usable_bytes)
-        return sorted(fitting)
+        copying = (False, True) if self._sources.copied else (False,)
+        return [Way(size, has_copies) for has_copies in copying for size in sorted(fitting)]
 
     def _head(self, body: BinaryIO, plan_bytes: int, held_bytes: int) -> PatchHead:
         body_bytes = body.tell()
@@ -138,6 +146,17 @@ class _Maker:
             block_log=block_log,
             blocks=block_hashes(blocks),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What one way gave."""
+
+    way: Way
+    groups: list[Group]
+    held_bytes: int
+    frames: BinaryIO
+    length_bytes: int
 
 
 def _check_versions(old: Manifest | None, new: Manifest) -> None:

@@ -47,7 +47,8 @@ class Group:
     Attributes:
         frame_bytes: its length.
         targets: how many whole targets it holds; their bases, each once and in order, are what it is read against.
-        piece_bytes: instead, how much of one target it holds; read against `length` bytes at `offset` of its base.
+        piece_bytes: instead, how much of one target it holds; read against `length` bytes at `offset` of its base,
+            or, without a frame, a copy of those.
     """
 
     frame_bytes: int
@@ -56,15 +57,21 @@ class Group:
     offset: int = 0
     length: int = 0
 
+    @property
+    def is_copy(self) -> bool:
+        """Return whether it is a part of the base as it is."""
+        return not self.frame_bytes
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything but the contents."""
+    """Everything but the contents; `order` has the numbers of the targets as the groups make them."""
 
     rest: Mapping[str, Any]
     signatures: tuple[tuple[bytes, bytes], ...]
     table: Table
     containers: Mapping[int, Container]
+    order: tuple[int, ...]
     groups: tuple[Group, ...]
 
     def stream_bytes(self, target: int) -> int:
@@ -73,52 +80,87 @@ class Plan:
         return opened.opened_bytes if opened else self.table.targets[target].size_bytes
 
 
-def entries_of(envelope: Envelope | None) -> list[Entry]:
-    """Return the file entries of a manifest as they are, none for no manifest."""
-    return list(_fields(envelope)["files"]) if envelope else []
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What both sides know of a version: the fields of its manifest as they are; nothing for no version."""
+
+    fields: Mapping[str, Any]
+
+    @property
+    def entries(self) -> list[Entry]:
+        """Return the file entries."""
+        return list(self.fields.get("files", ()))
+
+    @property
+    def root(self) -> bytes:
+        """Return the Merkle root its publisher signed."""
+        return bytes(self.fields["root"])
+
+    @property
+    def rest(self) -> dict[str, Any]:
+        """Return what a plan tells in full: all but files, root, pack and version."""
+        return {key: value for key, value in self.fields.items() if key not in _TOLD_ELSEWHERE}
+
+    def plan_base(self) -> bytes:
+        """Return what the plan of a patch from this version is compressed against."""
+        return codec.encode(self.rest) if self.fields else b""
 
 
-def base_of_plan(envelope: Envelope | None) -> bytes:
-    """Return what the plan is compressed against: the old manifest without its files."""
-    return codec.encode(_rest(envelope)) if envelope else b""
+def known(envelope: Envelope | None) -> Known:
+    """Return what an envelope tells that was verified when its pack was installed or built.
+
+    Raises:
+        CodecMalformed: it is damaged.
+    """
+    return Known(codec.decode(envelope.signed, max_bytes=MANIFEST_MAX_BYTES) if envelope else {})
 
 
 def write_plan(
-    new: Envelope, steps: Sequence[Any], containers: Mapping[int, Container], groups: Sequence[Group], signer: bytes
+    old: Known,
+    new: Envelope,
+    steps: Sequence[Any],
+    containers: Mapping[int, Container],
+    groups: Sequence[Group],
+    signer: bytes,
+    *,
+    is_by_name: bool,
 ) -> bytes:
     """Return the plan; a signature by the key that signs the patch leaves that key's id out."""
+    rest = known(new).rest
     return codec.encode(
         [
-            _rest(new),
+            None if rest == old.rest else rest,
             [signature if key_id == signer else key_id + signature for key_id, signature in new.signatures],
             list(steps),
             [
                 [target, one.kind, one.opened_bytes, list(one.left), _runs(one.parameters)]
                 for target, one in sorted(containers.items())
             ],
-            list(map(_group_record, groups)),
+            is_by_name,
+            _group_records(groups),
         ]
     )
 
 
-def read_plan(data: bytes, old: Sequence[Entry], signer: bytes) -> Plan:
-    """Return the plan in `data`, given the entries of the old manifest.
+def read_plan(data: bytes, old: Known, signer: bytes) -> Plan:
+    """Return the plan in `data`, given what is known of the old version.
 
     Raises:
         PatchMalformed, PatchUnsupported: it cannot be followed.
     """
     match _decoded(data):
-        case [dict(rest), list(signatures), list(steps), list(containers), list(groups)]:
+        case [dict() | None as rest, list(signatures), list(steps), list(containers), bool(is_by_name), list(groups)]:
             pass
         case _:
             raise PatchMalformed(reason="plan")
-    files = table.read_table(old, steps)
+    files = table.read_table(old.entries, steps)
     plan = Plan(
-        rest=rest,
+        rest=old.rest if rest is None else rest,
         signatures=tuple(_read_signature(one, signer) for one in signatures),
         table=files,
         containers=dict(_read_container(one, len(files.targets)) for one in containers),
-        groups=tuple(map(_read_group, groups)),
+        order=tuple(files.order(is_by_name=is_by_name)),
+        groups=_read_groups(groups),
     )
     _check_groups(plan)
     return plan
@@ -132,15 +174,6 @@ def rebuild(plan: Plan, head: PatchHead, hashes: Sequence[bytes]) -> bytes:
     signed = codec.encode({**plan.rest, **told})
     signatures = [list(pair) for pair in plan.signatures]
     return codec.encode({"format": ENVELOPE_FORMAT, "signed": signed, "signatures": signatures})
-
-
-def _fields(envelope: Envelope) -> dict[str, Any]:
-    found: dict[str, Any] = codec.decode(envelope.signed, max_bytes=MANIFEST_MAX_BYTES)
-    return found
-
-
-def _rest(envelope: Envelope) -> dict[str, Any]:
-    return {key: value for key, value in _fields(envelope).items() if key not in _TOLD_ELSEWHERE}
 
 
 def _decoded(data: bytes) -> Any:
@@ -182,36 +215,59 @@ def _spread(runs: list[int], most: int) -> tuple[int, ...]:
     return tuple(value for count, value in zip(counts, runs[1::2], strict=True) for _ in range(count))
 
 
-def _group_record(group: Group) -> list[int]:
-    if group.targets:
-        return [group.frame_bytes, group.targets]
-    return [group.frame_bytes, group.piece_bytes, group.offset, group.length]
+def _group_records(groups: Sequence[Group]) -> list[list[int]]:
+    """Return the groups; where a piece begins in its base is told from where the piece before it ended."""
+    records: list[list[int]] = []
+    at = 0
+    for group in groups:
+        if group.targets:
+            records.append([group.frame_bytes, group.targets])
+        elif group.is_copy:
+            records.append([group.frame_bytes, group.piece_bytes, group.offset - at])
+        else:
+            records.append([group.frame_bytes, group.piece_bytes, group.offset - at, group.length])
+        at = group.offset + group.length
+    return records
 
 
-def _read_group(value: Any) -> Group:
-    if not isinstance(value, list) or not all(type(one) is int and one >= 0 for one in value):
+def _read_groups(values: list[Any]) -> tuple[Group, ...]:
+    groups: list[Group] = []
+    at = 0
+    for value in values:
+        groups.append(_read_group(value, at))
+        at = groups[-1].offset + groups[-1].length
+    return tuple(groups)
+
+
+def _read_group(value: Any, at: int) -> Group:
+    if not isinstance(value, list) or not all(type(one) is int for one in value):
         raise PatchMalformed(reason="groups")
     match value:
-        case [frame_bytes, targets] if targets:
+        case [frame_bytes, targets] if frame_bytes > 0 and targets > 0:
             return Group(frame_bytes, targets=targets)
-        case [frame_bytes, piece_bytes, offset, length] if piece_bytes:
-            return Group(frame_bytes, piece_bytes=piece_bytes, offset=offset, length=length)
+        case [0, piece_bytes, skipped] if piece_bytes > 0 and at + skipped >= 0:
+            return Group(0, piece_bytes=piece_bytes, offset=at + skipped, length=piece_bytes)
+        case [frame_bytes, piece_bytes, skipped, length] if (
+            min(frame_bytes, piece_bytes) > 0 <= min(at + skipped, length)
+        ):
+            return Group(frame_bytes, piece_bytes=piece_bytes, offset=at + skipped, length=length)
     raise PatchMalformed(reason="groups")
 
 
 def _check_groups(plan: Plan) -> None:
     """Every target is made exactly once, in order."""
-    target, made_bytes = 0, 0
+    place, made_bytes = 0, 0
     for group in plan.groups:
         if group.targets and not made_bytes:
-            target += group.targets
-        elif group.piece_bytes and target < len(plan.table.targets):
+            place += group.targets
+        elif group.piece_bytes and place < len(plan.order):
             made_bytes += group.piece_bytes
-            if made_bytes > plan.stream_bytes(target):
+            wanted_bytes = plan.stream_bytes(plan.order[place])
+            if made_bytes > wanted_bytes:
                 raise PatchMalformed(reason="groups")
-            if made_bytes == plan.stream_bytes(target):
-                target, made_bytes = target + 1, 0
+            if made_bytes == wanted_bytes:
+                place, made_bytes = place + 1, 0
         else:
             raise PatchMalformed(reason="groups")
-    if target != len(plan.table.targets) or made_bytes:
+    if place != len(plan.order) or made_bytes:
         raise PatchMalformed(reason="groups")

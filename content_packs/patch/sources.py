@@ -1,7 +1,7 @@
 """The contents a patch has to make, what each is made from, and their frames: the publisher's side of a plan."""
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -10,12 +10,34 @@ from content_packs.patch import containers, grouping, pairing, table
 from content_packs.patch.containers import Buffer
 from content_packs.patch.contents import opened_content, read_content
 from content_packs.patch.grouping import Size
+from content_packs.patch.likeness import parts, same_runs
 from content_packs.patch.plan import Container, Group
 from content_packs.patch.table import Entry
 
 PIECED_BYTES: Final = 4 * 1024**2
 _WITHOUT_BASE_BYTES: Final = 64 * 1024**2
 _WINDOW_MAX_BYTES: Final = 2**27
+_COPIED_MIN_BYTES: Final = 512 * 1024
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Way:
+    """One way to group contents.
+
+    Attributes:
+        group_bytes: what the largest group may hold; 0 for every content by itself.
+        has_copies: whether long parts that stay the same are copied, and only what is between them compressed.
+        is_by_name: whether files stand together that have the same name in several folders.
+    """
+
+    group_bytes: int
+    has_copies: bool = False
+    is_by_name: bool = False
+
+    @property
+    def held_bytes(self) -> int:
+        """Return what reading one group may hold."""
+        return self.group_bytes or PIECED_BYTES
 
 
 class Sources:
@@ -37,58 +59,68 @@ class Sources:
         self.container_bytes = 0
         for target in range(len(self._fresh)):
             self._open(target, opened_max_bytes)
+        self.copied = frozenset(target for target in range(len(self._fresh)) if self._has_copies(target))
 
     @property
     def all_bytes(self) -> int:
         """Return what one group of all would hold."""
-        sizes = [self._size(target) for target in range(len(self._fresh))]
+        sizes = [self._size(target, Way(0)) for target in range(len(self._fresh))]
         return grouping.held_bytes(sum(one.base_bytes for one in sizes), sum(one.stream_bytes for one in sizes))
 
     def steps(self) -> list[object]:
         """Return the list of files, told by the old one."""
         return table.write_table(self._old, self._new, self._bases)
 
-    def compress(self, limit_bytes: int, frames: BinaryIO) -> tuple[list[Group], int]:
-        """Write the frames of all groups of at most `limit_bytes`; return the groups and what the largest holds.
-
-        With the limit 0 every content is a group, and those too large for the smallest groups are cut.
-        """
-        sizes = [self._size(target) for target in range(len(self._fresh))]
+    def compress(self, way: Way, frames: BinaryIO) -> tuple[list[Group], int]:
+        """Write the frames of all groups; return the groups and what applying the largest holds."""
+        order = table.order_of([entry[table.PATH] for entry in self._fresh], is_by_name=way.is_by_name)
+        sizes = {target: self._size(target, way) for target in order}
         groups: list[Group] = []
         held_bytes = first = 0
-        for count in grouping.group(sizes, limit_bytes):
-            for one, base, content, window_bytes in self._frames_of(first, count, limit_bytes or PIECED_BYTES):
-                frame = compress_against(base, content, window_max_bytes=window_bytes)
+        for count in grouping.group(list(sizes.values()), way.group_bytes):
+            for one, base, content in self._groups_of(order[first : first + count], sizes, way):
+                window_bytes = _WINDOW_MAX_BYTES if base else 1 << max(way.held_bytes.bit_length() - 1, 10)
+                frame = compress_against(base, content, window_max_bytes=window_bytes) if content else b""
                 frames.write(frame)
                 groups.append(replace(one, frame_bytes=len(frame)))
                 held_bytes = max(held_bytes, _held(len(base), len(content), window_bytes))
             first += count
         return groups, held_bytes + self.container_bytes
 
-    def _frames_of(self, first: int, count: int, limit_bytes: int) -> Iterator[tuple[Group, bytes, bytes, int]]:
-        """Yield each group with its base, its content and its window: one of whole contents, or one per piece."""
-        targets = range(first, first + count)
-        sizes = [self._size(target) for target in targets]
-        has_base = any(one.base_bytes for one in sizes)
-        window_bytes = _WINDOW_MAX_BYTES if has_base else 1 << limit_bytes.bit_length() - 1
-        if count > 1 or _held(sizes[0].base_bytes, sizes[0].stream_bytes, window_bytes) <= limit_bytes:
-            bases = {one.base: target for one, target in zip(reversed(sizes), reversed(targets), strict=True)}
-            order = dict.fromkeys(one.base for one in sizes if one.base_bytes)
-            base = b"".join(self._base(bases[name]) for name in order)
-            yield Group(0, targets=count), base, b"".join(map(self._stream, targets)), window_bytes
+    def _groups_of(
+        self, targets: Sequence[int], sizes: Mapping[int, Size], way: Way
+    ) -> Iterator[tuple[Group, bytes, bytes]]:
+        """Yield groups with what they are read against and what they hold: one of whole contents, or one per part."""
+        first = sizes[targets[0]]
+        is_small = _held(first.base_bytes, first.stream_bytes, way.held_bytes) <= way.held_bytes
+        if len(targets) > 1 or (is_small and not first.is_alone):
+            by_base = {sizes[target].base: target for target in reversed(targets)}
+            order = dict.fromkeys(sizes[target].base for target in targets if sizes[target].base_bytes)
+            base = b"".join(self._base(by_base[name]) for name in order)
+            yield Group(0, targets=len(targets)), base, b"".join(map(self._stream, targets))
             return
-        whole_base, content = self._base(first), self._stream(first)
-        step_bytes = limit_bytes if has_base else 2 * _WITHOUT_BASE_BYTES
-        for start, end, offset, length in grouping.cut(whole_base, content, step_bytes):
-            piece = Group(0, piece_bytes=end - start, offset=offset, length=length)
-            yield piece, whole_base[offset : offset + length], content[start:end], window_bytes
+        whole_base, content = self._base(targets[0]), self._stream(targets[0])
+        limit_bytes = way.held_bytes if first.base_bytes else 2 * _WITHOUT_BASE_BYTES
+        for part in parts(whole_base, content, limit_bytes, _COPIED_MIN_BYTES if first.is_alone else None):
+            piece = Group(0, piece_bytes=part.end - part.start, offset=part.offset, length=part.length)
+            if part.is_same:
+                yield piece, b"", b""
+            else:
+                yield piece, whole_base[part.offset : part.offset + part.length], content[part.start : part.end]
 
-    def _size(self, target: int) -> Size:
+    def _size(self, target: int, way: Way) -> Size:
         container = self.containers.get(target)
         name, base = self._base_name(target), self._bases[target]
+        is_alone = way.has_copies and target in self.copied
         if container:
-            return Size(container.opened_bytes, name, self._opened_base_bytes[name])
-        return Size(self._fresh[target][table.SIZE], name, self._old[base][table.SIZE] if base >= 0 else 0)
+            return Size(container.opened_bytes, name, self._opened_base_bytes[name], is_alone)
+        return Size(self._fresh[target][table.SIZE], name, self._old[base][table.SIZE] if base >= 0 else 0, is_alone)
+
+    def _has_copies(self, target: int) -> bool:
+        base, content = self._base(target), self._stream(target)
+        if min(len(base), len(content)) < 2 * _COPIED_MIN_BYTES:
+            return False
+        return any(True for _ in same_runs(base, content, _COPIED_MIN_BYTES))
 
     def _stream(self, target: int) -> Buffer:
         content = read_content(self._folders[1], self._fresh[target])
@@ -114,7 +146,7 @@ class Sources:
             return
         recipe, base_recipe = containers.recipe_of(content, kind), containers.recipe_of(before, kind)
         opened = opened_content(content, kind, recipe.left)
-        if not recipe.parameters or not _is_same(containers.close(iter([opened[:]]), recipe.parameters), content):
+        if len(opened) == len(content) or not _is_same(containers.close(iter([opened[:]]), recipe.parameters), content):
             return
         self.containers[target] = Container(kind, len(opened), base_recipe.left, recipe.parameters)
         self._left[target] = recipe.left

@@ -34,6 +34,14 @@ class Table:
     entries: tuple[Entry, ...]
     targets: tuple[Target, ...]
 
+    def order(self, *, is_by_name: bool) -> list[int]:
+        """Return the numbers of the targets in the order they are made."""
+        paths: dict[int, str] = {}
+        for entry in self.entries:
+            if isinstance(entry[HASH], int):
+                paths.setdefault(entry[HASH], entry[PATH])
+        return order_of([paths[target] for target in range(len(self.targets))], is_by_name=is_by_name)
+
     def with_hashes(self, hashes: Sequence[bytes]) -> list[Entry]:
         """Return the entries as they are in the manifest, given the hash of every target."""
         return [
@@ -50,6 +58,16 @@ def fresh_entries(old: Sequence[Entry], new: Sequence[Entry]) -> list[Entry]:
         if entry[HASH] not in known:
             fresh.setdefault(entry[HASH], entry)
     return list(fresh.values())
+
+
+def order_of(paths: Sequence[str], *, is_by_name: bool) -> list[int]:
+    """Return the numbers of targets in the order they are made, given the path each is first named with.
+
+    By path as a rule; by the last part of the path, where files of one name in several folders resemble each other.
+    """
+    if not is_by_name:
+        return list(range(len(paths)))
+    return sorted(range(len(paths)), key=lambda target: (paths[target].rpartition("/")[2], paths[target]))
 
 
 def write_table(old: Sequence[Entry], new: Sequence[Entry], bases: Sequence[int]) -> list[Any]:

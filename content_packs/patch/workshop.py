@@ -3,6 +3,7 @@
 import mmap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import IO
 
 from content_packs.base.compress import CompressedMalformed, read_against
 from content_packs.installer import BlobStore
@@ -21,29 +22,23 @@ _STEP_BYTES = 64 * 1024
 class Unit:
     """Targets that are made and shown together: those of one group, or one that has several."""
 
-    first: int
-    count: int
+    targets: tuple[int, ...]
     groups: tuple[tuple[int, Group], ...]
-
-    @property
-    def targets(self) -> range:
-        """Return the numbers of the targets."""
-        return range(self.first, self.first + self.count)
 
 
 def units(plan: Plan, plan_bytes: int) -> Iterator[Unit]:
     """Yield the units in order; each group comes with the place of its frame in the body."""
-    at, first = plan_bytes, 0
+    at, place = plan_bytes, 0
     pieces: list[tuple[int, Group]] = []
     for group in plan.groups:
         if group.targets:
-            yield Unit(first, group.targets, ((at, group),))
-            first += group.targets
+            yield Unit(plan.order[place : place + group.targets], ((at, group),))
+            place += group.targets
         else:
             pieces.append((at, group))
-            if sum(piece.piece_bytes for _, piece in pieces) == plan.stream_bytes(first):
-                yield Unit(first, 1, tuple(pieces))
-                first, pieces = first + 1, []
+            if sum(piece.piece_bytes for _, piece in pieces) == plan.stream_bytes(plan.order[place]):
+                yield Unit((plan.order[place],), tuple(pieces))
+                place, pieces = place + 1, []
         at += group.frame_bytes
 
 
@@ -71,21 +66,25 @@ class Workshop:
             yield _sized(content, self._plan.table.targets[target].size_bytes)
 
     def _stream(self, unit: Unit) -> Iterator[bytes]:
-        whole_base = self._opened_base(unit.first) if len(unit.groups) > 1 or unit.groups[0][1].piece_bytes else b""
+        whole_base = (
+            self._opened_base(unit.targets[0]) if len(unit.groups) > 1 or unit.groups[0][1].piece_bytes else b""
+        )
         for at, group in unit.groups:
-            source = self._file.part(at, group.frame_bytes)
+            part = slice(group.offset, group.offset + group.length)
+            if group.is_copy:
+                yield from _cut(whole_base, part)
+                continue
+            base = bytearray(whole_base[part]) if group.piece_bytes else self._joined_bases(unit)
             stream_bytes = group.piece_bytes or sum(map(self._plan.stream_bytes, unit.targets))
-            try:
-                yield from read_against(
-                    bytearray(whole_base[group.offset : group.offset + group.length])
-                    if group.piece_bytes
-                    else self._joined_bases(unit),
-                    source,
-                    limit_bytes=stream_bytes,
-                    window_max_bytes=self._file.head.memory_bytes,
-                )
-            except CompressedMalformed as error:
-                raise PatchMalformed(reason="group") from error
+            yield from self._decompressed(base, self._file.part(at, group.frame_bytes), stream_bytes)
+
+    def _decompressed(self, base: bytearray, source: IO[bytes], limit_bytes: int) -> Iterator[bytes]:
+        self._check_memory(len(base))
+        memory_bytes = self._file.head.memory_bytes
+        try:
+            yield from read_against(base, source, limit_bytes=limit_bytes, window_max_bytes=memory_bytes)
+        except CompressedMalformed as error:
+            raise PatchMalformed(reason="group") from error
 
     def _joined_bases(self, unit: Unit) -> bytearray:
         """Return the bases of all targets of the unit, each once, in order."""
@@ -137,3 +136,8 @@ def _sized(content: Iterator[bytes], size_bytes: int) -> Iterator[bytes]:
         yield step
     if size_bytes:
         raise PatchMalformed(reason="size")
+
+
+def _cut(content: Buffer, part: slice) -> Iterator[bytes]:
+    for at in range(part.start, part.stop, _STEP_BYTES):
+        yield content[at : min(at + _STEP_BYTES, part.stop)]

@@ -129,8 +129,9 @@ def _mp4(_name: str, folder: Path) -> None:
     old, new = folder / "old" / "film.mp4", folder / "new" / "film.mp4"
     sound = "aevalsrc='0.3*sin(300*t)*sin(2*t)+0.05*random(0)':s=32000"
     made = ["-t", "30", "-c:v", "libx264", "-preset", "veryfast", "-crf", "34", "-c:a", "aac", "-b:a", "64k"]
-    seen = ["-f", "lavfi", "-i", "mandelbrot=s=640x360:r=15", "-f", "lavfi", "-i", sound]
-    _run(["ffmpeg", "-y", *seen, *made, str(old)])
+    _run(
+        ["ffmpeg", "-y", "-f", "lavfi", "-i", "mandelbrot=s=640x360:r=15", "-f", "lavfi", "-i", sound, *made, str(old)]
+    )
     captions = folder / "captions.srt"
     captions.write_text("".join(_caption(number) for number in range(50)))
     title = ["-metadata", "title=Lesson 7 (revised)", "-movflags", "+faststart"]

@@ -8,6 +8,7 @@ from collections.abc import Container, Iterator, Mapping
 from typing import Final
 
 from content_packs.patch.containers.closing import close
+from content_packs.patch.containers.mp4 import scan_mp4
 from content_packs.patch.containers.pdf import scan_pdf
 from content_packs.patch.containers.pieces import Buffer, Scan, opened
 from content_packs.patch.containers.recipe import Recipe, find_recipe
@@ -16,13 +17,16 @@ from content_packs.patch.containers.zips import scan_zip
 
 ZIP: Final = 1
 PDF: Final = 2
-KINDS: Final[Mapping[int, Scan]] = {ZIP: scan_zip, PDF: scan_pdf}
+MP4: Final = 3
+KINDS: Final[Mapping[int, Scan]] = {ZIP: scan_zip, PDF: scan_pdf, MP4: scan_mp4}
 
 
 def kind_of(beginning: bytes) -> int | None:
     """Return which kind of container begins so, nothing if none that can be opened."""
     if beginning.startswith(b"PK\x03\x04"):
         return ZIP
+    if beginning[4:8] == b"ftyp":
+        return MP4
     return PDF if beginning.startswith(b"%PDF-") else None
 
 

@@ -16,6 +16,7 @@ _HEADERS: Final = {
     pieces.DESCRIPTOR: 12,
     pieces.CENTRAL: zips.CENTRAL_BYTES,
     pieces.END: zips.END_BYTES,
+    pieces.PLACES: 4,
 }
 
 
@@ -55,6 +56,11 @@ class _Closer:
                 yield from self._input.pass_on(self._input.number())
             case pieces.ZLIB:
                 yield self._stream(is_bare=False)[1]
+            case pieces.PLACES:
+                table = self._header(tag)
+                if len(table) % 4:
+                    raise PatchMalformed(reason="container")
+                yield pieces.places_closed(table)
             case pieces.LOCAL:
                 yield from self._member(self._header(tag))
             case pieces.DESCRIPTOR:

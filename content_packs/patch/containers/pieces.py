@@ -9,6 +9,7 @@ import struct
 import zlib
 from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Final
 
 Buffer = bytes | mmap.mmap
@@ -20,6 +21,7 @@ DESCRIPTOR: Final = 3
 CENTRAL: Final = 4
 END: Final = 5
 ZLIB: Final = 6
+PLACES: Final = 7
 
 INFLATED_MAX_BYTES: Final = 8 * 1024**2
 PIECE_MAX_BYTES: Final = 1024**2
@@ -116,10 +118,28 @@ def shifted(header: bytes, fields: tuple[tuple[int, int], ...], sign: int) -> by
     return bytes(out)
 
 
+def places_opened(table: bytes) -> bytes:
+    """Return numbers of 4 bytes, big-endian, each as the difference from the one before, modulo 2^32."""
+    numbers = struct.unpack(f">{len(table) // 4}I", table)
+    before = (0, *numbers)
+    return struct.pack(
+        f">{len(numbers)}I", *(one - last & 0xFFFFFFFF for one, last in zip(numbers, before, strict=False))
+    )
+
+
+def places_closed(table: bytes) -> bytes:
+    """Undo `places_opened`."""
+    differences = struct.unpack(f">{len(table) // 4}I", table)
+    return struct.pack(f">{len(differences)}I", *(one & 0xFFFFFFFF for one in accumulate(differences)))
+
+
 def _written(piece: Piece, data: Buffer) -> Iterator[bytes]:
     if piece.start == piece.end:
         return
     yield bytes([piece.tag]) + varint(piece.end - piece.start)
+    if piece.tag == PLACES:
+        yield places_opened(data[piece.start : piece.end])
+        return
     if piece.fields:
         yield shifted(data[piece.start : piece.end], piece.fields, -1)
         return

@@ -13,7 +13,7 @@ from content_packs.patch.containers.pieces import Buffer, Piece, Stream
 _SAMPLE_BYTES: Final = 64 * 1024
 _LEVELS: Final = (6, 9, 1, 5, 7, 8, 4, 3, 2)
 _MEMORIES: Final = (8, 9)
-_LEVEL_BITS, _MEMORY_BITS = 4, 4
+_MEMORY_USUAL: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def _candidates(wanted: bytes, is_bare: bool, last: list[int]) -> Iterator[int]:
     yield from last
     for memory in _MEMORIES:
         for level in _LEVELS:
-            yield level | memory << _LEVEL_BITS | window << _LEVEL_BITS + _MEMORY_BITS
+            yield level | (memory - _MEMORY_USUAL) % 16 << 4 | (zlib.MAX_WBITS - window) << 8
 
 
 def _fits(content: bytes, wanted: bytes, parameter: int, is_bare: bool) -> bool:
@@ -80,8 +80,8 @@ def _fits(content: bytes, wanted: bytes, parameter: int, is_bare: bool) -> bool:
 
 def _maker(parameter: int, *, is_bare: bool) -> "zlib._Compress":
     level = parameter & 0xF
-    memory = parameter >> _LEVEL_BITS & 0xF
-    window = parameter >> _LEVEL_BITS + _MEMORY_BITS
+    memory = ((parameter >> 4) + _MEMORY_USUAL) % 16
+    window = zlib.MAX_WBITS - (parameter >> 8)
     if not (1 <= level <= 9 and 1 <= memory <= 9 and 9 <= window <= zlib.MAX_WBITS):
         raise ValueError("zlib parameter")
     return zlib.compressobj(level, zlib.DEFLATED, -window if is_bare else window, memory)
