@@ -1,6 +1,6 @@
 """Patches: one signed file that makes the next version of a pack of the one a box has, or a pack of nothing."""
 
-from content_packs.patch.applying import PatchLimits, apply_patch
+from content_packs.patch.applying import PatchLimits, apply_patch, inspect_patch
 from content_packs.patch.errors import USE_WHOLE_PACK
 from content_packs.patch.head import MEMORY_BYTES, PatchHead, head_length, open_head
 from content_packs.patch.making import PatchReport, make_patch
@@ -15,6 +15,7 @@ __all__ = [
     "PatchReport",
     "apply_patch",
     "head_length",
+    "inspect_patch",
     "make_patch",
     "open_head",
 ]

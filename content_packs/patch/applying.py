@@ -31,7 +31,7 @@ from content_packs.installer.install import Cancelled, InstallResult, OnProgress
 from content_packs.installer.planning import MeasureDisk, measure_disk, on_disk_bytes, reserve_bytes
 from content_packs.patch import journal, plan
 from content_packs.patch.errors import PatchBaseMissing, PatchMalformed, PatchMemory, PatchResultDiffers
-from content_packs.patch.head import MEMORY_BYTES
+from content_packs.patch.head import MEMORY_BYTES, PatchHead
 from content_packs.patch.journal import Journal
 from content_packs.patch.plan import PLAN_MAX_BYTES, Known, Plan
 from content_packs.patch.reading import PatchFile
@@ -74,6 +74,19 @@ def apply_patch(
         return _Update(data, file, trusted, limits, on_progress, cancelled).run()
 
 
+def inspect_patch(
+    data: Path, patch: Path, trusted: Mapping[bytes, VerifyKey], *, limits: PatchLimits = PatchLimits()
+) -> tuple[PatchHead, int]:
+    """Return what a patch makes, and how many bytes of contents that is; nothing is written.
+
+    Raises:
+        Like `apply_patch`, as far as it can be known before.
+    """
+    with PatchFile(patch, trusted) as file:
+        update = _Update(data, file, trusted, limits, lambda *_: None, lambda: False)
+        return file.head, update.plan()
+
+
 class _Update:
     def __init__(
         self,
@@ -94,6 +107,15 @@ class _Update:
         self._store = library.blob_store(data)
         self._packs = library.packs_folder(data)
         self._path = self._packs / layout.installed_name(self._head.pack, self._head.to_version)
+
+    def plan(self) -> int:
+        """Return how many bytes are to be made, if that is possible."""
+        self._check_head()
+        following = self._read_plan(self._find_base())
+        self._check_kept(following)
+        targets = following.table.targets
+        self._check_space(sum(on_disk_bytes(target.size_bytes) for target in targets))
+        return sum(target.size_bytes for target in targets)
 
     def run(self) -> InstallResult:
         """Apply; a record of earlier work that leads to a wrong result is thrown away and all is made again."""

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
 from content_packs.base.signing import VerifyKey
+from content_packs.format.errors import PackNotFound, StickGone
 from content_packs.patch.errors import PatchMalformed
 from content_packs.patch.head import PREFACE_BYTES, head_length, open_head
 
@@ -27,11 +28,15 @@ class PatchFile:
     Raises:
         PatchMalformed, PatchUnsupported: it is no patch this program can read, or it is cut short.
         SignerUnknown, PatchSignatureInvalid: it cannot be trusted.
-        OSError: it cannot be read.
+        PackNotFound: there is no such file.
     """
 
     def __init__(self, path: Path, trusted: Mapping[bytes, VerifyKey]) -> None:
-        self._file = path.open("rb")
+        self._path = path
+        try:
+            self._file = path.open("rb")
+        except OSError as error:
+            raise PackNotFound(place=str(path)) from error
         try:
             length = head_length(self._file.read(PREFACE_BYTES))
             self.head, self.signer = open_head(self._file.read(length), trusted)
@@ -65,14 +70,21 @@ class PatchFile:
 
         Raises:
             PatchMalformed: the block is not the one that was signed.
+            StickGone: the file cannot be read any more.
         """
         number, inside = divmod(at, self.head.block_bytes)
         if number != self._held_number:
-            self._file.seek(self._body_at + number * self.head.block_bytes)
-            content = self._file.read(self.head.block_length(number))
+            content = self._read_block(number)
             self.head.check_block(number, content)
             self._held_number, self._held = number, content
         return self._held[inside : inside + most_bytes]
+
+    def _read_block(self, number: int) -> bytes:
+        try:
+            self._file.seek(self._body_at + number * self.head.block_bytes)
+            return self._file.read(self.head.block_length(number))
+        except OSError as error:
+            raise StickGone(place=str(self._path), reason=type(error).__name__) from error
 
 
 class _BodyPart(io.RawIOBase):

@@ -24,7 +24,7 @@ def settings_from(options: argparse.Namespace) -> Settings:
 
 
 def only_pack(folder: Path) -> Path:
-    """Return the pack folder itself, or the only one found below: what `build` printed last works here as well.
+    """Return the pack folder or patch itself, or the only pack below: what `build` printed last works here as well.
 
     Raises:
         PackNotFound: there is none, or more than one.
@@ -32,7 +32,8 @@ def only_pack(folder: Path) -> Path:
     from content_packs.format import layout
     from content_packs.usb.scanning import scan
 
-    if (folder / layout.MANIFEST_NAME).is_file():
+    is_patch = folder.suffix == layout.PATCH_ENDING and folder.is_file()
+    if is_patch or (folder / layout.MANIFEST_NAME).is_file():
         return folder.absolute()
     found = scan(folder) if folder.is_dir() else []
     if len(found) != 1:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from content_packs.base.errors import N_
 from content_packs.format.errors import BlobAltered, BlobMissing, PackNotFound, SourceInvalid
-from edgebox.commands import pack_publish
+from edgebox.commands import pack_diff, pack_publish
 from edgebox.commands.answer import answer, operate
 from edgebox.commands.options import add_common_options, only_pack, settings_from
 from edgebox.commands.wording import day_of
@@ -29,6 +29,7 @@ def register(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
     )
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     _register_build(actions)
+    pack_diff.register(actions)
     verify = actions.add_parser(
         "verify", help="check a pack from end to end", epilog="example: edgebox pack verify out --trust press.pub"
     )
@@ -38,7 +39,7 @@ def register(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
         "install", help="put a pack on the box", epilog="example: edgebox pack install out --trust press.pub"
     )
     install.add_argument(
-        "folder", type=Path, nargs="?", metavar="FOLDER", help="the pack, or a folder that holds just one"
+        "folder", type=Path, nargs="?", metavar="FOLDER", help="the pack, a folder that holds just one, or a patch"
     )
     install.add_argument(
         "--trust", type=Path, metavar="FILE", help="trust this publisher (.pub) or platform (root) from now on"
@@ -78,7 +79,7 @@ def _build(options: argparse.Namespace) -> int:
     from content_packs.builder import build, public_path
 
     key_path = options.key or settings_from(options).keys / KEY_NAME
-    built = build(options.source, options.out, _key(key_path, options.publisher))
+    built = build(options.source, options.out, publisher_key(key_path, options.publisher))
     result = {
         "folder": str(built.folder),
         "pack": built.manifest.pack,
@@ -95,7 +96,7 @@ def _build(options: argparse.Namespace) -> int:
     return answer(options, result, lines)
 
 
-def _key(path: Path, publisher: str | None) -> "SigningKey":
+def publisher_key(path: Path, publisher: str | None) -> "SigningKey":
     """Return the key in `path`, made if need be; a key that is there keeps the name it was made with."""
     from content_packs.builder import create_key, public_path, read_key
     from content_packs.format import keyfile

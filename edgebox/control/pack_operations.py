@@ -51,6 +51,7 @@ async def list_packs(box: Box, _arguments: dict[str, Any], _progress: Any) -> di
             }
             for installed in box.library.shelf.current.values()
         ],
+        **({"list_made_ms": pack_list.made_ms} if pack_list else {}),
     }
 
 

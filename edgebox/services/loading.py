@@ -15,13 +15,14 @@ from content_packs import installer
 from content_packs.base import atomic
 from content_packs.base.clock import Clock
 from content_packs.base.errors import EdgeboxError
-from content_packs.format import keyfile
+from content_packs.format import keyfile, layout
 from content_packs.format.errors import InstallCancelled, LibraryBusy, PackNotFound, PackRollback, StickGone
 from content_packs.format.manifest import Manifest
 from content_packs.format.selection import name_parts
 from content_packs.installer import DiskSpace, Installer, InstallResult, measure_disk
 from content_packs.installer.library import highest_version, want_parts
 from content_packs.installer.planning import MeasureDisk
+from content_packs.patch import PatchLimits, apply_patch, inspect_patch
 from content_packs.usb.scanning import read_offer
 from edgebox.services.library import Library
 from edgebox.services.shelf import ResourceGone
@@ -95,7 +96,7 @@ class Loading:
             await asyncio.wait({self._worker})
 
     async def start(self, folder: Path, parts: Sequence[str] | None = None) -> int:
-        """Ask for the pack in a folder to be installed, and return the number of the job.
+        """Ask for the pack in a folder, or what a patch file makes, to be installed; return the number of the job.
 
         `parts` are ids; None stands for those of the version before, or all.
 
@@ -104,14 +105,14 @@ class Loading:
                 PackSpace.
         """
         await self._library.notice_publishers()
-        manifest, total_bytes = await asyncio.to_thread(self._inspect, folder, parts)
+        pack, version, total_bytes = await asyncio.to_thread(self._inspect, folder, parts)
         now_ms = self._clock.now_ms()
         no = await self._database.write(
             lambda connection: jobs.insert_job(
                 connection,
                 folder=str(folder),
-                pack=manifest.pack,
-                version=manifest.version,
+                pack=pack,
+                version=version,
                 total_bytes=total_bytes,
                 now_ms=now_ms,
             )
@@ -189,7 +190,12 @@ class Loading:
         await self._reload()
         return name
 
-    def _inspect(self, folder: Path, parts: Sequence[str] | None) -> tuple[Manifest, int]:
+    def _inspect(self, folder: Path, parts: Sequence[str] | None) -> tuple[str, int, int]:
+        """Return pack, version and bytes of what can be installed from there."""
+        if _is_patch(folder):
+            limits = PatchLimits(measure=self._measure)
+            head, total_bytes = inspect_patch(self._settings.data, folder, self._library.trust.keyring(), limits=limits)
+            return head.pack, head.to_version, total_bytes
         self._library.trust.refresh_from([depot_of(folder)])
         offer = read_offer(folder, self._library.trust.keyring())
         if offer.error is not None or offer.manifest is None:
@@ -201,7 +207,7 @@ class Loading:
         want_parts(self._settings.data, offer.manifest.pack, offer.manifest.version, wanted)
         to_copy = self._installer(folder).plan()
         to_copy.check()
-        return offer.manifest, to_copy.bytes_total
+        return offer.manifest.pack, offer.manifest.version, to_copy.bytes_total
 
     def _installer(self, folder: Path) -> Installer:
         return Installer(folder, self._settings.data, self._library.trust.keyring(), measure=self._measure)
@@ -273,6 +279,15 @@ class Loading:
 
     def _copy(self, job: InstallJob, folder: Path, running: _Running) -> InstallResult:
         try:
+            if _is_patch(folder):
+                return apply_patch(
+                    self._settings.data,
+                    folder,
+                    self._library.trust.keyring(),
+                    limits=PatchLimits(measure=self._measure),
+                    on_progress=running.tell,
+                    cancelled=running.stop.is_set,
+                )
             manifest = read_offer(folder, self._library.trust.keyring()).manifest
             if manifest is not None and (manifest.pack, manifest.version) != (job.pack, job.version):
                 raise StickGone(place=str(folder), reason="another pack")
@@ -324,3 +339,7 @@ class Loading:
 def _write_key(path: Path, content: bytes) -> None:
     path.parent.mkdir(exist_ok=True)
     atomic.write_file(path, content)
+
+
+def _is_patch(place: Path) -> bool:
+    return place.suffix == layout.PATCH_ENDING

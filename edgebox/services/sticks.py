@@ -191,11 +191,11 @@ def _holds_ours(folder: Path) -> bool:
 
 
 def find_again(stick_folders: tuple[Path, ...], folder: Path, pack: str, version: int) -> Path | None:
-    """Return where a pack is whose stick was pulled: its old folder, or the same place on any stick. Blocks."""
+    """Return where a pack or patch is whose stick was pulled: its old place, or a pack's on any stick. Blocks."""
     usual = layout.pack_folder(pack, version)
     for path in (folder, *(match for root in stick_folders for match in _usual_places(root, usual))):
         try:
-            if (path / layout.MANIFEST_NAME).is_file():
+            if (path / layout.MANIFEST_NAME).is_file() or (path.suffix == layout.PATCH_ENDING and path.is_file()):
                 return path
         except OSError:
             continue
