@@ -45,7 +45,7 @@ class Group:
     """One frame of the body.
 
     Attributes:
-        frame_bytes: its length.
+        frame_bytes: its length, 0 when there is nothing in it or it is a copy.
         targets: how many whole targets it holds; their bases, each once and in order, are what it is read against.
         piece_bytes: instead, how much of one target it holds; read against `length` bytes at `offset` of its base,
             or, without a frame, a copy of those.
@@ -60,7 +60,7 @@ class Group:
     @property
     def is_copy(self) -> bool:
         """Return whether it is a part of the base as it is."""
-        return not self.frame_bytes
+        return bool(self.piece_bytes) and not self.frame_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +243,7 @@ def _read_group(value: Any, at: int) -> Group:
     if not isinstance(value, list) or not all(type(one) is int for one in value):
         raise PatchMalformed(reason="groups")
     match value:
-        case [frame_bytes, targets] if frame_bytes > 0 and targets > 0:
+        case [frame_bytes, targets] if frame_bytes >= 0 and targets > 0:
             return Group(frame_bytes, targets=targets)
         case [0, piece_bytes, skipped] if piece_bytes > 0 and at + skipped >= 0:
             return Group(0, piece_bytes=piece_bytes, offset=at + skipped, length=piece_bytes)

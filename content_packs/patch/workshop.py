@@ -74,6 +74,8 @@ class Workshop:
             if group.is_copy:
                 yield from _cut(whole_base, part)
                 continue
+            if not group.frame_bytes:
+                continue
             base = bytearray(whole_base[part]) if group.piece_bytes else self._joined_bases(unit)
             stream_bytes = group.piece_bytes or sum(map(self._plan.stream_bytes, unit.targets))
             yield from self._decompressed(base, self._file.part(at, group.frame_bytes), stream_bytes)
