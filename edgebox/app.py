@@ -21,6 +21,7 @@ from edgebox.http.routes import add_routes
 from edgebox.jobs import Jobs
 from edgebox.keys import BOX, Box
 from edgebox.services.app_state import AppState
+from edgebox.services.exporting import Exporting
 from edgebox.services.identity import open_identity
 from edgebox.services.library import Library
 from edgebox.services.loading import Loading
@@ -79,6 +80,8 @@ async def open_box(settings: Settings, clock: Clock | None = None) -> AsyncItera
         stack.push_async_callback(library.close)
         loading = Loading(database, settings, clock, library)
         stack.push_async_callback(loading.close)
+        exporting = Exporting(settings, library, loading.sticks)
+        stack.push_async_callback(exporting.close)
         syncing = Syncing(database, identity, clock, settings.spool)
         stack.push_async_callback(syncing.close)
         signing_in = await SigningIn.open(database, clock, identity)
@@ -93,6 +96,7 @@ async def open_box(settings: Settings, clock: Clock | None = None) -> AsyncItera
             library=library,
             loading=loading,
             local_packs=LocalPacks(database, settings, identity, loading),
+            exporting=exporting,
             teaching=Teaching(database, clock, library, signing_in),
             syncing=syncing,
             pdf_pages=PdfPages(settings.data / "cache" / "pdf"),

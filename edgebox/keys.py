@@ -7,6 +7,7 @@ from aiohttp import web
 from content_packs.base.clock import Clock
 from edgebox.domain.session import Session
 from edgebox.services.app_state import AppState
+from edgebox.services.exporting import Exporting
 from edgebox.services.identity import Identity
 from edgebox.services.library import Library
 from edgebox.services.loading import Loading
@@ -34,6 +35,7 @@ class Box:
     library: Library
     loading: Loading
     local_packs: LocalPacks
+    exporting: Exporting
     teaching: Teaching
     syncing: Syncing
     pdf_pages: PdfPages

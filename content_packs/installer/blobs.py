@@ -12,7 +12,7 @@ from content_packs.base.hashing import Hasher
 from content_packs.format.errors import BlobAltered
 from content_packs.usb.writing import make_folder, write_all
 
-_INCOMING = "incoming"
+INCOMING = "incoming"
 _CHUNK_BYTES = 1024 * 1024
 _FLUSHED_TOGETHER = 8
 
@@ -57,7 +57,7 @@ class BlobStore:
             BlobAltered: the content has another hash; nothing is visible then.
             OSError: the disk is full or broken.
         """
-        beside = self.root / _INCOMING / f"{ids.new_token()}.part"
+        beside = self.root / INCOMING / f"{ids.new_token()}.part"
         try:
             self._receive(beside, content_hash, content, file)
         except BaseException:
@@ -70,7 +70,7 @@ class BlobStore:
         Raises:
             OSError: the disk is full or broken.
         """
-        beside = self.root / _INCOMING / f"{ids.new_token()}.part"
+        beside = self.root / INCOMING / f"{ids.new_token()}.part"
         try:
             return self._write(beside, content)
         except BaseException:
@@ -119,7 +119,7 @@ class BlobStore:
 
     def sweep_incoming(self) -> None:
         """Remove what interrupted copies left; only while nothing is being added."""
-        for path in sorted((self.root / _INCOMING).glob("*.part")):
+        for path in sorted((self.root / INCOMING).glob("*.part")):
             path.unlink()
 
     def _receive(self, beside: Path, content_hash: bytes, content: Iterable[bytes], file: str) -> None:

@@ -7,7 +7,7 @@ far are not copied again.
 
 import errno
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,11 +17,13 @@ from content_packs.base.signing import VerifyKey
 from content_packs.format import layout
 from content_packs.format.envelope import open_envelope, split_envelope
 from content_packs.format.errors import InstallCancelled, PackDiffers, PackRollback, PackSpace
-from content_packs.format.manifest import FileEntry, Manifest
+from content_packs.format.manifest import Manifest
 from content_packs.format.selection import Selection
 from content_packs.installer import library
+from content_packs.installer.intake import Intake
 from content_packs.installer.planning import InstallPlan, MeasureDisk, measure_disk, plan
 from content_packs.usb.reading import PackFolder
+from content_packs.usb.streaming import read_ahead
 
 OnProgress = Callable[[int, int, str], None]
 Cancelled = Callable[[], bool]
@@ -109,10 +111,16 @@ class Installer:
 
     def _copy(self, pack: PackFolder, to_copy: InstallPlan, on_progress: OnProgress, cancelled: Cancelled) -> None:
         done_bytes = to_copy.bytes_total - to_copy.bytes_to_copy
-        for entry in to_copy.missing.values():
-            steps = _observed(pack.read_blob(entry), entry, done_bytes, to_copy.bytes_total, on_progress, cancelled)
-            self._store.add(entry.hash, steps, entry.path)
-            done_bytes += entry.size_bytes
+        steps = read_ahead(to_copy.missing.values(), pack.read_blob)
+        with closing(steps), Intake(self._store) as intake:
+            for entry, chunk, is_last in steps:
+                if cancelled():
+                    raise InstallCancelled
+                intake.write(chunk)
+                if is_last:
+                    intake.keep(entry.hash, entry.path)
+                done_bytes += len(chunk)
+                on_progress(done_bytes, to_copy.bytes_total, entry.path)
         if cancelled():
             raise InstallCancelled
         on_progress(done_bytes, to_copy.bytes_total, "")
@@ -146,20 +154,3 @@ def _is_same(stored: bytes, offered: bytes) -> bool:
         return split_envelope(stored).signed == split_envelope(offered).signed
     except EdgeboxError:
         return True
-
-
-def _observed(
-    content: Iterator[bytes],
-    entry: FileEntry,
-    done_bytes: int,
-    total_bytes: int,
-    on_progress: OnProgress,
-    cancelled: Cancelled,
-) -> Iterator[bytes]:
-    """Pass `content` on, tell about it, and stop when somebody cancels."""
-    for chunk in content:
-        if cancelled():
-            raise InstallCancelled
-        yield chunk
-        done_bytes += len(chunk)
-        on_progress(done_bytes, total_bytes, entry.path)

@@ -1,12 +1,16 @@
 """What is on a stick: a bounded look for pack folders. Nothing is installed and no link is followed.
 
-Packs lie under a folder named `edgebox`, up to `max_depth` folders below the place given; the place may also be that
-folder, or a pack folder. Only manifests are read; the files of a pack are checked when it is installed.
+Packs lie under a folder named `edgebox`, however deep below the place given; the place may also be that folder, or a
+pack folder. Capitals in names do not count: other systems change them. Only manifests are read; the files of a pack are
+checked when it is installed. A look ends after a number of directory entries and after a time, whatever is on the
+stick; what is nearest to the top is found first.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from content_packs.base.errors import EdgeboxError
@@ -18,10 +22,14 @@ from content_packs.format.fields import is_pack_id
 from content_packs.format.manifest import Manifest
 from content_packs.format.vouching import REFUSALS
 from content_packs.usb.reading import PackFolder
-from content_packs.usb.stick import stick_errors
+from content_packs.usb.stick import GONE_ERRORS, stick_errors
 
-ENTRIES_MAX = 5_000
+ENTRIES_MAX = 200_000
+LOOK_SECONDS = 20.0
 OFFERS_MAX = 500
+_CLOCK_STEP = 256
+# What systems keep on every stick for themselves.
+LITTER = frozenset({"$recycle.bin", "recycler", "system volume information", "lost+found", "lost.dir", "found.000"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,23 +58,35 @@ class PackOffer:
         return self.manifest.size_bytes if self.manifest else 0
 
 
-def scan(path: Path, max_depth: int = 4, *, trusted: Mapping[bytes, VerifyKey] | None = None) -> list[PackOffer]:
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a look found; `is_whole` is False when it ended before everything was looked at."""
+
+    offers: list[PackOffer]
+    is_whole: bool
+
+
+def scan(path: Path, *, trusted: Mapping[bytes, VerifyKey] | None = None) -> list[PackOffer]:
+    """Return the offers of `look`. Raises like it."""
+    return look(path, trusted=trusted).offers
+
+
+def look(
+    path: Path, *, trusted: Mapping[bytes, VerifyKey] | None = None, clock: Callable[[], float] = time.monotonic
+) -> Look:
     """Return what is offered under `path`, in the order of folders; damaged and unknown packs with their error.
 
-    At most 5,000 directory entries are looked at and 500 packs listed; on a stick with more, what lies in `edgebox`
-    at the top is found first.
+    At most 200,000 directory entries are looked at in at most 20 seconds by `clock`, and 500 packs listed.
 
     Raises:
+        PackNotFound: there is no such folder.
         StickGone: the stick does not answer any more.
     """
-    budget = _Budget(ENTRIES_MAX)
-    folders: list[Path] = []
+    budget = _Budget(ENTRIES_MAX, clock() + LOOK_SECONDS, clock)
     with stick_errors(path):
-        for folder in _find(path, max_depth, budget):
-            folders.append(folder)
-            if len(folders) == OFFERS_MAX:
-                break
-    return [read_offer(folder, trusted or {}) for folder in sorted(folders)]
+        folders = list(islice(_find(path, budget), OFFERS_MAX + 1))
+    offers = [read_offer(folder, trusted or {}) for folder in sorted(folders[:OFFERS_MAX])]
+    return Look(offers, is_whole=not budget.is_spent and len(folders) <= OFFERS_MAX)
 
 
 def read_offer(folder: Path, trusted: Mapping[bytes, VerifyKey]) -> PackOffer:
@@ -97,57 +117,86 @@ def _claimed(folder: Path, data: bytes, reason: EdgeboxError) -> PackOffer:
 
 
 class _Budget:
-    """Counts directory entries down."""
+    """What a look may still cost: directory entries, and time."""
 
-    def __init__(self, entries: int) -> None:
+    def __init__(self, entries: int, end_seconds: float, clock: Callable[[], float]) -> None:
         self._left = entries
+        self._end_seconds = end_seconds
+        self._clock = clock
+
+    @property
+    def is_spent(self) -> bool:
+        """Return whether the look is over."""
+        return self._left <= 0
 
     def folders(self, path: Path) -> list[Path]:
-        """Return the real folders in `path`, in order; fewer when the budget ends or the folder cannot be read."""
+        """Return the real folders in `path`, in order; fewer when the budget ends or the folder cannot be read.
+
+        Raises:
+            OSError: the stick does not answer.
+        """
         found: list[Path] = []
         try:
             with os.scandir(path) as entries:
                 for entry in entries:
-                    if self._left == 0:
+                    if not self._spend():
                         break
-                    self._left -= 1
                     if entry.is_dir(follow_symlinks=False):
                         found.append(path / entry.name)
-        except PermissionError:
-            return []
+        except OSError as error:
+            # A damaged or forbidden folder, or one deeper than any path may be, hides what is in it and nothing else.
+            if error.errno in GONE_ERRORS:
+                raise
         return sorted(found)
 
+    def _spend(self) -> bool:
+        if self._left % _CLOCK_STEP == 0 and self._clock() >= self._end_seconds:
+            self._left = 0
+        self._left -= 1
+        return self._left >= 0
 
-def _find(path: Path, max_depth: int, budget: _Budget) -> Iterator[Path]:
+
+def _find(path: Path, budget: _Budget) -> Iterator[Path]:
     """Yield pack folders, those nearest to the top first."""
     if not path.is_dir():
         raise PackNotFound(place=str(path))
-    if (path / layout.MANIFEST_NAME).is_file():
+    if _is_pack(path):
         yield path
         return
-    yield from _packs_in(path, budget)
-    level = [path]
-    for depth in range(max_depth + 1):
-        deeper: list[Path] = []
-        for folder in level:
-            yield from _packs_in(folder / layout.STICK_NAME, budget)
-            if depth < max_depth:
-                deeper += [inner for inner in budget.folders(folder) if _is_searched(inner)]
-        level = deeper
+    first = path / layout.STICK_NAME
+    if first.is_dir() and not first.is_symlink():
+        # Before anything else is listed: there may be a million files beside it.
+        yield from _packs_in(budget.folders(first), budget)
+    inner = budget.folders(path)
+    yield from _packs_in(inner, budget)
+    level = [[folder for folder in inner if folder != first]]
+    while level and not budget.is_spent:
+        for folders in level:
+            for folder in folders:
+                if is_ours(folder.name):
+                    yield from _packs_in(budget.folders(folder), budget)
+        searched = (folder for folders in level for folder in folders if _is_searched(folder.name))
+        level = [found for folder in searched if (found := budget.folders(folder))]
 
 
-def _is_searched(folder: Path) -> bool:
-    return folder.name != layout.STICK_NAME and not folder.name.startswith(".")
+def is_ours(name: str) -> bool:
+    """Return whether a folder has the name of ours, whatever capitals it is written in."""
+    return name.lower() == layout.STICK_NAME
 
 
-def _packs_in(stick: Path, budget: _Budget) -> Iterator[Path]:
-    packs = stick / layout.PACKS_NAME
-    if stick.is_symlink() or packs.is_symlink() or not packs.is_dir():
-        return
-    for pack in budget.folders(packs):
-        if is_pack_id(pack.name):
-            yield from (version for version in budget.folders(pack) if _is_pack(version))
+def _is_searched(name: str) -> bool:
+    return not is_ours(name) and not name.startswith(".") and name.lower() not in LITTER
+
+
+def _packs_in(folders: list[Path], budget: _Budget) -> Iterator[Path]:
+    """Yield the packs when one of the folders is `packs`."""
+    for packs in folders:
+        if packs.name.lower() == layout.PACKS_NAME:
+            for pack in budget.folders(packs):
+                if is_pack_id(pack.name.lower()):
+                    yield from (version for version in budget.folders(pack) if _is_pack(version))
 
 
 def _is_pack(folder: Path) -> bool:
-    return os.path.lexists(folder / layout.MANIFEST_NAME)
+    """Return whether there is anything with the name of a manifest."""
+    return any(os.path.lexists(folder / name) for name in (layout.MANIFEST_NAME, layout.MANIFEST_NAME.upper()))

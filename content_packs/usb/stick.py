@@ -9,6 +9,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,6 +17,7 @@ from typing import Self
 from content_packs.format.errors import StickGone
 
 CHUNK_BYTES = 1024 * 1024
+SPELLINGS_MAX = 20_000
 # What Linux answers when the thing under a mounted folder is no longer there or no longer answers.
 GONE_ERRORS = frozenset(
     {
@@ -54,6 +56,8 @@ class StickFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        # The folder that was used last stays open: files of a pack are read folder by folder.
+        self._inner: tuple[str, int] | None = None
         with stick_errors(path):
             self._descriptor = os.open(path, _FOLDER_FLAGS)
 
@@ -65,6 +69,7 @@ class StickFolder:
 
     def close(self) -> None:
         """Let go of the folder, so that the stick can be unmounted."""
+        self._leave()
         os.close(self._descriptor)
 
     def size_bytes(self, name: str) -> int:
@@ -75,14 +80,16 @@ class StickFolder:
             NotPlain: something else has it.
             StickGone: the stick does not answer.
         """
-        with stick_errors(self.path), self._parent(name) as (parent, last):
-            return _plain_size(os.stat(last, dir_fd=parent, follow_symlinks=False))
+        with stick_errors(self.path):
+            return self._find(name)[2]
 
     def read(self, name: str, size_bytes: int) -> Iterator[bytes]:
         """Yield up to `size_bytes` of the plain file `name`; fewer when it is shorter. Raises like `size_bytes`."""
         with stick_errors(self.path):
             descriptor = self._open(name)
             try:
+                if size_bytes > CHUNK_BYTES:
+                    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
                 while size_bytes > 0:
                     chunk = os.read(descriptor, min(CHUNK_BYTES, size_bytes))
                     if not chunk:
@@ -112,9 +119,8 @@ class StickFolder:
                 os.close(descriptor)
 
     def _open(self, name: str) -> int:
-        with self._parent(name) as (parent, last):
-            _plain_size(os.stat(last, dir_fd=parent, follow_symlinks=False))
-            descriptor = os.open(last, _FILE_FLAGS, dir_fd=parent)
+        parent, last, _ = self._find(name)
+        descriptor = os.open(last, _FILE_FLAGS, dir_fd=parent)
         try:
             _plain_size(os.fstat(descriptor))
         except NotPlain:
@@ -122,24 +128,64 @@ class StickFolder:
             raise
         return descriptor
 
-    @contextmanager
-    def _parent(self, name: str) -> Iterator[tuple[int, str]]:
-        """Give the folder that holds `name`, and its last part."""
-        *folders, last = name.split("/")
-        descriptor = os.dup(self._descriptor)
+    def _find(self, name: str) -> tuple[int, str, int]:
+        """Return the folder that holds the plain file `name`, the file's name there, and its size."""
+        folder, _, last = name.rpartition("/")
+        parent = self._enter(folder)
         try:
-            for folder in folders:
-                inner = _open_folder(folder, descriptor)
+            status = os.stat(last, dir_fd=parent, follow_symlinks=False)
+        except FileNotFoundError:
+            last = _spelled(parent, last)
+            status = os.stat(last, dir_fd=parent, follow_symlinks=False)
+        return parent, last, _plain_size(status)
+
+    def _enter(self, folder: str) -> int:
+        """Return the open folder, which stays open until another one is entered."""
+        if not folder:
+            return self._descriptor
+        if self._inner is None or self._inner[0] != folder:
+            entered = self._walk(folder)
+            self._leave()
+            self._inner = (folder, entered)
+        return self._inner[1]
+
+    def _leave(self) -> None:
+        if self._inner is not None:
+            os.close(self._inner[1])
+            self._inner = None
+
+    def _walk(self, folder: str) -> int:
+        """Open each folder of the path inside the one before."""
+        descriptor = os.dup(self._descriptor)
+        for part in folder.split("/"):
+            try:
+                inner = _open_folder(part, descriptor)
+            finally:
                 os.close(descriptor)
-                descriptor = inner
-            yield descriptor, last
-        finally:
-            os.close(descriptor)
+            descriptor = inner
+        return descriptor
+
+
+def _spelled(parent: int, name: str) -> str:
+    """Return how the folder spells `name`: what wrote the stick may have changed capitals.
+
+    Raises:
+        FileNotFoundError: nothing there has this name.
+    """
+    wanted = name.casefold()
+    with os.scandir(parent) as entries:
+        for entry in islice(entries, SPELLINGS_MAX):
+            if entry.name.casefold() == wanted:
+                return entry.name
+    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
 
 
 def _open_folder(name: str, parent: int) -> int:
     try:
-        return os.open(name, _FOLDER_FLAGS, dir_fd=parent)
+        try:
+            return os.open(name, _FOLDER_FLAGS, dir_fd=parent)
+        except FileNotFoundError:
+            return os.open(_spelled(parent, name), _FOLDER_FLAGS, dir_fd=parent)
     except OSError as error:
         if error.errno in {errno.ELOOP, errno.ENOTDIR}:
             raise NotPlain(name) from error

@@ -4,8 +4,10 @@ A power cut therefore leaves the folder without a manifest, with the old one, or
 only there when all its blobs are.
 """
 
+import errno
 import os
-from collections.abc import Iterable, Iterator
+import stat
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from content_packs.base import atomic
@@ -13,17 +15,24 @@ from content_packs.base.hashing import Hasher
 from content_packs.format import layout
 from content_packs.format.errors import BlobAltered, FileTooLarge
 from content_packs.format.manifest import FileEntry, Manifest
-from content_packs.usb.reading import PackFolder
+from content_packs.usb.stick import CHUNK_BYTES
 
+BATCH_BYTES = 64 * 1024 * 1024
+BATCH_FILES = 1_000
 _BESIDE = ".part"
 
 
 class PackWriter:
-    """Writes one pack into `folder`, which may hold an earlier state of it."""
+    """Writes one pack into `folder`, which may hold an earlier state of it.
+
+    Files are flushed and get their names many at a time; `settle` does it for the last ones, and `finish` calls it.
+    """
 
     def __init__(self, folder: Path, *, part_bytes: int = layout.PART_BYTES) -> None:
         self._folder = folder
         self._part_bytes = part_bytes
+        self._pieces: list[str] = []
+        self._pieces_bytes = 0
         make_folder(folder)
 
     def write_blob(self, entry: FileEntry, content: Iterable[bytes]) -> None:
@@ -32,25 +41,67 @@ class PackWriter:
         Raises:
             BlobAltered: `content` is not what the entry says; nothing new is visible then.
         """
-        names = self._names(entry)
-        if self._is_there(entry, names):
+        if self.has(entry) and self.is_intact(entry):
             return
-        make_folder((self._folder / names[0]).parent)
         hasher = Hasher()
         steps = _hashed(content, hasher)
+        names = self._names(entry)
+        make_folder((self._folder / names[0]).parent)
         rest = b""
         for name in names:
             rest = _write_piece(self._folder / (name + _BESIDE), steps, rest, self._part_bytes)
         if rest or hasher.digest() != entry.hash:
+            for name in names:
+                (self._folder / (name + _BESIDE)).unlink()
             raise BlobAltered(file=entry.path)
-        for name in names:
+        self._pieces += names
+        self._pieces_bytes += entry.size_bytes
+        if self._pieces_bytes >= BATCH_BYTES or len(self._pieces) >= BATCH_FILES:
+            self.settle()
+
+    def has(self, entry: FileEntry) -> bool:
+        """Return whether the file is there with its size; its content is not read."""
+        try:
+            sizes = [_plain_size(self._folder / name) for name in self._names(entry)]
+        except FileNotFoundError:
+            return False
+        return sum(sizes) == entry.size_bytes
+
+    def is_intact(self, entry: FileEntry, on_read: Callable[[int], None] = lambda _: None) -> bool:
+        """Read the file past what the system remembers of it, and return whether it has its content."""
+        hasher = Hasher()
+        try:
+            for name in self._names(entry):
+                for chunk in read_past_cache(self._folder / name):
+                    hasher.update(chunk)
+                    on_read(len(chunk))
+        except FileNotFoundError:
+            return False
+        return hasher.digest() == entry.hash
+
+    def remove(self, entry: FileEntry) -> None:
+        """Remove the file, so that it is written again; safe to repeat."""
+        for name in self._names(entry):
+            (self._folder / name).unlink(missing_ok=True)
+
+    def settle(self) -> None:
+        """Flush what was written, then give it its names, and flush these."""
+        if not self._pieces:
+            return
+        atomic.sync_file_system(self._folder)
+        for name in self._pieces:
             (self._folder / (name + _BESIDE)).replace(self._folder / name)
-        atomic.sync_directory((self._folder / names[0]).parent)
+        atomic.sync_file_system(self._folder)
+        self._pieces.clear()
+        self._pieces_bytes = 0
 
     def finish(self, manifest: Manifest, envelope: bytes) -> None:
         """Write the manifest, then remove what earlier states left behind."""
-        atomic.write_file(self._folder / layout.MANIFEST_NAME, envelope)
-        wanted = {name for entry in manifest.files for name in self._names(entry)}
+        self.settle()
+        write_whole(self._folder / layout.MANIFEST_NAME, envelope)
+        self._remove_others({name for entry in manifest.files for name in self._names(entry)})
+
+    def _remove_others(self, wanted: set[str]) -> None:
         for path in sorted((self._folder / layout.BLOBS_NAME).rglob("*")):
             if path.is_file() and path.relative_to(self._folder).as_posix() not in wanted:
                 path.unlink()
@@ -63,18 +114,6 @@ class PackWriter:
             return [layout.blob_name(entry.hash)]
         count = -(-entry.size_bytes // self._part_bytes)
         return [layout.part_name(entry.hash, number) for number in range(count)]
-
-    def _is_there(self, entry: FileEntry, names: list[str]) -> bool:
-        if not all((self._folder / name).is_file() for name in names):
-            return False
-        hasher = Hasher()
-        try:
-            with PackFolder(self._folder) as folder:
-                for chunk in folder.read_blob(entry):
-                    hasher.update(chunk)
-        except BlobAltered:
-            return False
-        return hasher.digest() == entry.hash
 
 
 def check_parts(manifest: Manifest, part_bytes: int) -> None:
@@ -98,6 +137,15 @@ def make_folder(path: Path) -> None:
     atomic.sync_directory(path.parent)
 
 
+def write_whole(path: Path, content: bytes) -> None:
+    """Replace a small file as `atomic.write_file` does, but never through a link that somebody put beside it."""
+    beside = path.with_name(path.name + _BESIDE)
+    _write_piece(beside, iter([content]), b"", len(content))
+    atomic.sync_file_system(path.parent)
+    beside.replace(path)
+    atomic.sync_directory(path.parent)
+
+
 def write_all(descriptor: int, data: bytes) -> None:
     """Write all of `data`, however many calls that takes."""
     view = memoryview(data)
@@ -111,9 +159,32 @@ def _hashed(content: Iterable[bytes], hasher: Hasher) -> Iterator[bytes]:
         yield chunk
 
 
+def read_past_cache(path: Path) -> Iterator[bytes]:
+    """Yield the content of a file as the device gives it back, not as the system remembers it (posix_fadvise(2)).
+
+    What was not flushed before is remembered all the same.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        while chunk := os.read(descriptor, CHUNK_BYTES):
+            yield chunk
+    finally:
+        os.close(descriptor)
+
+
+def _plain_size(path: Path) -> int:
+    """Return the size of a plain file. Raises FileNotFoundError for everything else as well."""
+    status = path.lstat()
+    if not stat.S_ISREG(status.st_mode):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+    return status.st_size
+
+
 def _write_piece(path: Path, steps: Iterator[bytes], first: bytes, size_bytes: int) -> bytes:
-    """Write up to `size_bytes` from `first` and `steps`, flush, and return what is over."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    """Write up to `size_bytes` from `first` and `steps`, and return what is over."""
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
     try:
         chunk = first
         while size_bytes > 0:
@@ -122,7 +193,6 @@ def _write_piece(path: Path, steps: Iterator[bytes], first: bytes, size_bytes: i
                 break
             write_all(descriptor, chunk[:size_bytes])
             size_bytes, chunk = size_bytes - len(chunk[:size_bytes]), chunk[size_bytes:]
-        os.fsync(descriptor)
         return chunk
     finally:
         os.close(descriptor)

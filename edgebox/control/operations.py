@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from edgebox.control import pack_operations, sync_operations, user_operations
+from edgebox.control import export_operations, pack_operations, sync_operations, user_operations
 from edgebox.keys import Box
 
 Progress = Callable[[dict[str, Any]], None]
@@ -15,6 +15,7 @@ OPERATIONS: dict[str, Operation] = {
     "pack.remove": pack_operations.remove,
     "usb.scan": pack_operations.scan,
     "usb.install": pack_operations.install_from_stick,
+    "usb.export": export_operations.export,
     "users.add_learners": user_operations.add_learners,
     "users.add_teacher": user_operations.add_teacher,
     "users.set_password": user_operations.set_password,

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-from content_packs.base.errors import EdgeboxError
 from content_packs.format.errors import PackNotFound, PackRollback
 from content_packs.installer.planning import reserve_bytes
 from edgebox.domain.localised import localised_percent
@@ -73,26 +72,48 @@ async def scan(box: Box, arguments: dict[str, Any], _progress: Any) -> dict[str,
 async def install_from_stick(box: Box, arguments: dict[str, Any], progress: Any) -> dict[str, Any]:
     """Install what `path` offers: all that is new or newer, or the one `pack`, each in its highest version.
 
-    A pack that cannot be installed does not keep the others from it; its error is raised at the end.
+    A pack that cannot be installed does not keep the others from it: it is in `failed`, with its error.
     """
     path, pack = arguments["path"], arguments.get("pack")
     stick = await box.loading.sticks.look_at(Path(path))
     offers = [offer for offer in stick.offers if pack is None or (offer.manifest and offer.manifest.pack == pack)]
     if stick.error is not None or not offers:
         raise stick.error or PackNotFound(place=path if pack is None else f"{path} {pack}")
-    errors = [offer.error for offer in offers if offer.error is not None]
-    installed = []
-    for offer in _newest(offers):
-        try:
-            installed.append(await _install(box, offer.folder, progress))
-        except EdgeboxError as error:
-            errors.append(error)
-    older = _older(offers)
-    if older and not installed:
-        errors.append(older[0])
-    if errors:
-        raise errors[0]
-    return {"path": path, "installed": installed, "older": [error.fields for error in older]}
+    done = await _install_all(box, [offer.folder for offer in _newest(offers)], progress)
+    failed = [_refused(offer) for offer in offers if offer.error is not None]
+    failed += [_failure(job) for job in done if job.state is not JobState.DONE]
+    installed = [_outcome(job) for job in done if job.state is JobState.DONE]
+    older = [error.fields for error in _older(offers)]
+    if older and not installed and not failed:
+        raise _older(offers)[0]
+    return {"path": path, "installed": installed, "older": older, "failed": failed}
+
+
+async def _install_all(box: Box, folders: list[Path], progress: Any) -> list[InstallJob]:
+    last: list[InstallJob] = []
+    if folders:
+        async for last in box.loading.watch_all(await box.loading.start_all(folders)):
+            progress(_overall(last))
+    return last
+
+
+def _overall(run: list[InstallJob]) -> dict[str, Any]:
+    """Return how far all of them are together; what has ended counts in full."""
+    done_bytes = sum(job.done_bytes if job.state.is_open else job.total_bytes for job in run)
+    return {"done_bytes": done_bytes, "total_bytes": sum(job.total_bytes for job in run)}
+
+
+def _refused(offer: Offer) -> dict[str, Any]:
+    manifest, error = offer.manifest, offer.error
+    return {
+        "pack": manifest.pack if manifest else str(offer.folder),
+        "version": manifest.version if manifest else None,
+        "error": error.as_record() if error else None,
+    }
+
+
+def _failure(job: InstallJob) -> dict[str, Any]:
+    return {"pack": job.pack, "version": job.version, "error": job.error or {"code": "pack.cancelled", "fields": {}}}
 
 
 async def _install(box: Box, folder: Path, progress: Any, parts: list[str] | None = None) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The teacher's pages about courses: what is on the box, what sticks offer, and what is being loaded."""
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,19 @@ from edgebox.http.staff import day_text, number_in, problem_text, recorded_probl
 from edgebox.http.wording import language_of
 from edgebox.keys import BOX
 from edgebox.services.library import Library
+from edgebox.services.loading import Loading, NothingChosen
 from edgebox.services.sticks import Change, Offer, Stick
-from edgebox.store.jobs import InstallJob
+from edgebox.store.jobs import InstallJob, JobState
 
-SHOWN_JOBS_MAX = 5
 _PERCENT = 100
+_SHOWN_FIRST = (
+    JobState.COPYING,
+    JobState.STICK_GONE,
+    JobState.FAILED,
+    JobState.WAITING,
+    JobState.DONE,
+    JobState.CANCELLED,
+)
 
 
 async def show_packs(request: web.Request) -> web.StreamResponse:
@@ -34,7 +43,7 @@ async def show_packs(request: web.Request) -> web.StreamResponse:
 
 async def show_jobs(request: web.Request) -> web.StreamResponse:
     """Answer with what is being loaded, for the page that keeps it fresh."""
-    return page(request, "staff/_jobs.html", is_live=True, jobs=await _jobs(request))
+    return page(request, "staff/_jobs.html", is_live=True, run=await _run(request))
 
 
 async def show_sticks(request: web.Request) -> web.StreamResponse:
@@ -43,21 +52,38 @@ async def show_sticks(request: web.Request) -> web.StreamResponse:
 
 
 async def install(request: web.Request) -> web.StreamResponse:
-    """Begin to load a course; only what a stick offers right now can be named."""
-    folder, loading = (await read_form(request)).get("folder", ""), request.app[BOX].loading
+    """Begin to load what was ticked; only what a stick offers right now can be named."""
+    form, loading = await read_form(request), request.app[BOX].loading
+    folders = [value for name, value in form.items() if name == "folder" or name.startswith("folder-")]
     try:
         offered = {str(offer.folder) for stick in await loading.sticks.look() for offer in stick.offers}
-        if folder not in offered:
-            raise PackNotFound(place=folder)
-        await loading.start(Path(folder))
+        if not folders:
+            raise NothingChosen
+        if unknown := [folder for folder in folders if folder not in offered]:
+            raise PackNotFound(place=unknown[0])
+        await _start(loading, folders)
     except EdgeboxError as error:
         return await _packs(request, error)
     raise web.HTTPSeeOther("/staff/packs")
 
 
+async def _start(loading: Loading, folders: list[str]) -> None:
+    """Ask for one, and say at once what is wrong with it; or for several, of which each has its own end."""
+    if len(folders) == 1:
+        await loading.start(Path(folders[0]))
+    else:
+        await loading.start_all([Path(folder) for folder in folders])
+
+
 async def cancel(request: web.Request) -> web.StreamResponse:
     """Stop loading a course."""
     await request.app[BOX].loading.cancel(number_in(request, "job_no"))
+    raise web.HTTPSeeOther("/staff/packs")
+
+
+async def cancel_all(request: web.Request) -> web.StreamResponse:
+    """Stop loading everything that has not ended."""
+    await request.app[BOX].loading.cancel_all()
     raise web.HTTPSeeOther("/staff/packs")
 
 
@@ -85,7 +111,7 @@ async def _packs(request: web.Request, error: EdgeboxError | None = None) -> web
         tab="packs",
         problem=problem_text(request, error) if error else "",
         packs=_installed(request),
-        jobs=await _jobs(request),
+        run=await _run(request),
         scripts_allowed=await request.app[BOX].local_packs.scripts_allowed(),
         **await _list_values(request),
         **await _stick_values(request),
@@ -138,10 +164,20 @@ def _below(library: Library, manifest: Manifest, wanted: list[str]) -> str:
     return choose(below.manifest.title, wanted).value if below else manifest.overlay.of
 
 
-async def _jobs(request: web.Request) -> list[dict[str, Any]]:
-    jobs = await request.app[BOX].loading.recent()
-    open_jobs = [job for job in jobs if job.state.is_open]
-    return [_job(request, job) for job in (open_jobs or jobs[:1])[:SHOWN_JOBS_MAX]]
+async def _run(request: web.Request) -> dict[str, Any]:
+    """Return what is on its way together: each pack, and one figure for all of them."""
+    jobs = await request.app[BOX].loading.run()
+    total_bytes = sum(job.total_bytes for job in jobs)
+    done_bytes = sum(job.done_bytes if job.state.is_open else job.total_bytes for job in jobs)
+    return {
+        "jobs": [_job(request, job) for job in sorted(jobs, key=lambda job: (_SHOWN_FIRST.index(job.state), job.no))],
+        "is_open": any(job.state.is_open for job in jobs),
+        "ready": sum(job.state is JobState.DONE for job in jobs),
+        "failed": sum(job.state is JobState.FAILED for job in jobs),
+        "percent": _PERCENT * done_bytes // total_bytes if total_bytes else 0,
+        "done": size_text(done_bytes),
+        "total": size_text(total_bytes),
+    }
 
 
 def _job(request: web.Request, job: InstallJob) -> dict[str, Any]:
@@ -150,7 +186,7 @@ def _job(request: web.Request, job: InstallJob) -> dict[str, Any]:
         "no": job.no,
         "state": job.state.value,
         "is_open": job.state.is_open,
-        "title": choose(installed.manifest.title, [language_of(request)]).value if installed else job.pack,
+        "title": _title(request, job, installed.manifest.title if installed else {}),
         "version": job.version,
         "percent": _PERCENT * job.done_bytes // job.total_bytes if job.total_bytes else 0,
         "done": size_text(job.done_bytes),
@@ -159,12 +195,20 @@ def _job(request: web.Request, job: InstallJob) -> dict[str, Any]:
     }
 
 
+def _title(request: web.Request, job: InstallJob, known: Mapping[str, str]) -> str:
+    """Return what a stick or the box calls the pack, or its id when neither does."""
+    titles = request.app[BOX].loading.sticks.titles.get((job.pack, job.version)) or known
+    return choose(titles, [language_of(request)]).value if titles else job.pack
+
+
 async def _stick_values(request: web.Request) -> dict[str, Any]:
     loading = request.app[BOX].loading
     space = await loading.disk()
+    free_bytes = max(space.free_bytes - reserve_bytes(space.total_bytes), 0)
     return {
         "sticks": [_stick(request, stick) for stick in await loading.sticks.look()],
-        "free": size_text(max(space.free_bytes - reserve_bytes(space.total_bytes), 0)),
+        "free": size_text(free_bytes),
+        "free_bytes": free_bytes,
     }
 
 
@@ -172,6 +216,8 @@ def _stick(request: web.Request, stick: Stick) -> dict[str, Any]:
     return {
         "name": stick.path.name,
         "problem": problem_text(request, error) if (error := stick.error or stick.list_error) else "",
+        "is_whole": stick.is_whole,
+        "can_install": any(_can_install(offer) for offer in stick.offers),
         "offers": [_offer(request, offer) for offer in stick.offers],
     }
 
@@ -190,7 +236,12 @@ def _offer(request: web.Request, offer: Offer) -> dict[str, Any]:
         "change": offer.change.value,
         "installed_version": offer.installed_version,
         "highest_version": offer.highest_version,
-        "can_install": offer.fits and offer.change in (Change.NEW, Change.UPDATE),
+        "can_install": _can_install(offer),
+        "needed_bytes": offer.needed_bytes,
         "fits": offer.fits,
         "problem": problem_text(request, offer.error) if offer.error else "",
     }
+
+
+def _can_install(offer: Offer) -> bool:
+    return offer.fits and offer.change in (Change.NEW, Change.UPDATE)

@@ -8,6 +8,7 @@ from aiohttp.typedefs import Handler
 from edgebox.domain.session import Access
 from edgebox.http import (
     assets,
+    exporting,
     health,
     learning,
     loading,
@@ -86,7 +87,12 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/staff/packs/sticks", loading.show_sticks, Access.TEACHER),
     Route("POST", "/staff/packs/install", loading.install, Access.TEACHER),
     Route("POST", "/staff/packs/scripts", loading.switch_scripts, Access.TEACHER),
+    Route("POST", "/staff/packs/jobs/cancel", loading.cancel_all, Access.TEACHER),
     Route("POST", "/staff/packs/jobs/{job_no}/cancel", loading.cancel, Access.TEACHER),
+    Route("GET", "/staff/packs/export", exporting.show, Access.TEACHER),
+    Route("GET", "/staff/packs/export/state", exporting.show_state, Access.TEACHER),
+    Route("POST", "/staff/packs/export", exporting.start, Access.TEACHER),
+    Route("POST", "/staff/packs/export/cancel", exporting.cancel, Access.TEACHER),
     Route("POST", "/staff/packs/{pack}/remove", loading.remove, Access.TEACHER),
     Route("GET", "/staff/sync", sync_status.show, Access.TEACHER),
     Route("GET", "/staff/sync/state", sync_status.show_state, Access.TEACHER),

@@ -14,7 +14,7 @@ from pathlib import Path
 from content_packs import installer
 from content_packs.base import atomic
 from content_packs.base.clock import Clock
-from content_packs.base.errors import EdgeboxError
+from content_packs.base.errors import N_, EdgeboxError
 from content_packs.format import keyfile, layout
 from content_packs.format.errors import InstallCancelled, LibraryBusy, PackNotFound, PackRollback, StickGone
 from content_packs.format.manifest import Manifest
@@ -30,7 +30,7 @@ from edgebox.services.sticks import Sticks, depot_of, find_again
 from edgebox.settings import Settings
 from edgebox.store import jobs, packs
 from edgebox.store.database import NOT_WRITTEN, Database, Job, StoreUnavailable
-from edgebox.store.jobs import InstallJob, JobState
+from edgebox.store.jobs import InstallJob, JobState, Wanted
 
 PROGRESS_SECONDS = 0.5
 POLL_SECONDS = 3.0
@@ -38,6 +38,16 @@ RECENT_MAX = 20
 ROOT_NAME = "edgebox-root.json"
 
 log = logging.getLogger(__name__)
+
+
+class NothingChosen(EdgeboxError):
+    """Packs were asked for, but none was named."""
+
+    code = "usb.nothing_chosen"
+    status = 400
+    exit_code = 48
+    sentence = N_("No pack was chosen.")
+    remedy = N_("Tick at least one pack, then try again.")
 
 
 class _Running:
@@ -120,6 +130,23 @@ class Loading:
         self.resume()
         return no
 
+    async def start_all(self, folders: Sequence[Path]) -> list[int]:
+        """Ask for the packs in several folders, which make one run; return the numbers of the jobs.
+
+        A pack that cannot be installed does not keep the others from it: its job has failed, with the reason.
+        """
+        await self._library.notice_publishers()
+        wanted = [await asyncio.to_thread(self._want, folder) for folder in folders]
+        now_ms = self._clock.now_ms()
+        numbers = await self._database.write(lambda connection: jobs.insert_jobs(connection, wanted, now_ms))
+        self.resume()
+        return numbers
+
+    async def cancel_all(self) -> None:
+        """Stop every install that has not ended."""
+        for job in reversed(await self._database.read(jobs.list_open_jobs)):
+            await self.cancel(job.no)
+
     async def cancel(self, no: int) -> None:
         """Stop an install. What was copied stays until a pack is removed, so that a second try is short."""
         now_ms = self._clock.now_ms()
@@ -142,6 +169,10 @@ class Loading:
         """Return the latest installs, newest first."""
         return await self._database.read(lambda connection: jobs.list_recent_jobs(connection, RECENT_MAX))
 
+    async def run(self) -> list[InstallJob]:
+        """Return the installs that are on their way together, with those of the same run that have ended."""
+        return await self._database.read(jobs.list_run)
+
     async def disk(self) -> DiskSpace:
         """Return the space of the box's disk."""
         return await asyncio.to_thread(self._measure, self._settings.data)
@@ -157,6 +188,18 @@ class Loading:
                     continue
             seen = job
             yield job
+
+    async def watch_all(self, numbers: Sequence[int]) -> AsyncIterator[list[InstallJob]]:
+        """Yield several installs whenever one changed, until each has ended or waits for its stick."""
+        seen: list[InstallJob] = []
+        while not seen or any(job.state in (JobState.WAITING, JobState.COPYING) for job in seen):
+            async with self._changed:
+                found = [await self.job(no) for no in numbers]
+                if found == seen:
+                    await self._changed.wait()
+                    continue
+            seen = found
+            yield found
 
     async def remove(self, pack: str) -> None:
         """Take a pack with all its versions off the box, and free the space of what nobody uses.
@@ -190,6 +233,15 @@ class Loading:
         await self._reload()
         return name
 
+    def _want(self, folder: Path) -> Wanted:
+        """Look at a pack that is asked for; what is wrong with it goes into its job."""
+        try:
+            pack, version, total_bytes = self._inspect(folder, None)
+        except EdgeboxError as error:
+            claimed = _claimed(folder)
+            return Wanted(str(folder), claimed[0], claimed[1], 0, error.as_record())
+        return Wanted(str(folder), pack, version, total_bytes)
+
     def _inspect(self, folder: Path, parts: Sequence[str] | None) -> tuple[str, int, int]:
         """Return pack, version and bytes of what can be installed from there."""
         if _is_patch(folder):
@@ -218,7 +270,7 @@ class Loading:
             self._wake.clear()
             try:
                 open_jobs = await self._database.read(jobs.list_open_jobs)
-                ready = await asyncio.to_thread(self._first_ready, open_jobs)
+                ready = await self._first_ready(open_jobs)
                 if ready is not None and await self._run(*ready):
                     continue
             except StoreUnavailable:
@@ -227,13 +279,14 @@ class Loading:
                 async with asyncio.timeout(self._poll_seconds if open_jobs else None):
                     await self._wake.wait()
 
-    def _first_ready(self, open_jobs: list[InstallJob]) -> tuple[InstallJob, Path] | None:
+    async def _first_ready(self, open_jobs: list[InstallJob]) -> tuple[InstallJob, Path] | None:
         """Return the first install that can go on, and where its pack is now; those with a bad stick come last."""
         for job in sorted(open_jobs, key=lambda each: (each.state is JobState.STICK_GONE, each.no)):
             if job.state is not JobState.STICK_GONE:
                 return job, Path(job.folder)
-            found = find_again(self._settings.stick_folders, Path(job.folder), job.pack, job.version)
-            if found is not None:
+            folders, version = self._settings.stick_folders, (job.pack, job.version)
+            found = await asyncio.to_thread(find_again, folders, Path(job.folder), *version)
+            if found := found or await self.sticks.find(*version):
                 return job, found
         return None
 
@@ -334,6 +387,15 @@ class Loading:
         await self._database.write(job)
         async with self._changed:
             self._changed.notify_all()
+
+
+def _claimed(folder: Path) -> tuple[str, int]:
+    """Return what a pack that cannot be installed calls itself, or the names of its folders."""
+    with contextlib.suppress(EdgeboxError, OSError):
+        manifest = read_offer(folder, {}).manifest
+        if manifest is not None:
+            return manifest.pack, manifest.version
+    return folder.parent.name or str(folder), 0
 
 
 def _write_key(path: Path, content: bytes) -> None:

@@ -7,6 +7,7 @@ one's own, and only when they hold a folder `edgebox`, as in the demo.
 
 import asyncio
 import errno
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -19,12 +20,13 @@ from content_packs.format.manifest import Manifest
 from content_packs.format.selection import EVERYTHING
 from content_packs.installer import DiskSpace, InstallPlan, blob_store, measure_disk, plan
 from content_packs.installer.library import highest_version, parts_to_take
-from content_packs.usb.scanning import PackOffer, scan
+from content_packs.usb.scanning import Look, PackOffer, look
 from edgebox.services.library import Library
 from edgebox.services.mounts import mounted_devices
 from edgebox.settings import MOUNT_ROOTS, Settings
 
 FRESH_MS = 10_000
+FRESH_LOOKS = 10
 DEPTH_MAX = 3
 
 
@@ -64,16 +66,27 @@ class Offer:
 
 @dataclass(frozen=True)
 class Stick:
-    """A stick and its offers; `error` when it cannot be read, `list_error` when its list of packs is refused."""
+    """A stick and its offers.
+
+    Attributes:
+        error: why it cannot be read.
+        list_error: why its list of packs is refused.
+        is_whole: False when there is too much on it to look at everything.
+    """
 
     path: Path
     offers: tuple[Offer, ...]
     error: EdgeboxError | None = None
     list_error: EdgeboxError | None = None
+    is_whole: bool = True
 
 
 class Sticks:
-    """Looks at sticks, at most once every ten seconds however many pages ask."""
+    """Looks at sticks, at most once every ten seconds and a tenth of the time, however many pages ask.
+
+    Attributes:
+        titles: what the packs that were seen are called, by id and version.
+    """
 
     def __init__(self, library: Library, settings: Settings, clock: Clock) -> None:
         self._library = library
@@ -82,16 +95,20 @@ class Sticks:
         self._lock = asyncio.Lock()
         self._found: list[Stick] = []
         self._found_ms: int | None = None
+        self._took_ms = 0
+        self.titles: dict[tuple[str, int], Mapping[str, str]] = {}
 
     async def look(self, *, afresh: bool = False) -> list[Stick]:
         """Return all sticks with anything that is a folder, in the order of their paths."""
         async with self._lock:
             now_ms = self._clock.monotonic_ms()
-            if afresh or self._found_ms is None or now_ms - self._found_ms >= FRESH_MS:
+            fresh_ms = max(FRESH_MS, FRESH_LOOKS * self._took_ms)
+            if afresh or self._found_ms is None or now_ms - self._found_ms >= fresh_ms:
                 # Before the look: what is installed or removed in the middle of it must not be taken for looked at.
                 self._found_ms = now_ms
                 await self._library.notice_publishers()
                 self._found = await asyncio.to_thread(self._look)
+                self._took_ms = self._clock.monotonic_ms() - now_ms
             return self._found
 
     async def look_at(self, path: Path) -> Stick:
@@ -103,13 +120,22 @@ class Sticks:
         """Return where sticks are, whatever is on them."""
         return await asyncio.to_thread(self._mounted)
 
+    async def find(self, pack: str, version: int) -> Path | None:
+        """Return where a stick offers this version of a pack, however deep."""
+        offers = [offer for stick in await self.look() for offer in stick.offers]
+        for offer in offers:
+            manifest = offer.manifest
+            if offer.error is None and manifest and (manifest.pack, manifest.version) == (pack, version):
+                return offer.folder
+        return None
+
     def forget(self) -> None:
         """Look again when asked next: something was installed or removed."""
         self._found_ms = None
 
     def _look(self) -> list[Stick]:
         found = [self._stick(path) for path in self._mounted()]
-        return [stick for stick in found if stick.offers or stick.error]
+        return [stick for stick in found if stick.offers or stick.error or not stick.is_whole]
 
     def _mounted(self) -> list[Path]:
         data = self._settings.data.resolve()
@@ -118,21 +144,27 @@ class Sticks:
 
     def _stick(self, path: Path) -> Stick:
         try:
-            offers, list_error = self._scan(path)
+            found, list_error = self._scan(path)
         except EdgeboxError as error:
             return Stick(path, (), error)
         except OSError as error:
             return Stick(path, (), StickGone(place=str(path), reason=errno.errorcode.get(error.errno or 0, "")))
+        self._remember(found.offers)
         space = measure_disk(self._settings.data)
-        return Stick(path, tuple(self._offer(offer, space) for offer in offers), list_error=list_error)
+        offers = tuple(self._offer(offer, space) for offer in found.offers)
+        return Stick(path, offers, list_error=list_error, is_whole=found.is_whole)
 
-    def _scan(self, path: Path) -> tuple[list[PackOffer], EdgeboxError | None]:
+    def _scan(self, path: Path) -> tuple[Look, EdgeboxError | None]:
         """Return what is offered by the newest list there is, on the stick or on the box, and why a list is refused."""
         trust = self._library.trust
-        before, offers = trust.pack_list, scan(path, trusted=trust.keyring())
-        depots = dict.fromkeys([path / layout.STICK_NAME, *(depot_of(offer.folder) for offer in offers)])
+        before, found = trust.pack_list, look(path, trusted=trust.keyring())
+        depots = dict.fromkeys([path / layout.STICK_NAME, *(depot_of(offer.folder) for offer in found.offers)])
         list_error = trust.refresh_from(depots)
-        return offers if trust.pack_list == before else scan(path, trusted=trust.keyring()), list_error
+        return found if trust.pack_list == before else look(path, trusted=trust.keyring()), list_error
+
+    def _remember(self, offers: list[PackOffer]) -> None:
+        seen = [offer.manifest for offer in offers if offer.manifest is not None and offer.error is None]
+        self.titles |= {(manifest.pack, manifest.version): manifest.title for manifest in seen}
 
     def _offer(self, offer: PackOffer, space: DiskSpace) -> Offer:
         manifest = offer.manifest

@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -42,6 +43,35 @@ class InstallJob:
     error: dict[str, Any] | None
     started_ms: int
     updated_ms: int
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """An install that is asked for; with `error` it has failed before it began, and is shown with the others."""
+
+    folder: str
+    pack: str
+    version: int
+    total_bytes: int
+    error: dict[str, Any] | None = None
+
+
+def insert_jobs(connection: sqlite3.Connection, wanted: Sequence[Wanted], now_ms: int) -> list[int]:
+    """Add installs that are asked for together, and return their numbers in order."""
+    numbers = []
+    for one in wanted:
+        no = insert_job(
+            connection,
+            folder=one.folder,
+            pack=one.pack,
+            version=one.version,
+            total_bytes=one.total_bytes,
+            now_ms=now_ms,
+        )
+        if one.error is not None:
+            update_job(connection, no, JobState.FAILED, error=one.error, now_ms=now_ms)
+        numbers.append(no)
+    return numbers
 
 
 def insert_job(
@@ -102,6 +132,19 @@ def list_open_jobs(connection: sqlite3.Connection) -> list[InstallJob]:
 def list_recent_jobs(connection: sqlite3.Connection, limit: int) -> list[InstallJob]:
     """Return the latest installs, newest first."""
     rows = connection.execute("SELECT * FROM install_job ORDER BY no DESC LIMIT ?", (limit,))
+    return [_job(row) for row in rows]
+
+
+def list_run(connection: sqlite3.Connection) -> list[InstallJob]:
+    """Return the installs of this run, oldest first: from the first that is open on, or those last asked for.
+
+    Installs that are asked for together have one `started_ms`.
+    """
+    rows = connection.execute(
+        "SELECT * FROM install_job WHERE started_ms >= coalesce("
+        "(SELECT min(started_ms) FROM install_job WHERE state IN ('waiting', 'copying', 'stick_gone')),"
+        " (SELECT max(started_ms) FROM install_job)) ORDER BY no"
+    )
     return [_job(row) for row in rows]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from content_packs import builder, installer
-from content_packs.base import codec
+from content_packs.base import ahead, codec
 from content_packs.base.errors import EdgeboxError
 from content_packs.builder import BuildResult
 from content_packs.format import layout
@@ -252,7 +252,7 @@ def test_disk_that_fills_up_on_the_way_is_said_so_and_resumes(tmp_path: Path, mo
             if next(calls, "full") == "full":
                 raise OSError(errno.ENOSPC, "no space")
 
-        patch.setattr("content_packs.installer.blobs.write_all", full)
+        patch.setattr("content_packs.installer.intake.write_all", full)
         with pytest.raises(PackSpace):
             installer_of(result, tmp_path / "data").run()
     assert visible(tmp_path / "data") == []
@@ -308,7 +308,11 @@ def test_stick_pulled_at_any_read_keeps_what_was_verified_and_resumes(
     assert list(installer.lost_files(data)) == []
 
 
-def test_folder_that_vanishes_while_copying_is_a_stick_that_was_pulled(tmp_path: Path) -> None:
+def test_folder_that_vanishes_while_copying_is_a_stick_that_was_pulled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ahead, "GROUP_ITEMS", 1)
+    monkeypatch.setattr(ahead, "GROUPS_WAITING", 1)
     result, data = build_course(tmp_path), tmp_path / "data"
     shutil.copytree(tmp_path / "stick", tmp_path / "other stick")
 

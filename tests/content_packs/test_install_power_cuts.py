@@ -10,7 +10,7 @@ import pytest
 from content_packs import installer
 from content_packs.builder import BuildResult
 from content_packs.format.errors import PackNotFound
-from content_packs.installer import DiskSpace, Installer
+from content_packs.installer import DiskSpace, Installer, intake
 from tests.support.course import PACK, TRUSTED, build_course
 from tests.support.power_cut import CuttableDisk, PowerCut
 
@@ -50,7 +50,11 @@ def cut_everywhere(before: Path, work: Callable[[Path], None], check: Callable[[
             return cut_at - 1
 
 
-def test_first_installation_is_whole_or_absent_and_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("batch_files", [1, 5, 1000])
+def test_first_installation_is_whole_or_absent_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch_files: int
+) -> None:
+    monkeypatch.setattr(intake, "BATCH_FILES", batch_files)
     result = build_course(tmp_path)
     (tmp_path / "data").mkdir()
 

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from content_packs.base import atomic
+
 
 class PowerCut(BaseException):
     """The machine stopped here; not an Exception, so that no handler takes it for an error."""
@@ -36,6 +38,7 @@ class CuttableDisk:
         }
         for name in self._real:
             monkeypatch.setattr(os, name, getattr(self, f"_{name}"))
+        monkeypatch.setattr(atomic, "sync_file_system", self._sync_file_system)
 
     def settle(self, *, lose_contents: bool, lose_names: bool) -> None:
         """Give the power back, with what was not flushed lost."""
@@ -89,6 +92,12 @@ class CuttableDisk:
             if stat.S_ISDIR(os.fstat(descriptor).st_mode):
                 self._unflushed_names = [one for one in self._unflushed_names if one[0] != place]
         self._real["fsync"](descriptor)
+
+    def _sync_file_system(self, path: Path) -> None:
+        if self._holds(path):
+            self._step()
+            self._unflushed_inodes.clear()
+            self._unflushed_names.clear()
 
     def _replace(self, source: Any, target: Any) -> None:
         if self._holds(target):

@@ -15,8 +15,26 @@ async function refresh(part, known) {
   const shown = document.getElementById(part.id);
   // A part somebody is typing in, or has a button focused in, is left alone until the next round.
   if (!fresh || !shown || shown.contains(document.activeElement)) return;
+  const ticks = tickedIn(shown);
   shown.innerHTML = fresh.innerHTML;
+  keepTicks(shown, ticks);
   known.etag = etag;
+}
+
+/** What somebody ticked or unticked stays so when the part around it is renewed. */
+function tickedIn(part) {
+  const found = {};
+  Array.from(part.querySelectorAll("input[type=checkbox]")).forEach((box) => {
+    found[box.value] = box.checked;
+  });
+  return found;
+}
+
+function keepTicks(part, ticks) {
+  Array.from(part.querySelectorAll("input[type=checkbox]")).forEach((box) => {
+    if (box.value in ticks) box.checked = ticks[box.value];
+  });
+  Array.from(part.querySelectorAll("form[data-sum]")).forEach(showSum);
 }
 
 function keepFresh(part) {
@@ -32,6 +50,40 @@ function keepFresh(part) {
 }
 
 Array.from(document.querySelectorAll("[data-live][id]")).forEach(keepFresh);
+
+// What is ticked in a form with data-sum="<bytes there are>" is summed up beside its button.
+
+function sizeText(sizeBytes) {
+  const units = ["B", "kB", "MB", "GB"];
+  let size = sizeBytes;
+  let unit = 0;
+  while (size >= 1000 && unit < 3) {
+    size /= 1000;
+    unit += 1;
+  }
+  return `${size.toFixed(unit ? 1 : 0)}\u00a0${units[unit]}`;
+}
+
+function counts(form, box) {
+  const holder = box.dataset.sumWith;
+  return box.checked && (!holder || form.querySelector(`#${holder}`).checked);
+}
+
+function showSum(form) {
+  const boxes = Array.from(form.querySelectorAll("input[data-size]")).filter((box) => counts(form, box));
+  const sumBytes = boxes.reduce((sum, box) => sum + Number(box.dataset.size), 0);
+  const shown = form.querySelector("[data-sum-shown]");
+  if (!shown) return;
+  shown.hidden = false;
+  shown.querySelector("b").textContent = sizeText(sumBytes);
+  form.querySelector("[data-sum-over]").hidden = sumBytes <= Number(form.dataset.sum);
+}
+
+Array.from(document.querySelectorAll("form[data-sum]")).forEach(showSum);
+document.addEventListener("change", (event) => {
+  const form = event.target.closest && event.target.closest("form[data-sum]");
+  if (form) showSum(form);
+});
 
 // Secrets that are shown once can be printed at a press; without script the browser's own menu does it.
 const printing = document.querySelector("[data-print]");

@@ -18,6 +18,7 @@ from content_packs.format import keyfile
 from content_packs.format.errors import BlobAltered, PackNotFound, PackRollback, SignerUnknown, SourceInvalid
 from edgebox.app import BoxBusy, open_box
 from edgebox.cli import main
+from edgebox.services.loading import NothingChosen
 from edgebox.services.signing_in import StaffSignInFailed
 from edgebox.services.syncing import NotEnrolled
 from edgebox.settings import Settings
@@ -131,6 +132,18 @@ def test_an_older_version_on_a_stick_is_not_called_nothing(shell: Shell, tmp_pat
     assert done.returncode == 0
     assert "Installed org.example.second version 1" in done.stdout
     assert f"Not loaded: {PACK} version 1; version 2 is or was on the box." in done.stdout
+
+
+def test_a_stick_is_filled_from_the_command_line_and_loaded_from_there(either: Shell, tmp_path: Path) -> None:
+    either.result("pack", "install", str(build_small(either.stick, KEY)), "--trust", str(either.public_key))
+    stick = tmp_path / "NEXT"
+    stick.mkdir()
+    done = either.result("usb", "export", str(stick), "--language", "fr", "--level", "Primary 3", "--fit")
+    assert [(pack["pack"], pack["version"]) for pack in done["exported"]] == [(PACK, 1)]
+    (offer,) = either.result("usb", "scan", str(stick))["offers"]
+    assert (offer["pack"], offer["change"]) == (PACK, "here")
+    assert either.run("usb", "export", str(stick), "org.example.none").returncode == PackNotFound.exit_code
+    assert either.run("usb", "export", str(stick), "--language", "sw").returncode == NothingChosen.exit_code
 
 
 def test_one_pack_of_a_stick_can_be_chosen(either: Shell) -> None:
@@ -284,8 +297,8 @@ def test_verifying_names_every_altered_file(shell: Shell) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["pack build", "pack verify", "pack install", "pack list", "pack remove", "usb scan", "usb install", "users add",
-     "users new-password", "users list", "sync now", "sync status", "sync export", "sync import"],
+    ["pack build", "pack verify", "pack install", "pack list", "pack remove", "usb scan", "usb install", "usb export",
+     "users add", "users new-password", "users list", "sync now", "sync status", "sync export", "sync import"],
 )  # fmt: skip
 def test_every_command_explains_itself_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:

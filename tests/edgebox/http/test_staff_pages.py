@@ -276,6 +276,62 @@ async def test_a_course_is_loaded_from_a_stick_and_removed(site: Site) -> None:
         assert "There are no packs on this box yet." in text
 
 
+async def test_what_is_ticked_is_loaded_as_one_run_and_what_failed_is_named(site: Site) -> None:
+    stick = site.box.settings.stick_folders[0] / "STICK"
+    folders = [await built(stick, KEY, pack=f"org.example.{name}", title=name, more=name) for name in ("one", "two")]
+    for blob in [path for path in (folders[1] / "blobs").rglob("*") if path.is_file()]:
+        blob.write_bytes(b"x" * blob.stat().st_size)
+    async with site.teacher() as browser:
+        await browser.get("/staff/packs")
+        form = {f"folder-1-{number}": str(folder) for number, folder in enumerate(folders)}
+        response, _ = await browser.submit("/staff/packs/install", **form)
+        assert response.status == 303
+        async for _run in site.box.loading.watch_all([1, 2]):
+            pass
+        _, text = await browser.get("/staff/packs/jobs")
+        assert "1 of 2 packs ready to use" in text
+        assert "1 not loaded" in text
+        assert "A file of the pack is damaged or was changed" in text
+        response, text = await browser.submit("/staff/packs/install")
+        assert (response.status, "No pack was chosen." in text) == (400, True)
+        response, _ = await browser.submit("/staff/packs/jobs/cancel")
+        assert response.status == 303
+
+
+async def test_a_stick_is_filled_with_what_is_ticked(site: Site) -> None:
+    await install(site, pack="org.example.one")
+    await install(site, pack="org.example.two")
+    stick = site.box.settings.stick_folders[0] / "NEXT"
+    (stick / "edgebox").mkdir(parents=True)
+    async with site.teacher() as browser:
+        _, text = await browser.get(f"/staff/packs/export?stick={stick}&fit=1&level=Primary 3&language=fr")
+        assert text.count("checked") == 2
+        _, text = await browser.get(f"/staff/packs/export?stick={stick}&level=Primary 9")
+        assert "No pack on this box is like that." in text
+        response, _ = await browser.submit("/staff/packs/export", stick=str(stick), **{"pack-1": "org.example.two"})
+        assert response.status == 303
+        async for _job in site.box.exporting.watch():
+            pass
+        _, text = await browser.get("/staff/packs/export/state")
+        assert "filled and checked" in text
+        assert [path.name for path in (stick / "edgebox" / "packs").iterdir()] == ["org.example.two"]
+
+
+async def test_only_a_stick_that_is_there_can_be_filled_and_only_with_packs_of_the_box(site: Site) -> None:
+    stick = site.box.settings.stick_folders[0] / "NEXT"
+    (stick / "edgebox").mkdir(parents=True)
+    async with site.teacher() as browser:
+        for path in ("/etc", str(site.box.settings.data), ""):
+            response, _ = await browser.submit("/staff/packs/export", stick=path, **{"pack-1": PACK})
+            assert response.status == 503
+        response, text = await browser.submit("/staff/packs/export", stick=str(stick))
+        assert (response.status, "No pack was chosen." in text) == (400, True)
+        response, _ = await browser.submit("/staff/packs/export", stick=str(stick), **{"pack-1": "org.example.none"})
+        assert response.status == 404
+        await browser.submit("/staff/packs/export/cancel")
+    assert list((stick / "edgebox").iterdir()) == []
+
+
 async def test_only_what_a_stick_offers_can_be_loaded(site: Site) -> None:
     outside = await built(site.box.settings.data.parent / "elsewhere", KEY)
     async with site.teacher() as browser:

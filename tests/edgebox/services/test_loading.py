@@ -30,6 +30,7 @@ from edgebox.store.database import Database
 from edgebox.store.jobs import InstallJob, JobState
 from sync.records.kinds import Kind
 from tests.support.clock import FakeClock
+from tests.support.course import tree_bytes
 from tests.support.small_course import PACK, built, trust
 
 KEY = SigningKey(b"k" * 32)
@@ -89,10 +90,12 @@ def stick(settings: Settings) -> Path:
 
 
 @asynccontextmanager
-async def opened(settings: Settings, measure: MeasureDisk = measure_disk) -> AsyncIterator[Bench]:
+async def opened(
+    settings: Settings, measure: MeasureDisk = measure_disk, clock: FakeClock | None = None
+) -> AsyncIterator[Bench]:
     database = await asyncio.to_thread(Database, settings.data / "box.db")
     library = await Library.open(settings)
-    loading = Loading(database, settings, FakeClock(), library, poll_seconds=0.01, measure=measure)
+    loading = Loading(database, settings, clock or FakeClock(), library, poll_seconds=0.01, measure=measure)
     try:
         yield Bench(database, library, loading, settings)
     finally:
@@ -104,15 +107,16 @@ async def opened(settings: Settings, measure: MeasureDisk = measure_disk) -> Asy
 class Gate:
     """Holds an install back just before it copies, until it is opened."""
 
-    def __init__(self) -> None:
+    def __init__(self, passes: int = 1) -> None:
         self.reached = threading.Event()
         self.open = threading.Event()
+        self._passes = passes
         self._calls = 0
 
     def __call__(self, folder: Path) -> DiskSpace:
-        """Measure the disk; the first call is the check when the install is asked for, and passes."""
+        """Measure the disk; the first calls are the checks when installs are asked for, and pass."""
         self._calls += 1
-        if self._calls > 1:
+        if self._calls > self._passes:
             self.reached.set()
             assert self.open.wait(20)
         return measure_disk(folder)
@@ -191,6 +195,19 @@ async def test_a_key_file_that_was_copied_into_place_counts_at_once_and_so_does_
         await bench.loading.start(folder)
         key_file.unlink()
         assert (await bench.loading.sticks.look_at(stick)).offers[0].signer_name is None
+
+
+async def test_a_found_stick_does_nothing_by_itself(settings: Settings, stick: Path) -> None:
+    await built(stick, KEY)
+    before = await asyncio.to_thread(tree_bytes, stick)
+    async with opened(settings) as bench:
+        bench.loading.resume()
+        for _ in range(3):
+            (found,) = await bench.loading.sticks.look(afresh=True)
+        assert found.offers[0].change is Change.NEW
+        assert await bench.loading.recent() == []
+        assert bench.library.packs() == []
+    assert await asyncio.to_thread(tree_bytes, stick) == before
 
 
 async def test_a_full_disk_is_refused_before_anything_is_copied(settings: Settings, stick: Path) -> None:
@@ -303,6 +320,84 @@ async def test_installs_wait_for_each_other(settings: Settings, stick: Path) -> 
     async with opened(settings) as bench:
         numbers = [await bench.loading.start(folder) for folder in folders]
         assert [(await bench.wait(no)).state for no in numbers] == [JobState.DONE] * 3
+
+
+async def test_one_of_several_packs_that_fails_is_named_and_the_others_are_loaded(
+    settings: Settings, stick: Path
+) -> None:
+    folders = [await built(stick, KEY, pack=f"org.example.{name}", more=name) for name in ("one", "two", "three")]
+    for blob in [path for path in (folders[1] / "blobs").rglob("*") if path.is_file()]:
+        blob.write_bytes(b"x" * blob.stat().st_size)
+    folders.append(await built(stick, SigningKey(b"s" * 32), pack="org.example.strange"))
+    folders.append(stick / "edgebox" / "packs" / "org.example.gone" / "1")
+    async with opened(settings) as bench:
+        async for run in bench.loading.watch_all(await bench.loading.start_all(folders)):
+            last = run
+        assert [(job.pack, job.state) for job in last] == [
+            ("org.example.one", JobState.DONE),
+            ("org.example.two", JobState.FAILED),
+            ("org.example.three", JobState.DONE),
+            ("org.example.strange", JobState.FAILED),
+            ("org.example.gone", JobState.FAILED),
+        ]
+        codes = [job.error["code"] for job in last if job.error]
+        assert codes == [BlobAltered.code, SignerUnknown.code, PackNotFound.code]
+        assert await bench.loading.run() == last
+        assert [manifest.pack for manifest in bench.library.packs()] == ["org.example.one", "org.example.three"]
+
+
+async def test_a_run_is_what_is_on_its_way_together(settings: Settings, stick: Path) -> None:
+    clock = FakeClock()
+    folders = [await built(stick, KEY, pack=f"org.example.{name}") for name in ("one", "two", "three")]
+    async with opened(settings, clock=clock) as bench:
+        await bench.wait((await bench.loading.start_all(folders[:1]))[0])
+        clock.advance(1000)
+        stick.rename(settings.data.parent / "pulled")
+        for folder in (settings.data.parent / "pulled" / folder.relative_to(stick) for folder in folders[1:]):
+            clock.advance(1000)
+            await bench.loading.start_all([folder])
+        assert [job.pack for job in await bench.loading.run()][-1] == "org.example.three"
+        assert "org.example.one" not in [job.pack for job in await bench.loading.run()]
+
+
+async def test_all_that_is_on_its_way_can_be_stopped(settings: Settings, stick: Path) -> None:
+    folders = [await built(stick, KEY, pack=f"org.example.{name}") for name in ("one", "two", "three")]
+    gate = Gate(passes=3)
+    async with opened(settings, measure=gate) as bench:
+        numbers = await bench.loading.start_all(folders)
+        assert await asyncio.to_thread(gate.reached.wait, 20)
+        await bench.loading.cancel_all()
+        gate.open.set()
+        assert [(await bench.wait(no)).state for no in numbers] == [JobState.CANCELLED] * 3
+
+
+async def test_several_packs_go_on_when_their_stick_is_back(settings: Settings, stick: Path) -> None:
+    folders = [await built(stick, KEY, pack=f"org.example.{name}") for name in ("one", "two")]
+    gate = Gate(passes=2)
+    async with opened(settings, measure=gate) as bench:
+        numbers = await bench.loading.start_all(folders)
+        assert await asyncio.to_thread(gate.reached.wait, 20)
+        stick.rename(settings.data.parent / "pulled")
+        gate.open.set()
+        assert [(await bench.wait(no)).state for no in numbers][1] is JobState.STICK_GONE
+        (settings.data.parent / "pulled").rename(stick)
+        for no in numbers:
+            await bench.wait(no, past=JobState.STICK_GONE)
+        assert [job.state for job in await bench.loading.run()] == [JobState.DONE] * 2
+
+
+async def test_a_pulled_stick_whose_packs_are_deep_in_it_is_found_in_another_place(
+    settings: Settings, stick: Path
+) -> None:
+    folder = await built(stick / "edgebox-packs" / "grade 4" / "maths", KEY)
+    (stick / "edgebox").mkdir()
+    async with opened(settings) as bench:
+        no = await bench.loading.start(folder)
+        stick.rename(settings.data.parent / "pulled")
+        assert (await bench.wait(no)).state is JobState.STICK_GONE
+        (settings.data.parent / "pulled").rename(stick.with_name("OTHER"))
+        bench.loading.sticks.forget()
+        assert (await bench.wait(no, past=JobState.STICK_GONE)).state is JobState.DONE
 
 
 async def test_an_install_waits_while_another_program_changes_the_packs(settings: Settings, stick: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from content_packs.format.errors import StickGone
+from content_packs.usb import Look
 from edgebox.services import mounts
 from edgebox.services.library import Library
 from edgebox.services.sticks import Sticks, find_sticks
@@ -89,7 +90,7 @@ async def test_a_stick_that_may_not_be_read_is_shown_with_its_trouble(
     def refuse(*_arguments: object, **_more: object) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
-    monkeypatch.setattr("edgebox.services.sticks.scan", refuse)
+    monkeypatch.setattr("edgebox.services.sticks.look", refuse)
     (found,) = await sticks.look()
     assert isinstance(found.error, StickGone)
     assert found.error.fields["reason"] == "EACCES"
@@ -100,14 +101,14 @@ async def test_what_changes_in_the_middle_of_a_look_is_seen_by_the_next(
 ) -> None:
     looks = 0
 
-    def install_meanwhile(*_arguments: object, **_more: object) -> list[object]:
+    def install_meanwhile(*_arguments: object, **_more: object) -> Look:
         nonlocal looks
         looks += 1
         if looks == 1:
             sticks.forget()
-        return []
+        return Look([], is_whole=True)
 
-    monkeypatch.setattr("edgebox.services.sticks.scan", install_meanwhile)
+    monkeypatch.setattr("edgebox.services.sticks.look", install_meanwhile)
     for _ in range(3):
         await sticks.look()
     assert looks == 2
