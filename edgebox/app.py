@@ -21,6 +21,7 @@ from edgebox.http.routes import add_routes
 from edgebox.jobs import Jobs
 from edgebox.keys import BOX, Box
 from edgebox.services.app_state import AppState
+from edgebox.services.checking import Checking, StickSource
 from edgebox.services.exporting import Exporting
 from edgebox.services.identity import open_identity
 from edgebox.services.library import Library
@@ -28,6 +29,7 @@ from edgebox.services.loading import Loading
 from edgebox.services.local_packs import LocalPacks
 from edgebox.services.pdf_pages import PdfPages
 from edgebox.services.recording import Recording
+from edgebox.services.retiring import Retiring
 from edgebox.services.signing_in import SigningIn
 from edgebox.services.syncing import Syncing
 from edgebox.services.teaching import Teaching
@@ -82,6 +84,10 @@ async def open_box(settings: Settings, clock: Clock | None = None) -> AsyncItera
         stack.push_async_callback(loading.close)
         exporting = Exporting(settings, library, loading.sticks)
         stack.push_async_callback(exporting.close)
+        retiring = Retiring(database, settings, clock, library)
+        loading.make_room = retiring.make_room
+        checking = Checking(settings, clock, library, [StickSource(loading.sticks)])
+        stack.push_async_callback(checking.close)
         syncing = Syncing(database, identity, clock, settings.spool)
         stack.push_async_callback(syncing.close)
         signing_in = await SigningIn.open(database, clock, identity)
@@ -95,6 +101,8 @@ async def open_box(settings: Settings, clock: Clock | None = None) -> AsyncItera
             app_state=AppState(database, clock),
             library=library,
             loading=loading,
+            retiring=retiring,
+            checking=checking,
             local_packs=LocalPacks(database, settings, identity, loading),
             exporting=exporting,
             teaching=Teaching(database, clock, library, signing_in),
@@ -172,7 +180,10 @@ async def running_box(settings: Settings, part: Part = Part.ALL, clock: Clock | 
             box = await stack.enter_async_context(open_box(settings, clock))
             await box.local_packs.sweep()
             box.loading.resume()
+            box.checking.resume()
             jobs = Jobs(box.syncing.sync_when_due, box.clock, every_minutes=settings.sync_minutes)
+            jobs.add_hourly("retire", box.retiring.retire)
+            jobs.add_hourly("scrub", box.checking.scrub_when_due)
             box.recording.on_stored = jobs.note_activity
             jobs.start()
             stack.callback(jobs.stop)

@@ -1,7 +1,8 @@
 """What the box does by itself, on a schedule; the only user of apscheduler.
 
 Sending is tried every few minutes, half a minute after somebody did something, and when the sender's waiting time is
-over. Whichever comes first; never two at once.
+over. Whichever comes first; never two at once. Old versions of packs are looked through every hour, and so are files
+for damage; whether there is anything to do then is decided by those who do it.
 """
 
 from collections.abc import Awaitable, Callable
@@ -14,6 +15,7 @@ from content_packs.base.clock import Clock
 SYNC_JOB = "sync"
 SOON_JOB = "sync-soon"
 AFTER_ACTIVITY_SECONDS = 30.0
+FIRST_HOURLY_SECONDS = 300.0
 
 
 class Jobs:
@@ -34,6 +36,11 @@ class Jobs:
             timezone=UTC, job_defaults={"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
         )
         self._scheduler.add_job(self._run, "interval", minutes=every_minutes, id=SYNC_JOB)
+
+    def add_hourly(self, name: str, work: Callable[[], Awaitable[object]]) -> None:
+        """Do `work` every hour, the first time a few minutes after the start, when the class has its pages."""
+        first = self._at(FIRST_HOURLY_SECONDS)
+        self._scheduler.add_job(work, "interval", hours=1, id=name, next_run_time=first)
 
     def start(self) -> None:
         """Start the schedule in the running event loop."""

@@ -7,6 +7,7 @@ from aiohttp import web
 from content_packs.base.clock import Clock
 from edgebox.domain.session import Session
 from edgebox.services.app_state import AppState
+from edgebox.services.checking import Checking
 from edgebox.services.exporting import Exporting
 from edgebox.services.identity import Identity
 from edgebox.services.library import Library
@@ -14,6 +15,7 @@ from edgebox.services.loading import Loading
 from edgebox.services.local_packs import LocalPacks
 from edgebox.services.pdf_pages import PdfPages
 from edgebox.services.recording import Recording
+from edgebox.services.retiring import Retiring
 from edgebox.services.signing_in import SigningIn
 from edgebox.services.syncing import Syncing
 from edgebox.services.teaching import Teaching
@@ -34,6 +36,8 @@ class Box:
     app_state: AppState
     library: Library
     loading: Loading
+    retiring: Retiring
+    checking: Checking
     local_packs: LocalPacks
     exporting: Exporting
     teaching: Teaching

@@ -1,9 +1,10 @@
 """The box's store of files by their hash. What is visible in it was verified; it is never changed, only removed."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,8 +14,18 @@ from content_packs.format.errors import BlobAltered
 from content_packs.usb.writing import make_folder, write_all
 
 INCOMING = "incoming"
+_ASIDE = "damaged"
 _CHUNK_BYTES = 1024 * 1024
 _FLUSHED_TOGETHER = 8
+
+
+class Verdict(Enum):
+    """What a content was found to be."""
+
+    INTACT = "intact"
+    DAMAGED = "damaged"
+    GONE = "gone"
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +38,7 @@ class TakenBlob:
 
 
 class BlobStore:
-    """Files under `<data>/blobs/<2 hex>/<64 hex>`; files on their way are in `blobs/incoming`."""
+    """Files under `<data>/blobs/<2 hex>/<64 hex>`; those on their way are in `incoming`, damaged ones in `damaged`."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -93,16 +104,65 @@ class BlobStore:
         for blob in taken:
             blob.beside.unlink(missing_ok=True)
 
-    def is_intact(self, content_hash: bytes) -> bool:
-        """Read the content and return whether it still has its hash; False when it is not there."""
+    def check(self, content_hash: bytes, stopped: Callable[[], bool] = lambda: False) -> Verdict:
+        """Read the content from the disk, not from memory, and return what it is; `stopped` is asked on the way."""
         hasher = Hasher()
         try:
             with self.open(content_hash) as file:
+                _forget_cached(file)
                 while chunk := file.read(_CHUNK_BYTES):
+                    if stopped():
+                        return Verdict.UNKNOWN
                     hasher.update(chunk)
+                _forget_cached(file)
+        except FileNotFoundError:
+            return Verdict.GONE
+        except OSError:
+            return Verdict.DAMAGED
+        return Verdict.INTACT if hasher.digest() == content_hash else Verdict.DAMAGED
+
+    def put_aside(self, content_hash: bytes) -> None:
+        """Take damaged content out of sight, in one step; what served it finds it missing from now on.
+
+        It is kept until it is repaired, because a disk that could not be read may be read again later.
+        """
+        aside = self._aside(content_hash)
+        make_folder(aside.parent)
+        self.path_of(content_hash).replace(aside)
+        atomic.sync_directory(aside.parent)
+        atomic.sync_directory(self.path_of(content_hash).parent)
+
+    def put_back(self, content_hash: bytes) -> bool:
+        """Show content that was put aside again if it can be read after all, and return whether it can."""
+        aside = self._aside(content_hash)
+        try:
+            if _hash_of(aside) != content_hash:
+                return False
+        except OSError:
+            return False
+        make_folder(self.path_of(content_hash).parent)
+        aside.replace(self.path_of(content_hash))
+        atomic.sync_directory(self.path_of(content_hash).parent)
+        atomic.sync_directory(aside.parent)
+        return True
+
+    def aside(self) -> list[bytes]:
+        """Return the hashes of what was put aside, in order."""
+        return [bytes.fromhex(path.name) for path in sorted((self.root / _ASIDE).glob("?" * 64))]
+
+    def forget_aside(self, content_hash: bytes) -> None:
+        """Remove what was put aside; safe to repeat."""
+        aside = self._aside(content_hash)
+        if aside.exists():
+            aside.unlink()
+            atomic.sync_directory(aside.parent)
+
+    def is_intact(self, content_hash: bytes) -> bool:
+        """Read the content and return whether it still has its hash; False when it is not there."""
+        try:
+            return _hash_of(self.path_of(content_hash)) == content_hash
         except FileNotFoundError:
             return False
-        return hasher.digest() == content_hash
 
     def remove(self, content_hash: bytes) -> None:
         """Remove the content; safe to repeat."""
@@ -110,6 +170,7 @@ class BlobStore:
         if path.exists():
             path.unlink()
             atomic.sync_directory(path.parent)
+        self.forget_aside(content_hash)
 
     def hashes(self) -> Iterator[bytes]:
         """Yield the hash of every content, in order."""
@@ -121,6 +182,9 @@ class BlobStore:
         """Remove what interrupted copies left; only while nothing is being added."""
         for path in sorted((self.root / INCOMING).glob("*.part")):
             path.unlink()
+
+    def _aside(self, content_hash: bytes) -> Path:
+        return self.root / _ASIDE / content_hash.hex()
 
     def _receive(self, beside: Path, content_hash: bytes, content: Iterable[bytes], file: str) -> None:
         blob = self._write(beside, content)
@@ -159,3 +223,17 @@ def _flush_file(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _hash_of(path: Path) -> bytes:
+    hasher = Hasher()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            hasher.update(chunk)
+    return hasher.digest()
+
+
+def _forget_cached(file: BinaryIO) -> None:
+    """Let the system read from the disk what it has in memory, and keep nothing of it: others need the memory more."""
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)

@@ -6,7 +6,7 @@ that an older one cannot come back by removing first.
 
 import fcntl
 import os
-from collections.abc import Iterator, Set
+from collections.abc import Collection, Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,7 +68,12 @@ def blob_store(data: Path) -> BlobStore:
 
 def installed(data: Path) -> list[InstalledPack]:
     """Return the packs on the box by id and version; damaged ones are left out, `damaged` has them."""
-    return [pack for pack in _read_all(data) if isinstance(pack, InstalledPack)]
+    return list(iterate_installed(data))
+
+
+def iterate_installed(data: Path) -> Iterator[InstalledPack]:
+    """Yield what `installed` returns, one manifest in memory at a time."""
+    return (pack for pack in _read_all(data) if isinstance(pack, InstalledPack))
 
 
 def damaged(data: Path) -> list[DamagedPack]:
@@ -80,7 +85,7 @@ def lost_files(data: Path) -> Iterator[LostFile]:
     """Yield every file of an installed pack that should be there and is not intact; reads all of them once."""
     store = blob_store(data)
     verdicts: dict[bytes, bool] = {}
-    for pack in installed(data):
+    for pack in iterate_installed(data):
         for entry in selected_files(pack.manifest, pack.selection):
             if entry.hash not in verdicts:
                 verdicts[entry.hash] = store.is_intact(entry.hash)
@@ -156,7 +161,7 @@ def remove(data: Path, pack: str, version: int | None = None) -> None:
         if not versions:
             raise PackNotFound(place=pack if version is None else f"{pack} {version}")
         paths = [packs_folder(data) / layout.installed_name(pack, found) for found in versions]
-        freed = _hashes_of(one.manifest for one in installed(data) if one.path in paths)
+        freed = {key for path in paths for key in _hashes_in(path)}
         seen = max(*versions, _seen_version(data, pack), 0)
         atomic.write_file(_seen_path(data, pack), str(seen).encode())
         for path in paths:
@@ -247,19 +252,39 @@ def _seen_version(data: Path, pack: str) -> int:
     return int(content) if content.isdigit() else 0
 
 
-def _hashes_of(manifests: Iterator[Manifest]) -> set[bytes]:
-    return {entry.hash for manifest in manifests for entry in manifest.files}
+def _hashes_in(path: Path) -> set[bytes]:
+    """Return what a manifest file names; nothing when it is damaged: `sweep` removes what was only there."""
+    try:
+        return set(open_unverified(path.read_bytes()).blobs)
+    except EdgeboxError:
+        return set()
+
+
+def only_in_bytes(data: Path, pack: str, versions: Collection[int]) -> int:
+    """Return how many bytes of a pack only these versions of it need."""
+    only: dict[bytes, int] = {}
+    others: set[bytes] = set()
+    for name, version in _installed_names(data):
+        if name == pack:
+            path = packs_folder(data) / layout.installed_name(name, version)
+            blobs = open_unverified(path.read_bytes()).blobs
+            if version in versions:
+                only |= {key: entry.size_bytes for key, entry in blobs.items()}
+            else:
+                others.update(blobs)
+    return sum(size_bytes for key, size_bytes in only.items() if key not in others)
 
 
 def _remove_unused(data: Path, candidates: Set[bytes]) -> int:
     """Remove those of `candidates` that no installed pack uses; return their bytes."""
-    packs = list(_read_all(data))
-    kept = [pack for pack in packs if isinstance(pack, InstalledPack)]
-    if len(kept) < len(packs):
-        return 0
+    unused = set(candidates)
+    for pack in _read_all(data):
+        if isinstance(pack, DamagedPack):
+            return 0
+        unused.difference_update(entry.hash for entry in pack.manifest.files)
     store = blob_store(data)
     removed_bytes = 0
-    for content_hash in sorted(candidates - _hashes_of(pack.manifest for pack in kept)):
+    for content_hash in sorted(unused):
         path = store.path_of(content_hash)
         removed_bytes += path.stat().st_size if path.exists() else 0
         store.remove(content_hash)

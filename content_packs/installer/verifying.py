@@ -1,7 +1,9 @@
 """Checking a pack folder from end to end without installing it."""
 
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from content_packs.base.hashing import Hasher
@@ -11,6 +13,8 @@ from content_packs.format.errors import BlobAltered, BlobMissing
 from content_packs.format.manifest import FileEntry, Manifest
 from content_packs.format.selection import selected_blobs, selected_files
 from content_packs.usb.reading import PackFolder
+
+WORKERS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,10 @@ def verify(folder: Path, trusted: Mapping[bytes, VerifyKey]) -> VerifyReport:
     with PackFolder(folder) as pack:
         manifest, signer = open_envelope(pack.read_manifest(), trusted)
         selection = pack.read_selection()
-        codes = {key: _fault_code(pack, entry) for key, entry in selected_blobs(manifest, selection).items()}
+        blobs = selected_blobs(manifest, selection)
+        # Reading one file and hashing another at the same time: both leave the interpreter to others.
+        with ThreadPoolExecutor(WORKERS) as workers:
+            codes = dict(zip(blobs, workers.map(partial(_fault_code, pack), blobs.values()), strict=True))
     files = selected_files(manifest, selection)
     bad = tuple(BadFile(entry.path, codes[entry.hash]) for entry in files if codes[entry.hash])
     return VerifyReport(manifest, signer, bad)

@@ -3,13 +3,14 @@
 import argparse
 from collections.abc import Callable
 
-from edgebox.commands import demo, pack, serve, sync, usb, users
+from edgebox.commands import check, demo, pack, serve, sync, usb, users
 
 Subparsers = argparse._SubParsersAction  # the only name argparse gives it
 
 REGISTER: tuple[Callable[["Subparsers[argparse.ArgumentParser]"], None], ...] = (
     serve.register,
     demo.register,
+    check.register,
     pack.register,
     usb.register,
     users.register,

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from content_packs.format.layout import parse_installed_name
 from content_packs.format.manifest import FileEntry
 
 LOOK_AGAIN_SECONDS = 1.0
+FILES_MAX = 20_000  # about 8 MB
 
 log = logging.getLogger(__name__)
 
@@ -18,39 +20,44 @@ Files = dict[str, FileEntry]
 
 
 class InstalledPacks:
-    """Every installed version, under the name `id@version`.
+    """Every installed version, under the name `id@version`; the files of those asked for last are in memory.
 
     The installer verified a manifest before it put it into the folder, so signatures are not checked again here.
     """
 
-    def __init__(self, folder: Path, on_change: Callable[[], None]) -> None:
+    def __init__(self, folder: Path, on_change: Callable[[], None], most_files: int = FILES_MAX) -> None:
         self._folder = folder
         self._on_change = on_change
-        self._packs: dict[str, Files] = {}
+        self._most_files = most_files
+        self._names: frozenset[str] = frozenset()
+        self._opened: OrderedDict[str, Files] = OrderedDict()
         self._folder_mtime_ns = -1
         self._looked_at = float("-inf")
         self._looking = asyncio.Lock()
+        self._reading = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
 
     async def find(self, pack: str, path: str) -> FileEntry | None:
         """Return the file at `path` of a pack; a pack installed a moment ago is found."""
-        files = self._packs.get(pack)
         now = asyncio.get_running_loop().time()
-        if files is None:
+        if pack not in self._names:
             await self.look()
-            files = self._packs.get(pack, {})
+            if pack not in self._names:
+                return None
         elif now - self._looked_at > LOOK_AGAIN_SECONDS and (self._task is None or self._task.done()):
             self._looked_at = now
             self._task = asyncio.create_task(self.look())
-        return files.get(path)
+        return (await self._files(pack)).get(path)
 
     async def look(self) -> None:
-        """Read what was installed and forget what was removed since the last look."""
+        """Notice what was installed and forget what was removed since the last look."""
         async with self._looking:
             self._looked_at = asyncio.get_running_loop().time()
-            mtime_ns, packs = await asyncio.to_thread(self._read)
+            mtime_ns, names = await asyncio.to_thread(self._list)
             if mtime_ns != self._folder_mtime_ns:
-                self._folder_mtime_ns, self._packs = mtime_ns, packs
+                self._folder_mtime_ns, self._names = mtime_ns, names
+                for gone in self._opened.keys() - names:
+                    del self._opened[gone]
                 self._on_change()
 
     async def close(self) -> None:
@@ -58,15 +65,33 @@ class InstalledPacks:
         if self._task is not None:
             await self._task
 
-    def _read(self) -> tuple[int, dict[str, Files]]:
+    async def _files(self, pack: str) -> Files:
+        if (files := self._opened.get(pack)) is None:
+            async with self._reading:
+                if (files := self._opened.get(pack)) is None:
+                    path = self._folder / f"{pack}.ebm"
+                    files = self._opened[pack] = await asyncio.to_thread(_read_files, path)
+                    self._close_others(pack)
+        else:
+            self._opened.move_to_end(pack)
+        return files
+
+    def _close_others(self, pack: str) -> None:
+        """Forget the packs that were not asked for lately, until what is in memory is within its limit."""
+        kept = sum(map(len, self._opened.values()))
+        for other in [name for name in self._opened if name != pack]:
+            if kept <= self._most_files:
+                break
+            kept -= len(self._opened.pop(other))
+
+    def _list(self) -> tuple[int, frozenset[str]]:
         try:
             mtime_ns = self._folder.stat().st_mtime_ns
         except FileNotFoundError:
-            return -1, {}
+            return -1, frozenset()
         if mtime_ns == self._folder_mtime_ns:
-            return mtime_ns, self._packs
-        names = {path.stem: path for path in self._folder.iterdir() if parse_installed_name(path.name)}
-        return mtime_ns, {name: self._packs.get(name) or _read_files(path) for name, path in names.items()}
+            return mtime_ns, self._names
+        return mtime_ns, frozenset(path.stem for path in self._folder.iterdir() if parse_installed_name(path.name))
 
 
 def _read_files(path: Path) -> Files:

@@ -3,13 +3,14 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from edgebox.control import export_operations, pack_operations, sync_operations, user_operations
+from edgebox.control import check_operations, export_operations, pack_operations, sync_operations, user_operations
 from edgebox.keys import Box
 
 Progress = Callable[[dict[str, Any]], None]
 Operation = Callable[[Box, dict[str, Any], Progress], Awaitable[dict[str, Any]]]
 
 OPERATIONS: dict[str, Operation] = {
+    "check": check_operations.check,
     "pack.install": pack_operations.install,
     "pack.list": pack_operations.list_packs,
     "pack.remove": pack_operations.remove,

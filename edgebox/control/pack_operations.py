@@ -5,7 +5,6 @@ from typing import Any
 
 from content_packs.format.errors import PackNotFound, PackRollback
 from content_packs.installer.planning import reserve_bytes
-from edgebox.domain.localised import localised_percent
 from edgebox.domain.recorded_error import error_of
 from edgebox.keys import Box
 from edgebox.services.sticks import Change, Offer
@@ -37,18 +36,18 @@ async def list_packs(box: Box, _arguments: dict[str, Any], _progress: Any) -> di
     return {
         "packs": [
             {
-                "pack": installed.manifest.pack,
-                "version": installed.manifest.version,
-                "title": dict(installed.manifest.title),
-                "size_bytes": installed.size_bytes,
-                "publisher": box.library.trust.name_of(installed.signer) or installed.signer.hex(),
-                "standing": box.library.trust.standing(installed.manifest, installed.signer).value,
-                "localised_percent": dict(localised_percent(installed.manifest)),
-                "parts": {part.id: installed.selection.takes(part) for part in installed.manifest.parts},
-                "overlay_of": installed.manifest.overlay.of if installed.manifest.overlay else None,
-                "overlays": list(installed.overlays),
+                "pack": shelved.pack,
+                "version": shelved.version,
+                "title": dict(shelved.title),
+                "size_bytes": shelved.size_bytes,
+                "publisher": box.library.trust.name_of(shelved.signer) or shelved.signer.hex(),
+                "standing": box.library.trust.standing(shelved, shelved.signer).value,
+                "localised_percent": dict(shelved.localised),
+                "parts": {part.id: part.is_taken for part in shelved.parts},
+                "overlay_of": shelved.overlay_of or None,
+                "overlays": list(shelved.overlays),
             }
-            for installed in box.library.shelf.current.values()
+            for shelved in box.library.shelf.current.values()
         ],
         **({"list_made_ms": pack_list.made_ms} if pack_list else {}),
     }

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from content_packs.base.errors import N_, EdgeboxError
+from content_packs.format.layout import VERSION_MAX
 from edgebox.domain.verbs import IRIS
 
 EVENTS_MAX = 50
@@ -25,9 +26,10 @@ SCORE_MAX = 1e9
 _DEVICE = re.compile("[0-9a-f]{32}")
 _PACK = re.compile("[a-z0-9.-]{3,80}")
 _RESOURCE = re.compile("[a-z0-9-]{1,80}")
+_VERSION = re.compile("[1-9][0-9]{0,9}")
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
-_KEYS = frozenset({"seq", "attempt", "token", "t", "verb", "pack", "resource", "item", "result"})
+_KEYS = frozenset({"seq", "attempt", "token", "t", "verb", "pack", "version", "resource", "item", "result"})
 _ENVELOPE_KEYS = frozenset({"device", "events", "held_from", "refused"})
 
 
@@ -69,6 +71,7 @@ class Event:
         seq: number of the event on its device, from 1.
         attempt: `seq` of the event that opened the attempt.
         token: the right to submit for one learner, unchecked.
+        version: of the pack, as the page was made of it; None from a page that does not say.
     """
 
     seq: int
@@ -80,6 +83,7 @@ class Event:
     resource: str
     item: str | None
     result: Result
+    version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +145,7 @@ def parse_event(value: Any) -> Event:
         resource=_matching(value, "resource", _RESOURCE),
         item=_item(value.get("item")),
         result=_result(value.get("result")),
+        version=_version(value) if "version" in value else None,
     )
 
 
@@ -163,6 +168,14 @@ def _matching(source: Mapping[str, Any], name: str, pattern: re.Pattern[str]) ->
     if not isinstance(value, str) or not pattern.fullmatch(value):
         raise EventMalformed(field=name)
     return value
+
+
+def _version(source: Mapping[str, Any]) -> int:
+    """Return the version of the pack, which a page hands on as the text it has."""
+    version = int(_matching(source, "version", _VERSION))
+    if version > VERSION_MAX:
+        raise EventMalformed(field="version")
+    return version
 
 
 def _item(value: Any) -> str | None:

@@ -55,6 +55,7 @@ def from_event(event: Event, device_id: bytes, person_no: int, received: dict[st
         step=step,
         device_seq=event.seq,
         attempt_seq=event.attempt,
+        pack_version=event.version,
     )
 
 

@@ -64,6 +64,8 @@ def _context(statement: StoredStatement) -> dict[str, Any]:
     if (registration := registration_of(statement)) is not None:
         context["registration"] = ids.format_uuid(registration)
     activity = statement.activity
+    if statement.pack_version is not None:
+        context["revision"] = str(statement.pack_version)  # xAPI 1.0.3, 2.4.6: the revision of the activity
     if activity.pack is not None:
         around = {"grouping": [{"objectType": "Activity", "id": pack_iri(activity.pack)}]}
         if activity.item is not None:

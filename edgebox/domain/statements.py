@@ -31,6 +31,7 @@ class NewStatement:
 
     Attributes:
         device_seq: with `attempt_seq`, for statements of our own pages only.
+        pack_version: the version of the pack on the page, for statements of our own pages that say it.
         body: JSON of an outside client's statement.
         digest: tells the same content sent again from another content under the same id.
         received: what is kept when the id is taken by another content.
@@ -49,6 +50,7 @@ class NewStatement:
     device_seq: int | None = None
     attempt_seq: int | None = None
     registration: bytes | None = None
+    pack_version: int | None = None
     body: bytes | None = None
 
 
@@ -67,6 +69,7 @@ class StoredStatement:
     stored_ms: int
     outcome: Outcome
     body: bytes | None
+    pack_version: int | None
 
 
 def digest_of(content: bytes) -> bytes:

@@ -41,6 +41,7 @@ async def record(request: web.Request, shown: Shown, done: Sequence[Done]) -> No
         "token": box.recording.tokens.make(session.person_no, session.pseudonym),
         "t": now_ms,
         "pack": shown.manifest.pack,
+        "version": str(shown.manifest.version),
         "resource": shown.resource.id,
     }
     events: list[dict[str, Any]] = [{**whole, "seq": first_seq, "verb": "launched"}]

@@ -1,18 +1,22 @@
 """The pages of a learner: my lessons, a lesson, a resource of every kind, search."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qs
 
 from aiohttp import web
 
 from content_packs.base.errors import N_
+from content_packs.format.errors import PackNotFound
 from content_packs.format.manifest import Manifest, Resource
 from content_packs.format.resource import SPOKEN_KINDS
+from edgebox.domain.catalogue import Shelved
 from edgebox.domain.language import NEUTRAL, choose, normalise
 from edgebox.domain.marking import Marked, Outcome, mark, outcome
 from edgebox.http import problems
 from edgebox.http.body import FIELDS_MAX, FORM_MAX_BYTES, read_body
+from edgebox.http.catalogue_views import catalogue_of, number_or_zero
 from edgebox.http.form_recording import Done, record
 from edgebox.http.guard import content_origin
 from edgebox.http.island_words import praise
@@ -22,10 +26,15 @@ from edgebox.http.render import page, page_words
 from edgebox.http.resource_views import VALUES, Shown, language_name, quiz_items
 from edgebox.http.wording import language_of
 from edgebox.keys import BOX, SESSION
-from edgebox.services.shelf import PartLeftOut
+from edgebox.services.library import Library
+from edgebox.services.shelf import PartLeftOut, ResourceGone
 from edgebox.store.learner_view import LearnerView, learner_view
 
 QUERY_MAX_CHARACTERS = 80
+PACKS_SHOWN = 8
+LESSONS_SHOWN = 48
+VERSION_FIELD = "_version"  # no question of a quiz can have this name
+VERSION_DIGITS_MAX = 10
 _READ_KINDS = frozenset({"text", "image", "pdf"})
 _COMPLETED = Done("completed", {"completion": True, "progress": 1.0})
 _VALUES = VALUES | {"pdf": pdf_values}
@@ -41,47 +50,56 @@ _KIND_NAMES = {
 
 
 async def my_lessons(request: web.Request) -> web.StreamResponse:
-    """Show what the teacher assigned, then the library."""
+    """Show what the teacher assigned, then the library, page by page."""
     view, shelves, library = await _view(request), _shelves(request), request.app[BOX].library
-    manifests = library.packs()
-    cards = {
-        (manifest.pack, lesson.id): shelves.card(manifest, lesson, view)
-        for manifest in manifests
-        for lesson in manifest.lessons
-    }
+    catalogue = catalogue_of(request, PACKS_SHOWN)
+    lessons_each = LESSONS_SHOWN // max(len(catalogue.page.packs), 1)
     return page(
         request,
         "learn.html",
-        assigned=[cards[key] for key in view.assigned if key in cards],
-        packs=[_pack(shelves, manifest, cards) for manifest in manifests],
+        assigned=[] if catalogue.is_narrowed else await _assigned(library, shelves, view),
+        packs=[await _pack(library, shelves, pack, view, limit=lessons_each) for pack in catalogue.page.packs],
+        catalogue=catalogue,
     )
+
+
+async def show_pack(request: web.Request) -> web.StreamResponse:
+    """Show the lessons of one pack, page by page."""
+    library, start = request.app[BOX].library, number_or_zero(request, "from")
+    current = library.shelf.find(request.match_info["pack"])
+    shown = await _pack(library, _shelves(request), current, await _view(request), start=start, limit=LESSONS_SHOWN)
+    return page(request, "pack.html", pack=shown)
 
 
 async def show_lesson(request: web.Request) -> web.StreamResponse:
     """Show the resources of a lesson in order, with what is done."""
     view, shelves, library = await _view(request), _shelves(request), request.app[BOX].library
-    manifest = library.pack(request.match_info["pack"])
-    lesson = library.lesson(manifest.pack, request.match_info["lesson"])
-    resources = library.resources_of(manifest.pack, lesson.id)
+    pack, lesson = request.match_info["pack"], request.match_info["lesson"]
+    version = view.version_of(pack, lesson, library.shelf.versions.get(pack, ()))
+    listed = await library.listed_lesson(pack, lesson, version)
+    manifest = await library.pack(pack, listed.version)
+    resources = await library.resources_of(pack, lesson, listed.version)
     return page(
         request,
         "lesson.html",
-        lesson=shelves.card(manifest, lesson, view),
-        resources=[shelves.step(manifest, lesson, resource, view) for resource in resources],
+        lesson=shelves.card(library.shelf.find(pack, listed.version), listed, view),
+        resources=[shelves.step(manifest, listed.lesson, resource, view) for resource in resources],
         kind_names=_kind_names(request),
     )
 
 
 async def show_resource(request: web.Request) -> web.StreamResponse:
     """Show one resource."""
-    return await _resource_page(request, request.query.get("in", ""))
+    wanted = request.query.get("in", "")
+    shown = await _shown(request, await _view(request), wanted)
+    return await _resource_page(request, shown, wanted)
 
 
 async def finish_resource(request: web.Request) -> web.StreamResponse:
     """Take what a browser without script sends: "I have read this", or the answers of a quiz."""
     form = parse_qs((await read_body(request, FORM_MAX_BYTES)).decode(errors="replace"), max_num_fields=FIELDS_MAX)
     wanted = form.get("in", [""])[0]
-    shown = _shown(request, wanted)
+    shown = await _shown(request, await _view(request), wanted, form.get(VERSION_FIELD, [""])[0])
     extra: dict[str, Any] = {"saved": True}
     if not shown.resource.paths:
         raise PartLeftOut(pack=shown.manifest.pack, name=shown.resource.id)
@@ -95,7 +113,7 @@ async def finish_resource(request: web.Request) -> web.StreamResponse:
         await record(request, shown, [_COMPLETED])
     else:
         raise problems.BodyMalformed(reason="form")
-    return await _resource_page(request, wanted, **extra)
+    return await _resource_page(request, shown, wanted, **extra)
 
 
 async def search(request: web.Request) -> web.StreamResponse:
@@ -104,8 +122,8 @@ async def search(request: web.Request) -> web.StreamResponse:
     found = await request.app[BOX].library.search(query, language_of(request)) if query else []
     hits = [
         {
-            "href": f"/learn/{hit.pack}/{hit.lesson.id}/{hit.resource.id}",
-            "kind": hit.resource.kind,
+            "href": f"/learn/{hit.pack}/{hit.lesson}/{hit.resource}",
+            "kind": hit.kind,
             "title": hit.title,
             "lesson_title": hit.lesson_title,
             "language": hit.language,
@@ -115,41 +133,57 @@ async def search(request: web.Request) -> web.StreamResponse:
     return page(request, "search.html", query=query, hits=hits)
 
 
-async def _resource_page(request: web.Request, wanted: str, **extra: Any) -> web.StreamResponse:
-    view, shown = await _view(request), _shown(request, wanted)
+async def _resource_page(request: web.Request, shown: Shown, wanted: str, **extra: Any) -> web.StreamResponse:
+    # Read again: what the form just recorded is shown.
+    view = await _view(request)
     library, manifest, resource = request.app[BOX].library, shown.manifest, shown.resource
-    lesson = library.lesson_of(manifest.pack, resource.id)
+    version = manifest.version
+    if resource.paths:
+        await library.check_there(manifest.pack, shown.file.value, version)
+    lesson = await library.lesson_of(manifest.pack, resource.id, version)
+    listed = await library.listed_lesson(manifest.pack, lesson.id, version)
     steps = [
         shown.shelves.step(manifest, lesson, each, view, wanted)
-        for each in library.resources_of(manifest.pack, lesson.id)
+        for each in await library.resources_of(manifest.pack, lesson.id, version)
     ]
     place = lesson.resource_ids.index(resource.id)
-    card: LessonCard = shown.shelves.card(manifest, lesson, view)
+    card: LessonCard = shown.shelves.card(library.shelf.find(manifest.pack, version), listed, view)
     values: dict[str, Any] = {
         "resource": _with_languages(steps[place], shown),
         "lesson": card,
         "pack_id": manifest.pack,
+        "pack_version": version,
         "previous": steps[place - 1] if place else None,
         "next": steps[place + 1] if place + 1 < len(steps) else None,
         "saved": False,
         "result": None,
         "narration": _narration(shown),
-        "missing_parts": _missing_parts(request, shown),
+        "missing_parts": await _missing_parts(request, shown),
     }
     own = await _VALUES[resource.kind](shown) if resource.paths else {}
     return page(request, "resource.html", **values | own | extra)
 
 
-def _shown(request: web.Request, wanted: str) -> Shown:
+async def _shown(request: web.Request, view: LearnerView, wanted: str, version: str = "") -> Shown:
+    """Return what a page is about; `version` is the one a form was made of, so that its answers are marked by it."""
     library, shelves = request.app[BOX].library, _shelves(request)
-    manifest = library.pack(request.match_info["pack"])
-    resource = library.resource(manifest.pack, request.match_info["resource"])
-    if request.match_info["lesson"] != library.lesson_of(manifest.pack, resource.id).id:
+    pack, lesson, kept = _named(request, library)
+    number = int(version) if version.isdecimal() and len(version) <= VERSION_DIGITS_MAX else 0
+    chosen = number if number in kept else view.version_of(pack, lesson, kept)
+    manifest = await library.pack(pack, chosen)
+    resource = await library.resource(pack, request.match_info["resource"], manifest.version)
+    if lesson != (await library.lesson_of(pack, resource.id, manifest.version)).id:
         raise problems.NotFound
     offered = _languages(manifest, resource)
     wishes = [wish for wish in (wanted, shelves.language) if wish]
     best = choose(dict.fromkeys(offered, True), wishes).language if offered else NEUTRAL
     return Shown(request, shelves, manifest, resource, tuple(dict.fromkeys((best, *wishes))))
+
+
+def _named(request: web.Request, library: Library) -> tuple[str, str, Sequence[int]]:
+    """Return pack and lesson of the address, and the versions of the pack that are on the box."""
+    pack, lesson = request.match_info["pack"], request.match_info["lesson"]
+    return pack, lesson, library.shelf.versions.get(pack, ())
 
 
 def _languages(manifest: Manifest, resource: Resource) -> tuple[str, ...]:
@@ -168,9 +202,9 @@ def _narration(shown: Shown) -> str:
     return shown.content(found.value) if is_same or shown.languages[0] == NEUTRAL else ""
 
 
-def _missing_parts(request: web.Request, shown: Shown) -> list[str]:
+async def _missing_parts(request: web.Request, shown: Shown) -> list[str]:
     """Return the names of the parts that would bring a resource of which nothing is on the box."""
-    installed = request.app[BOX].library.installed(shown.manifest.pack, shown.manifest.version)
+    installed = await request.app[BOX].library.installed(shown.manifest.pack, shown.manifest.version)
     ids = installed.left_out.get(shown.resource.id, ())
     return [choose(part.title, [shown.shelves.language]).value for part in shown.manifest.parts if part.id in ids]
 
@@ -214,18 +248,39 @@ def _final(result: Outcome) -> Done:
 
 
 async def _view(request: web.Request) -> LearnerView:
-    person_no = request[SESSION].person_no
-    return await request.app[BOX].database.read(lambda connection: learner_view(connection, person_no))
+    person_no, now_ms = request[SESSION].person_no, request.app[BOX].clock.now_ms()
+    return await request.app[BOX].database.read(lambda connection: learner_view(connection, person_no, now_ms))
 
 
 def _shelves(request: web.Request) -> Shelves:
     return Shelves(language_of(request), content_origin(request))
 
 
-def _pack(shelves: Shelves, manifest: Manifest, cards: dict[tuple[str, str], LessonCard]) -> dict[str, Any]:
-    title = choose(manifest.title, [shelves.language])
-    lessons = [cards[manifest.pack, lesson.id] for lesson in manifest.lessons]
-    return {"title": title.value, "language": title.language, "lessons": lessons}
+async def _assigned(library: Library, shelves: Shelves, view: LearnerView) -> list[LessonCard]:
+    cards = []
+    for pack, lesson in view.assigned[:LESSONS_SHOWN]:
+        version = view.version_of(pack, lesson, library.shelf.versions.get(pack, ()))
+        with suppress(PackNotFound, ResourceGone):
+            listed = await library.listed_lesson(pack, lesson, version)
+            cards.append(shelves.card(library.shelf.find(pack, listed.version), listed, view))
+    return cards
+
+
+async def _pack(
+    library: Library, shelves: Shelves, current: Shelved, view: LearnerView, *, start: int = 0, limit: int
+) -> dict[str, Any]:
+    """Return a pack with some of its lessons, in the version that this learner is shown."""
+    opened = view.opened.get(current.pack)
+    shown = library.shelf.kept.get((current.pack, opened), current) if opened is not None else current
+    listed = await library.lessons(shown.pack, shown.version, start=start, limit=limit)
+    title = choose(shown.title, [shelves.language])
+    return {
+        "href": f"/learn/{shown.pack}",
+        "title": title.value,
+        "language": title.language,
+        "lessons": [shelves.card(shown, each, view) for each in listed],
+        "next_from": start + limit if start + limit < shown.lessons else 0,
+    }
 
 
 def _kind_names(request: web.Request) -> dict[str, str]:

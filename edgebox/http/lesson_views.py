@@ -6,8 +6,10 @@ from urllib.parse import quote
 
 from content_packs.format import layout
 from content_packs.format.manifest import Lesson, Manifest, Resource
+from edgebox.domain.catalogue import Shelved
 from edgebox.domain.durations import whole_minutes
 from edgebox.domain.language import choose, direction_of
+from edgebox.store.catalogue import ListedLesson
 from edgebox.store.learner_view import LearnerView
 
 TONES = 6
@@ -60,26 +62,27 @@ class Shelves:
     language: str
     content_origin: str
 
-    def card(self, manifest: Manifest, lesson: Lesson, view: LearnerView) -> LessonCard:
+    def card(self, pack: Shelved, listed: ListedLesson, view: LearnerView) -> LessonCard:
         """Return a lesson with this learner's progress."""
+        lesson = listed.lesson
         title = choose(lesson.title, [self.language])
-        states = [view.progress.get((manifest.pack, resource_id)) for resource_id in lesson.resource_ids]
+        states = [view.progress.get((pack.pack, resource_id)) for resource_id in lesson.resource_ids]
         return LessonCard(
-            href=f"/learn/{manifest.pack}/{lesson.id}",
+            href=f"/learn/{pack.pack}/{lesson.id}",
             title=title.value,
             language=title.language,
             description=choose(lesson.description, [self.language]).value if lesson.description else "",
-            picture=self.content(manifest, lesson.thumbnail) if lesson.thumbnail else "",
-            subject_icon=subject_icon(manifest.about),
-            tone=manifest.lessons.index(lesson) % TONES,
+            picture=self.content(pack, lesson.thumbnail) if lesson.thumbnail else "",
+            subject_icon=subject_icon(pack.about),
+            tone=listed.place % TONES,
             minutes=whole_minutes(lesson.time_required),
             done=sum(state is True for state in states),
             total=len(states),
         )
 
-    def content(self, manifest: Manifest, path: str) -> str:
+    def content(self, pack: Shelved | Manifest, path: str) -> str:
         """Return the full address of a file on the content origin."""
-        return f"{self.content_origin}{content_path(manifest, path)}"
+        return f"{self.content_origin}{content_path(pack, path)}"
 
     def step(
         self, manifest: Manifest, lesson: Lesson, resource: Resource, view: LearnerView, wanted: str = ""
@@ -101,10 +104,10 @@ class Shelves:
         )
 
 
-def content_path(manifest: Manifest, path: str) -> str:
+def content_path(pack: Shelved | Manifest, path: str) -> str:
     """Return the path of a file on the content origin; it names the version, so it never changes its meaning."""
     name, inner = layout.split_qualified(path)
-    return f"/c/{name or f'{manifest.pack}@{manifest.version}'}/{quote(inner)}"
+    return f"/c/{name or f'{pack.pack}@{pack.version}'}/{quote(inner)}"
 
 
 def subject_icon(about: str) -> str:

@@ -1,7 +1,7 @@
 """The teacher's pages about courses: what is on the box, what sticks offer, and what is being loaded."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,11 @@ from aiohttp import web
 from content_packs.base.errors import EdgeboxError
 from content_packs.format.errors import PackNotFound
 from content_packs.format.fields import is_local
-from content_packs.format.manifest import Manifest
 from content_packs.installer.planning import reserve_bytes
+from edgebox.domain.catalogue import Shelved
 from edgebox.domain.language import choose
-from edgebox.domain.localised import localised_percent
 from edgebox.http.body import read_form
+from edgebox.http.catalogue_views import catalogue_of
 from edgebox.http.render import page
 from edgebox.http.resource_views import language_name
 from edgebox.http.staff import day_text, number_in, problem_text, recorded_problem, size_text
@@ -25,6 +25,7 @@ from edgebox.services.loading import Loading, NothingChosen
 from edgebox.services.sticks import Change, Offer, Stick
 from edgebox.store.jobs import InstallJob, JobState
 
+PACKS_SHOWN = 40
 _PERCENT = 100
 _SHOWN_FIRST = (
     JobState.COPYING,
@@ -96,6 +97,12 @@ async def remove(request: web.Request) -> web.StreamResponse:
     raise web.HTTPSeeOther("/staff/packs")
 
 
+async def repair(request: web.Request) -> web.StreamResponse:
+    """Repair damaged files from whatever has them, a stick that was just put in first of all."""
+    await request.app[BOX].checking.repair()
+    raise web.HTTPSeeOther("/staff/packs")
+
+
 async def switch_scripts(request: web.Request) -> web.StreamResponse:
     """Allow programs in packs made at this school, or no more."""
     is_on = (await read_form(request)).get("allow") == "on"
@@ -104,14 +111,18 @@ async def switch_scripts(request: web.Request) -> web.StreamResponse:
 
 
 async def _packs(request: web.Request, error: EdgeboxError | None = None) -> web.StreamResponse:
+    catalogue = catalogue_of(request, PACKS_SHOWN, with_overlays=True)
     return page(
         request,
         "staff/packs.html",
         status=error.status if error else 200,
         tab="packs",
         problem=problem_text(request, error) if error else "",
-        packs=_installed(request),
+        catalogue=catalogue,
+        packs=_installed(request, catalogue.page.packs),
         run=await _run(request),
+        damaged=[choose(each.title, [language_of(request)]).value for each in request.app[BOX].checking.damage],
+        old_versions=size_text(old_bytes) if (old_bytes := request.app[BOX].retiring.old_bytes) else "",
         scripts_allowed=await request.app[BOX].local_packs.scripts_allowed(),
         **await _list_values(request),
         **await _stick_values(request),
@@ -128,40 +139,33 @@ async def _list_values(request: web.Request) -> dict[str, Any]:
     }
 
 
-def _installed(request: web.Request) -> list[dict[str, Any]]:
+def _installed(request: web.Request, packs: Iterable[Shelved]) -> list[dict[str, Any]]:
     library, wanted = request.app[BOX].library, [language_of(request)]
-    shown = []
-    for installed in library.shelf.current.values():
-        manifest = installed.manifest
-        shown.append(
-            {
-                "id": manifest.pack,
-                "version": manifest.version,
-                "title": choose(manifest.title, wanted),
-                "lessons": len(manifest.lessons),
-                "size": size_text(installed.size_bytes),
-                "publisher": library.trust.name_of(installed.signer),
-                "is_local": is_local(manifest.pack),
-                "standing": library.trust.standing(manifest, installed.signer).value,
-                "languages": [
-                    {"name": language_name(language) or language, "percent": percent}
-                    for language, percent in localised_percent(manifest).items()
-                ],
-                "overlay_of": _below(library, manifest, wanted),
-                "left_out": ", ".join(
-                    choose(part.title, wanted).value for part in manifest.parts if not installed.selection.takes(part)
-                ),
-            }
-        )
-    return shown
+    return [
+        {
+            "id": pack.pack,
+            "version": pack.version,
+            "title": choose(pack.title, wanted),
+            "lessons": pack.lessons,
+            "size": size_text(pack.size_bytes),
+            "publisher": library.trust.name_of(pack.signer),
+            "is_local": is_local(pack.pack),
+            "standing": library.trust.standing(pack, pack.signer).value,
+            "languages": [
+                {"name": language_name(language) or language, "percent": percent}
+                for language, percent in pack.localised.items()
+            ],
+            "overlay_of": _below(library, pack, wanted),
+            "left_out": ", ".join(choose(part.title, wanted).value for part in pack.parts if not part.is_taken),
+        }
+        for pack in packs
+    ]
 
 
-def _below(library: Library, manifest: Manifest, wanted: list[str]) -> str:
+def _below(library: Library, pack: Shelved, wanted: list[str]) -> str:
     """Return the title of the pack that an overlay lies over, its id when it is not on the box."""
-    if manifest.overlay is None:
-        return ""
-    below = library.shelf.current.get(manifest.overlay.of)
-    return choose(below.manifest.title, wanted).value if below else manifest.overlay.of
+    below = library.shelf.current.get(pack.overlay_of)
+    return choose(below.title, wanted).value if below else pack.overlay_of
 
 
 async def _run(request: web.Request) -> dict[str, Any]:
@@ -181,12 +185,12 @@ async def _run(request: web.Request) -> dict[str, Any]:
 
 
 def _job(request: web.Request, job: InstallJob) -> dict[str, Any]:
-    installed = request.app[BOX].library.shelf.current.get(job.pack)
+    shelved = request.app[BOX].library.shelf.current.get(job.pack)
     return {
         "no": job.no,
         "state": job.state.value,
         "is_open": job.state.is_open,
-        "title": _title(request, job, installed.manifest.title if installed else {}),
+        "title": _title(request, job, shelved.title if shelved else {}),
         "version": job.version,
         "percent": _PERCENT * job.done_bytes // job.total_bytes if job.total_bytes else 0,
         "done": size_text(job.done_bytes),

@@ -16,7 +16,7 @@ async def pdf_values(shown: Shown) -> dict[str, Any]:
     """A document: the addresses, sizes and texts of its pages."""
     manifest, path = shown.manifest, shown.file.value
     box = shown.request.app[BOX]
-    outline = await box.pdf_pages.outline(box.library.blob_path(manifest.pack, path, manifest.version))
+    outline = await box.pdf_pages.outline(await box.library.blob_path(manifest.pack, path, manifest.version))
     base = shown.shelves.content(manifest, path)
     address = base[base.index("/c/") + 2 :]
     name, _, rest = address[1:].partition("/")
@@ -31,7 +31,7 @@ async def pdf_page(request: web.Request) -> web.StreamResponse:
     """Serve the picture of one page."""
     box = request.app[BOX]
     version, page_no = number_of(request, "version"), number_of(request, "page_no")
-    blob = box.library.blob_path(request.match_info["pack"], request.match_info["path"], version)
+    blob = await box.library.blob_path(request.match_info["pack"], request.match_info["path"], version)
     picture = await box.pdf_pages.picture(blob, page_no)
     if picture is None:
         raise problems.NotFound

@@ -51,6 +51,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/sign-out", sign_in.sign_out, Access.PERSON),
     Route("POST", "/language", sign_in.choose_language),
     Route("GET", "/learn", learning.my_lessons, Access.PERSON),
+    Route("GET", "/learn/{pack}", learning.show_pack, Access.PERSON),
     Route("GET", "/learn/{pack}/{lesson}", learning.show_lesson, Access.PERSON),
     Route("GET", "/learn/{pack}/{lesson}/{resource}", learning.show_resource, Access.PERSON),
     Route("POST", "/learn/{pack}/{lesson}/{resource}", learning.finish_resource, Access.LEARNER),
@@ -80,6 +81,10 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/staff/classes/{class_no}/learners/{person_no}/end", teaching.take_out_learner, Access.TEACHER),
     Route("POST", "/staff/classes/{class_no}/assignments", teaching.assign, Access.TEACHER),
     Route("POST", "/staff/classes/{class_no}/assignments/{assignment_no}/end", teaching.unassign, Access.TEACHER),
+    Route(
+        "POST", "/staff/classes/{class_no}/assignments/{assignment_no}/take-over", teaching.take_over, Access.TEACHER
+    ),
+    Route("GET", "/staff/classes/{class_no}/lessons", teaching.choose_lesson, Access.TEACHER),
     Route("GET", "/staff/classes/{class_no}/cards", teaching.choose_cards, Access.TEACHER),
     Route("POST", "/staff/classes/{class_no}/cards", teaching.make_cards, Access.TEACHER),
     Route("GET", "/staff/packs", loading.show_packs, Access.TEACHER),
@@ -93,6 +98,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/staff/packs/export/state", exporting.show_state, Access.TEACHER),
     Route("POST", "/staff/packs/export", exporting.start, Access.TEACHER),
     Route("POST", "/staff/packs/export/cancel", exporting.cancel, Access.TEACHER),
+    Route("POST", "/staff/packs/repair", loading.repair, Access.TEACHER),
     Route("POST", "/staff/packs/{pack}/remove", loading.remove, Access.TEACHER),
     Route("GET", "/staff/sync", sync_status.show, Access.TEACHER),
     Route("GET", "/staff/sync/state", sync_status.show_state, Access.TEACHER),

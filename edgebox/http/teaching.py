@@ -1,16 +1,18 @@
 """The teacher's pages about classes: who is how far, learners, log-in cards, assigned lessons."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any
 
 from aiohttp import web
 
 from content_packs.base.errors import N_, EdgeboxError
+from edgebox.domain.catalogue import Shelved
 from edgebox.domain.class_table import Cell
 from edgebox.domain.language import choose
 from edgebox.domain.secret import SecretKind
 from edgebox.http import problems
 from edgebox.http.body import read_form
+from edgebox.http.catalogue_views import catalogue_of, number_or_zero
 from edgebox.http.render import page, page_words
 from edgebox.http.sign_in import PICTURE_NAMES
 from edgebox.http.staff import number_in, problem_text
@@ -19,6 +21,8 @@ from edgebox.keys import BOX, SESSION
 from edgebox.services.signing_in import NewSecret
 from edgebox.services.teaching import AssignedLesson, ClassProgress, Learner
 
+PACKS_SHOWN = 8
+LESSONS_SHOWN = 48
 AVATAR_NAMES = {
     "bear": N_("Bear"),
     "bee": N_("Bee"),
@@ -110,6 +114,30 @@ async def unassign(request: web.Request) -> web.StreamResponse:
     raise web.HTTPSeeOther(f"/staff/classes/{class_no}#lessons")
 
 
+async def take_over(request: web.Request) -> web.StreamResponse:
+    """Let the class have the newest version of a lesson."""
+    class_no = number_in(request, "class_no")
+    await request.app[BOX].teaching.take_over(class_no, number_in(request, "assignment_no"))
+    raise web.HTTPSeeOther(f"/staff/classes/{class_no}#lessons")
+
+
+async def choose_lesson(request: web.Request) -> web.StreamResponse:
+    """Show the catalogue, to find a lesson for a class in it."""
+    teaching, class_no = request.app[BOX].teaching, number_in(request, "class_no")
+    school_class = await teaching.school_class(class_no)
+    catalogue = catalogue_of(request, PACKS_SHOWN)
+    given = await teaching.given(class_no)
+    choices = await _choices(request, given, catalogue.page.packs, LESSONS_SHOWN // max(len(catalogue.page.packs), 1))
+    return page(
+        request,
+        "staff/lesson_choice.html",
+        tab="classes",
+        school_class=school_class,
+        catalogue=catalogue,
+        choices=choices,
+    )
+
+
 async def choose_cards(request: web.Request) -> web.StreamResponse:
     """Ask for whom new log-in cards are made."""
     return await _card_choice(request)
@@ -139,12 +167,24 @@ async def make_cards(request: web.Request) -> web.StreamResponse:
 
 async def _classes(request: web.Request, problem: str = "", status: int = 200) -> web.StreamResponse:
     classes = await request.app[BOX].teaching.classes()
-    return page(request, "staff/classes.html", status=status, tab="classes", classes=classes, problem=problem)
+    damaged = [choose(each.title, [language_of(request)]).value for each in request.app[BOX].checking.damage]
+    return page(
+        request,
+        "staff/classes.html",
+        status=status,
+        tab="classes",
+        classes=classes,
+        problem=problem,
+        damaged=list(dict.fromkeys(damaged)),
+    )
 
 
 async def _class(request: web.Request, problem: str = "", status: int = 200) -> web.StreamResponse:
     progress = await request.app[BOX].teaching.progress(number_in(request, "class_no"))
     translate = page_words(request).gettext
+    packs = request.app[BOX].library.packs()
+    is_large = sum(pack.lessons for pack in packs) > LESSONS_SHOWN
+    given = {(each.assignment.pack, each.assignment.lesson) for each in progress.lessons}
     return page(
         request,
         "staff/class.html",
@@ -153,7 +193,8 @@ async def _class(request: web.Request, problem: str = "", status: int = 200) -> 
         problem=problem,
         has_refused_work=await request.app[BOX].recording.has_refused_work(),
         lessons=[_lesson(request, assigned) for assigned in progress.lessons],
-        choices=_choices(request, progress.lessons),
+        has_large_choice=is_large,
+        choices=[] if is_large else await _choices(request, given, packs, LESSONS_SHOWN),
         avatars={name: translate(text) for name, text in AVATAR_NAMES.items()},
         **_table_values(request, progress),
     )
@@ -210,23 +251,30 @@ def _lesson(request: web.Request, assigned: AssignedLesson) -> dict[str, Any]:
         "name": assigned.assignment.lesson,
         "pack": assigned.assignment.pack,
         "title": choose(assigned.lesson.title, wanted) if assigned.lesson else None,
-        "pack_title": choose(assigned.manifest.title, wanted) if assigned.manifest else None,
+        "pack_title": choose(assigned.pack.title, wanted) if assigned.pack else None,
+        "version": assigned.pack.version if assigned.pack else 0,
+        "newer_version": assigned.newer_version,
     }
 
 
-def _choices(request: web.Request, assigned: Sequence[AssignedLesson]) -> list[dict[str, Any]]:
-    """Return the lessons that could still be given, by pack."""
-    wanted = [language_of(request)]
-    given = {(each.assignment.pack, each.assignment.lesson) for each in assigned}
+async def _choices(
+    request: web.Request, given: Set[tuple[str, str]], packs: Sequence[Shelved], lessons_each: int
+) -> list[dict[str, Any]]:
+    """Return the lessons of some packs that could still be given, by pack, with where the rest of a pack begins."""
+    library, wanted = request.app[BOX].library, [language_of(request)]
+    only, start = request.query.get("pack", ""), number_or_zero(request, "from")
     choices = []
-    for manifest in request.app[BOX].library.packs():
+    for pack in packs:
+        first = start if pack.pack == only else 0
+        listed = await library.lessons(pack.pack, start=first, limit=lessons_each)
         lessons = [
-            {"value": f"{manifest.pack}/{lesson.id}", "title": choose(lesson.title, wanted).value}
-            for lesson in manifest.lessons
-            if (manifest.pack, lesson.id) not in given
+            {"value": f"{pack.pack}/{each.lesson.id}", "title": choose(each.lesson.title, wanted)}
+            for each in listed
+            if (pack.pack, each.lesson.id) not in given
         ]
-        if lessons:
-            choices.append({"title": choose(manifest.title, wanted).value, "lessons": lessons})
+        more = first + lessons_each if first + lessons_each < pack.lessons else 0
+        if lessons or more:
+            choices.append({"id": pack.pack, "title": choose(pack.title, wanted), "lessons": lessons, "more": more})
     return choices
 
 

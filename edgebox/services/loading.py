@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 
 from content_packs import installer
@@ -16,8 +16,7 @@ from content_packs.base import atomic
 from content_packs.base.clock import Clock
 from content_packs.base.errors import N_, EdgeboxError
 from content_packs.format import keyfile, layout
-from content_packs.format.errors import InstallCancelled, LibraryBusy, PackNotFound, PackRollback, StickGone
-from content_packs.format.manifest import Manifest
+from content_packs.format.errors import InstallCancelled, LibraryBusy, PackNotFound, PackRollback, PackSpace, StickGone
 from content_packs.format.selection import name_parts
 from content_packs.installer import DiskSpace, Installer, InstallResult, measure_disk
 from content_packs.installer.library import highest_version, want_parts
@@ -28,7 +27,7 @@ from edgebox.services.library import Library
 from edgebox.services.shelf import ResourceGone
 from edgebox.services.sticks import Sticks, depot_of, find_again
 from edgebox.settings import Settings
-from edgebox.store import jobs, packs
+from edgebox.store import jobs, packs, versions
 from edgebox.store.database import NOT_WRITTEN, Database, Job, StoreUnavailable
 from edgebox.store.jobs import InstallJob, JobState, Wanted
 
@@ -88,6 +87,7 @@ class Loading:
         self._poll_seconds = poll_seconds
         self._measure = measure
         self.sticks = Sticks(library, settings, clock)
+        self.make_room: Callable[[], Awaitable[bool]] = _no_room  # asked when a pack does not fit
         self._wake = asyncio.Event()
         self._changed = asyncio.Condition()
         self._running: _Running | None = None
@@ -115,7 +115,12 @@ class Loading:
                 PackSpace.
         """
         await self._library.notice_publishers()
-        pack, version, total_bytes = await asyncio.to_thread(self._inspect, folder, parts)
+        try:
+            pack, version, total_bytes = await asyncio.to_thread(self._inspect, folder, parts)
+        except PackSpace:
+            if not await self.make_room():
+                raise
+            pack, version, total_bytes = await asyncio.to_thread(self._inspect, folder, parts)
         now_ms = self._clock.now_ms()
         no = await self._database.write(
             lambda connection: jobs.insert_job(
@@ -205,9 +210,12 @@ class Loading:
         """Take a pack with all its versions off the box, and free the space of what nobody uses.
 
         Raises:
+            PackInUse: a class has a lesson of it, or a learner is at work in it.
             PackNotFound: it is not there.
             LibraryBusy: something is being installed.
         """
+        now_ms = self._clock.now_ms()
+        await self._database.read(lambda connection: versions.check_unused(connection, pack, now_ms))
         await asyncio.to_thread(installer.remove, self._settings.data, pack)
         await self._database.write(lambda connection: packs.record_removal(connection, pack))
         if not await self._database.read(jobs.list_open_jobs):
@@ -351,17 +359,8 @@ class Loading:
     async def _finish(self, job: InstallJob, result: InstallResult) -> None:
         """Show the pack, then write its row and the end of the job together: `done` means that it can be used."""
         manifest, now_ms = result.manifest, self._clock.now_ms()
-        await asyncio.to_thread(self._remove_old_versions, manifest)
         await self._reload()
         await self._write(lambda connection: packs.finish_install(connection, job.no, manifest, result.signer, now_ms))
-
-    def _remove_old_versions(self, manifest: Manifest) -> None:
-        """Keep this version and the one before: a class may be in the middle of a lesson of that one."""
-        pack = manifest.pack
-        older = sorted(version for name, version in self._library.shelf.kept if name == pack)
-        for version in [version for version in older if version < manifest.version][:-1]:
-            with contextlib.suppress(LibraryBusy, PackNotFound):
-                installer.remove(self._settings.data, pack, version)
 
     async def _reload(self) -> None:
         await self._library.reload()
@@ -387,6 +386,10 @@ class Loading:
         await self._database.write(job)
         async with self._changed:
             self._changed.notify_all()
+
+
+async def _no_room() -> bool:
+    return False
 
 
 def _claimed(folder: Path) -> tuple[str, int]:

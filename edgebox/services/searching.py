@@ -1,58 +1,81 @@
 """Finding resources by what somebody types."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import TypeVar
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from content_packs.base.errors import EdgeboxError
 from content_packs.format.manifest import Lesson, Manifest, Resource
 from edgebox.domain.language import NEUTRAL, choose, normalise
 from edgebox.domain.search_text import fold, match_expression
-from edgebox.services.shelf import Installed
+from edgebox.services.cache_thread import CacheThread
 from edgebox.store.search import Entry, Hit, SearchIndex
 
-T = TypeVar("T")
+ADDED_AT_ONCE = 8
+ReadManifest = Callable[[str, int], Manifest]
+
+log = logging.getLogger(__name__)
 
 
 class Searching:
-    """The search index on a thread of its own."""
+    """The search index, filled pack by pack, so that nobody who searches waits for more than one."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="search")
-        self._index: SearchIndex | None = None
+    def __init__(self, cache: CacheThread) -> None:
+        self._cache = cache
+        self._wanted: Mapping[str, int] = {}
+        self._filling: asyncio.Task[None] | None = None
 
-    async def refresh(self, packs: Mapping[str, Installed]) -> None:
-        """Make the index hold exactly these packs; only what differs is touched."""
-        await self._run(lambda index: _refresh(index, packs))
+    async def refresh(self, packs: Mapping[str, int], read: ReadManifest) -> None:
+        """Make the index hold exactly these packs, by id and version; only what differs is touched.
+
+        The first packs are in the index after return, the others follow by themselves.
+        """
+        self._wanted = packs
+        await self._cache.run(lambda cache: _remove_others(cache.search, packs))
+        for _ in range(ADDED_AT_ONCE):
+            if not await self._add_next(read):
+                return
+        if self._filling is None or self._filling.done():
+            self._filling = asyncio.create_task(self._fill(read))
 
     async def find(self, query: str, language: str, limit: int) -> list[Hit]:
         """Return what fits all words of the query or, when nothing does, any of them."""
-        return await self._run(lambda index: _find(index, query, normalise(language), limit))
+        return await self._cache.run(lambda cache: _find(cache.search, query, normalise(language), limit))
 
     async def close(self) -> None:
-        """Close the index; safe to repeat."""
-        await asyncio.to_thread(self._thread.shutdown)
-        if self._index is not None:
-            self._index.close()
+        """Stop filling; it goes on at the next start. Safe to repeat."""
+        if self._filling is not None:
+            self._filling.cancel()
+            await asyncio.wait({self._filling})
 
-    async def _run(self, work: Callable[[SearchIndex], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: work(self._open()))
+    async def _fill(self, read: ReadManifest) -> None:
+        while await self._add_next(read):
+            pass
 
-    def _open(self) -> SearchIndex:
-        if self._index is None:
-            self._index = SearchIndex(self._path)
-        return self._index
+    async def _add_next(self, read: ReadManifest) -> bool:
+        """Add one pack that is missing, and return whether there was one."""
+        wanted = set(self._wanted.items())
+        missing = wanted - await self._cache.run(lambda cache: cache.search.indexed())
+        if not missing:
+            return False
+        pack, version = min(missing)
+        await self._cache.run(lambda cache: _add(cache.search, pack, version, read))
+        return True
 
 
-def _refresh(index: SearchIndex, packs: Mapping[str, Installed]) -> None:
-    wanted = {(name, installed.manifest.version) for name, installed in packs.items()}
-    indexed = index.indexed()
-    for name, version in indexed - wanted:
-        index.remove(name, version)
-    for name, version in sorted(wanted - indexed):
-        index.add(name, version, entries(packs[name].manifest))
+def _remove_others(index: SearchIndex, packs: Mapping[str, int]) -> None:
+    for pack, version in index.indexed() - set(packs.items()):
+        index.remove(pack, version)
+
+
+def _add(index: SearchIndex, pack: str, version: int, read: ReadManifest) -> None:
+    """Add a pack; one whose manifest cannot be read any more is taken for one without texts."""
+    try:
+        texts: Iterable[Entry] = entries(read(pack, version))
+    except (EdgeboxError, OSError) as error:
+        log.warning("search.manifest_unreadable pack=%s version=%d error=%s", pack, version, error)
+        texts = ()
+    index.add(pack, version, texts)
 
 
 def _find(index: SearchIndex, query: str, language: str, limit: int) -> list[Hit]:

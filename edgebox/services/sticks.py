@@ -169,7 +169,7 @@ class Sticks:
     def _offer(self, offer: PackOffer, space: DiskSpace) -> Offer:
         manifest = offer.manifest
         current = self._library.shelf.current.get(manifest.pack) if manifest else None
-        installed_version = current.manifest.version if current else 0
+        installed_version = current.version if current else 0
         highest = highest_version(self._settings.data, manifest.pack) if manifest else 0
         to_copy = self._plan(manifest, space) if manifest and not offer.error else None
         return Offer(

@@ -1,17 +1,21 @@
 """Classes, learners, assigned lessons, and who is how far."""
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 from content_packs.base.clock import Clock
 from content_packs.base.errors import N_, EdgeboxError
-from content_packs.format.manifest import Lesson, Manifest, Resource
+from content_packs.format.errors import PackNotFound
+from content_packs.format.manifest import Lesson
+from edgebox.domain.catalogue import Shelved
 from edgebox.domain.class_table import ClassTable, make_cell, make_table
 from edgebox.domain.secret import SecretKind
 from edgebox.services.library import Library
+from edgebox.services.shelf import ResourceGone
 from edgebox.services.signing_in import NewSecret, SigningIn
-from edgebox.store import roster, teaching
+from edgebox.store import roster, teaching, versions
+from edgebox.store.catalogue import ListedResource
 from edgebox.store.database import Database
 from edgebox.store.teaching import Assignment
 
@@ -58,12 +62,19 @@ class Learner:
 
 @dataclass(frozen=True)
 class AssignedLesson:
-    """An assignment with the lesson it names; both are None when the pack or the lesson is not on the box."""
+    """An assignment with the lesson it names; both are None when the pack or the lesson is not on the box.
+
+    Attributes:
+        pack: the version the class has.
+        resources: of that version, and those of earlier ones in which somebody did something.
+        newer_version: of the lesson, which the class could take over.
+    """
 
     assignment: Assignment
-    manifest: Manifest | None
+    pack: Shelved | None
     lesson: Lesson | None
-    resources: tuple[Resource, ...]
+    resources: tuple[ListedResource, ...]
+    newer_version: int | None = None
 
 
 @dataclass(frozen=True)
@@ -153,17 +164,37 @@ class Teaching:
         Raises:
             PackNotFound, ResourceGone, ClassUnknown: there is no such thing.
         """
-        self._library.lesson(pack, lesson)
+        listed = await self._library.listed_lesson(pack, lesson)
         now_ms = self._clock.now_ms()
         return await self._database.write(
             lambda connection: teaching.insert_assignment(
-                connection, class_no, pack=pack, lesson=lesson, person_no=person_no, now_ms=now_ms
+                connection, class_no, listed, person_no=person_no, now_ms=now_ms
             )
+        )
+
+    async def take_over(self, class_no: int, assignment_no: int) -> None:
+        """Let a class have the newest version of a lesson from now on. Safe to repeat.
+
+        Raises:
+            PackNotFound, ResourceGone: the newest version does not have the lesson, or the assignment has ended.
+        """
+        listed = await self._database.read(lambda connection: teaching.list_assignments(connection, class_no))
+        assignment = next((each for each in listed if each.no == assignment_no), None)
+        if assignment is None:
+            raise ResourceGone(pack="", name=str(assignment_no))
+        newest = await self._library.listed_lesson(assignment.pack, assignment.lesson)
+        await self._database.write(
+            lambda connection: teaching.set_version(connection, class_no, assignment_no, newest.version)
         )
 
     async def unassign(self, class_no: int, assignment_no: int) -> None:
         """Take a lesson back; what was learned stays. Safe to repeat."""
         await self._database.write(lambda connection: teaching.end_assignment(connection, class_no, assignment_no))
+
+    async def given(self, class_no: int) -> set[tuple[str, str]]:
+        """Return (pack, lesson) of what a class was given."""
+        listed = await self._database.read(lambda connection: teaching.list_assignments(connection, class_no))
+        return {(each.pack, each.lesson) for each in listed}
 
     async def progress(self, class_no: int) -> ClassProgress:
         """Return who of a class is how far with what was assigned.
@@ -174,8 +205,9 @@ class Teaching:
         school_class = await self.school_class(class_no)
         learners = tuple(await self.learners(class_no))
         listed = await self._database.read(lambda connection: teaching.list_assignments(connection, class_no))
-        lessons = tuple(self._assigned_lesson(assignment) for assignment in listed)
         rows = await self._database.read(lambda connection: teaching.list_progress(connection, class_no))
+        done = {(row.pack, row.resource) for row in rows}
+        lessons = tuple([await self._assigned_lesson(assignment, done) for assignment in listed])
         cells = {
             (row.person_no, row.pack, row.resource): make_cell(
                 row.progress, row.score_scaled, is_complete=row.is_complete
@@ -187,13 +219,41 @@ class Teaching:
             school_class, learners, lessons, make_table([each.no for each in learners], columns, cells)
         )
 
-    def _assigned_lesson(self, assignment: Assignment) -> AssignedLesson:
-        installed = self._library.shelf.current.get(assignment.pack)
-        lesson = installed.lessons.get(assignment.lesson) if installed else None
-        if installed is None or lesson is None:
+    async def _assigned_lesson(self, assignment: Assignment, done: Set[tuple[str, str]]) -> AssignedLesson:
+        pack, kept = assignment.pack, self._library.shelf.versions.get(assignment.pack, ())
+        version = assignment.version if assignment.version in kept else None
+        try:
+            listed = await self._library.listed_lesson(pack, assignment.lesson, version)
+        except (PackNotFound, ResourceGone):
             return AssignedLesson(assignment, None, None, ())
-        resources = tuple(installed.resources[resource_id] for resource_id in lesson.resource_ids)
-        return AssignedLesson(assignment, installed.manifest, lesson, resources)
+        resources = await self._library.listed_resources(pack, assignment.lesson, listed.version)
+        present = {resource.id for resource in resources}
+        gone = await self._gone_resources(pack, assignment.lesson)
+        resources += [each for each in gone if each.id not in present and (pack, each.id) in done]
+        return AssignedLesson(
+            assignment,
+            self._library.shelf.find(pack, listed.version),
+            listed.lesson,
+            tuple(resources),
+            await self._newer_version(assignment, listed.version),
+        )
+
+    async def _gone_resources(self, pack: str, lesson: str) -> list[ListedResource]:
+        """Return the resources that versions other than the newest have or had in a lesson, each once."""
+        found = await self._database.read(lambda connection: versions.list_dropped(connection, pack, lesson))
+        for version in self._library.shelf.versions[pack][:-1]:
+            found += [each for each in await self._library.dropped(pack, version) if each.lesson == lesson]
+        return list({each.id: each for each in found}.values())
+
+    async def _newer_version(self, assignment: Assignment, version: int) -> int | None:
+        """Return the newest version if the class has an older one and the lesson is still in it."""
+        newest = self._library.shelf.current.get(assignment.pack)
+        if newest is None or newest.version <= version:
+            return None
+        try:
+            return (await self._library.listed_lesson(assignment.pack, assignment.lesson)).version
+        except ResourceGone:
+            return None
 
 
 def check_name(name: str) -> str:

@@ -26,6 +26,7 @@ from content_packs.trust.reading import DepotReader, FolderReader
 from content_packs.trust.roles import METADATA_NAME
 from content_packs.trust.store import TrustStore
 from content_packs.usb.writing import make_folder
+from edgebox.domain.catalogue import Shelved
 from edgebox.services.shelf import Stamp, read_publishers, stamp_publishers
 from edgebox.settings import Settings
 
@@ -158,7 +159,7 @@ class Trust:
         with self._refreshing:
             return self._store.write_records(depot)
 
-    def standing(self, manifest: Manifest, signer: bytes) -> Standing:
+    def standing(self, manifest: Manifest | Shelved, signer: bytes) -> Standing:
         """Return what is said today about a pack on the box."""
         named = (manifest.pack, manifest.version)
         if self.pack_list and named in self.pack_list.withdrawn:

@@ -189,6 +189,12 @@ def open_reader(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def find_fault(connection: sqlite3.Connection) -> str:
+    """Return the first fault in the structure of the file, empty when it is whole; reads all of it."""
+    found = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+    return "" if found == "ok" else found
+
+
 def _commit_group(connection: sqlite3.Connection, group: list[_Waiting]) -> None:
     """Run all jobs in one transaction; if one fails, run each in its own, so that it takes nobody with it."""
     connection.execute("BEGIN IMMEDIATE")

@@ -17,7 +17,7 @@ _COLUMNS = """
 statement.id, person.pseudonym, verb.iri, activity.iri, activity.pack, activity.resource, activity.item, device.id,
 statement.attempt_seq, statement.registration, statement.timestamp_ms, statement.stored_ms, statement.success,
 statement.completion, statement.score_raw, statement.score_max, statement.score_scaled, statement.duration_ms,
-statement.progress, statement.response, statement.body
+statement.progress, statement.response, statement.body, statement.pack_version
 """
 _JOINS = """
 JOIN verb ON verb.no = statement.verb_no JOIN activity ON activity.no = statement.activity_no
@@ -107,7 +107,7 @@ def list_statements(connection: sqlite3.Connection, wanted: Filter, start_seq: i
 
 def _stored(row: tuple[object, ...]) -> StoredStatement:
     row_id, pseudonym, verb_iri, iri, pack, resource, item, device_id, *rest = row
-    attempt_seq, registration, timestamp_ms, stored_ms, success, completion, *numbers, body = rest
+    attempt_seq, registration, timestamp_ms, stored_ms, success, completion, *numbers, body, pack_version = rest
     values: tuple[object, ...] = (
         row_id,
         pseudonym,
@@ -120,6 +120,7 @@ def _stored(row: tuple[object, ...]) -> StoredStatement:
         stored_ms,
         Outcome(_boolean(success), _boolean(completion), *numbers),  # type: ignore[arg-type]  # likewise
         body,
+        pack_version,
     )
     return StoredStatement(*values)  # type: ignore[arg-type]  # likewise
 

@@ -24,8 +24,8 @@ _ADVANCE_DEVICE = "UPDATE device SET box_seq = ?, ahead = ? WHERE no = ?"
 _INSERT_STATEMENT = """
 INSERT INTO statement (id, person_no, verb_no, activity_no, device_no, device_seq, attempt_seq, registration,
     timestamp_ms, stored_ms, success, completion, score_raw, score_max, score_scaled, duration_ms, progress, response,
-    body, digest)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING
+    body, digest, pack_version)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING
 """
 _FIND_DIGEST = "SELECT digest FROM statement WHERE id = ?"
 _INSERT_CONFLICT = """
@@ -37,12 +37,13 @@ SELECT progress, is_complete, score_scaled, attempts, duration_ms, first_ms, las
 FROM progress WHERE person_no = ? AND activity_no = ?
 """
 _STORE_PROGRESS = """
-INSERT INTO progress (progress, is_complete, score_scaled, attempts, duration_ms, first_ms, last_ms, person_no,
-    activity_no)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO progress (progress, is_complete, score_scaled, attempts, duration_ms, first_ms, last_ms, version, stored_ms,
+    person_no, activity_no)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (person_no, activity_no) DO UPDATE SET progress = excluded.progress, is_complete = excluded.is_complete,
     score_scaled = excluded.score_scaled, attempts = excluded.attempts, duration_ms = excluded.duration_ms,
-    first_ms = excluded.first_ms, last_ms = excluded.last_ms
+    first_ms = excluded.first_ms, last_ms = excluded.last_ms, version = coalesce(excluded.version, version),
+    stored_ms = excluded.stored_ms
 """
 
 
@@ -183,6 +184,7 @@ def _insert(
         outcome.response,
         statement.body,
         statement.digest,
+        statement.pack_version,
     )
     if connection.execute(_INSERT_STATEMENT, values).rowcount == 0:
         if _is_taken(connection, statement):
@@ -190,10 +192,11 @@ def _insert(
         return
     append_change(connection, Kind.STATEMENT, statement.id)
     whole = statement.activity.whole
-    _step(connection, statement, activity_no if whole is statement.activity else numbers.of_activity(whole))
+    whole_no = activity_no if whole is statement.activity else numbers.of_activity(whole)
+    _step(connection, statement, whole_no, now_ms)
 
 
-def _step(connection: sqlite3.Connection, statement: NewStatement, activity_no: int) -> None:
+def _step(connection: sqlite3.Connection, statement: NewStatement, activity_no: int, now_ms: int) -> None:
     row = connection.execute(_FIND_PROGRESS, (statement.person_no, activity_no)).fetchone()
     before = None
     if row is not None:
@@ -208,6 +211,8 @@ def _step(connection: sqlite3.Connection, statement: NewStatement, activity_no: 
         after.duration_ms,
         after.first_ms,
         after.last_ms,
+        statement.pack_version,
+        now_ms,
         statement.person_no,
         activity_no,
     )

@@ -4,17 +4,20 @@ import sqlite3
 from dataclasses import dataclass
 
 from edgebox.store import roster
+from edgebox.store.catalogue import ListedLesson
 from edgebox.store.log import append_change, number_key
 from sync.records.kinds import Kind
 
 _ASSIGN = """
-INSERT INTO assignment (class_no, pack, lesson, assigned_ms, person_no) VALUES (?, ?, ?, ?, ?)
+INSERT INTO assignment (class_no, pack, lesson, version, assigned_ms, person_no) VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT (class_no, pack, lesson) DO UPDATE
-SET assigned_ms = excluded.assigned_ms, person_no = excluded.person_no, is_active = 1 WHERE is_active = 0
+SET assigned_ms = excluded.assigned_ms, person_no = excluded.person_no, version = excluded.version, is_active = 1
+WHERE is_active = 0
 """
 _OF_CLASS = """
-SELECT no, pack, lesson, assigned_ms FROM assignment WHERE class_no = ? AND is_active ORDER BY assigned_ms, no
+SELECT no, pack, lesson, version, assigned_ms FROM assignment WHERE class_no = ? AND is_active ORDER BY assigned_ms, no
 """
+_SET_VERSION = "UPDATE assignment SET version = ? WHERE no = ? AND class_no = ? AND is_active = 1"
 _PROGRESS = """
 SELECT progress.person_no, pack, resource, progress, is_complete, score_scaled, attempts, last_ms
 FROM progress JOIN activity ON activity.no = activity_no JOIN enrollment USING (person_no)
@@ -24,11 +27,12 @@ WHERE class_no = ? AND enrollment.is_active AND pack IS NOT NULL AND item IS NUL
 
 @dataclass(frozen=True)
 class Assignment:
-    """A lesson that a class was given."""
+    """A lesson that a class was given; `version` is None when it follows the newest one."""
 
     no: int
     pack: str
     lesson: str
+    version: int | None
     assigned_ms: int
 
 
@@ -61,7 +65,7 @@ def insert_member(
 
 
 def insert_assignment(
-    connection: sqlite3.Connection, class_no: int, *, pack: str, lesson: str, person_no: int | None, now_ms: int
+    connection: sqlite3.Connection, class_no: int, listed: ListedLesson, *, person_no: int | None, now_ms: int
 ) -> int:
     """Give a lesson to a class and return the assignment's number; safe to repeat.
 
@@ -69,7 +73,8 @@ def insert_assignment(
         ClassUnknown: there is no such class.
     """
     roster.find_class(connection, class_no)
-    changed = connection.execute(_ASSIGN, (class_no, pack, lesson, now_ms, person_no)).rowcount
+    pack, lesson = listed.pack, listed.lesson.id
+    changed = connection.execute(_ASSIGN, (class_no, pack, lesson, listed.version, now_ms, person_no)).rowcount
     row = connection.execute(
         "SELECT no FROM assignment WHERE class_no = ? AND pack = ? AND lesson = ?", (class_no, pack, lesson)
     ).fetchone()
@@ -83,6 +88,11 @@ def end_assignment(connection: sqlite3.Connection, class_no: int, no: int) -> No
     statement = "UPDATE assignment SET is_active = 0 WHERE no = ? AND class_no = ? AND is_active = 1"
     if connection.execute(statement, (no, class_no)).rowcount:
         append_change(connection, Kind.ASSIGNMENT, number_key(no))
+
+
+def set_version(connection: sqlite3.Connection, class_no: int, no: int, version: int) -> None:
+    """Let a class have another version of a lesson from now on. Safe to repeat."""
+    connection.execute(_SET_VERSION, (version, no, class_no))
 
 
 def list_assignments(connection: sqlite3.Connection, class_no: int) -> list[Assignment]:

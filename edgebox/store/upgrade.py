@@ -11,7 +11,7 @@ from content_packs.base.errors import N_, EdgeboxError
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class SchemaTooNew(EdgeboxError):
@@ -70,6 +70,10 @@ def _apply(path: Path) -> None:
     @steps()
     def m0001_initial(db: "Database") -> None:
         _run(db, "0001_initial.sql")
+
+    @steps()
+    def m0002_versions(db: "Database") -> None:
+        _run(db, "0002_versions.sql")
 
     atomic.make_private(path)
     connection = sqlite3.connect(path)

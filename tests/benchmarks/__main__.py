@@ -3,7 +3,7 @@
 import sys
 from importlib import import_module
 
-NAMES = ("start", "pages", "content", "statements", "bundle", "stick", "updates")
+NAMES = ("start", "pages", "content", "statements", "bundle", "catalogue", "large_pack", "stick", "updates")
 
 
 def main() -> int:

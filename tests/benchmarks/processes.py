@@ -38,7 +38,7 @@ def server(
             process.wait()
 
 
-def wait_for_port(port: int, process: subprocess.Popen[bytes], seconds: float = 30) -> None:
+def wait_for_port(port: int, process: subprocess.Popen[bytes], seconds: float = 120) -> None:
     """Return when something listens on the port; raise if the process ended or time is up."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:

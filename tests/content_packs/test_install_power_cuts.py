@@ -99,3 +99,62 @@ def test_removal_never_leaves_a_listed_pack_without_its_files(tmp_path: Path) ->
         assert list(installer.lost_files(data)) == []
 
     assert cut_everywhere(tmp_path / "data", lambda data: installer.remove(data, PACK), check) > 5
+
+
+def test_removing_an_old_version_never_touches_the_new_one(tmp_path: Path) -> None:
+    for version in (1, 2):
+        install(build_course(tmp_path, version=version, film_bytes=2000 + version), tmp_path / "data")
+
+    def check(data: Path, has_ended: bool) -> None:
+        assert versions(data) in ([[2]] if has_ended else [[2], [1, 2]])
+        assert list(installer.lost_files(data)) == []
+        with contextlib.suppress(PackNotFound):
+            installer.remove(data, PACK, 1)
+        installer.sweep(data)
+        assert versions(data) == [2]
+        assert list(installer.lost_files(data)) == []
+        needed = {entry.hash for pack in installer.installed(data) for entry in pack.manifest.files}
+        assert set(installer.blob_store(data).hashes()) == needed
+
+    assert cut_everywhere(tmp_path / "data", lambda data: installer.remove(data, PACK, 1), check) > 5
+
+
+def test_a_damaged_file_is_either_put_aside_or_found_again(tmp_path: Path) -> None:
+    install(build_course(tmp_path), tmp_path / "data")
+    store = installer.blob_store(tmp_path / "data")
+    broken = next(iter(store.hashes()))
+    store.path_of(broken).write_bytes(b"rotten")
+
+    def run(data: Path) -> None:
+        installer.scrub(data, budget_ms=None, monotonic_ms=lambda: 0)
+
+    def check(data: Path, has_ended: bool) -> None:
+        run(data)
+        assert installer.blob_store(data).aside() == [broken]
+        assert [wanted.entry.hash for wanted in installer.wanted_blobs(data)] == [broken]
+
+    assert cut_everywhere(tmp_path / "data", run, check) > 3
+
+
+def test_a_repaired_file_is_whole_or_still_wanted(tmp_path: Path) -> None:
+    result = build_course(tmp_path)
+    install(result, tmp_path / "data")
+    store = installer.blob_store(tmp_path / "data")
+    broken = next(iter(store.hashes()))
+    content = store.path_of(broken).read_bytes()
+    store.path_of(broken).write_bytes(b"rotten")
+    store.put_aside(broken)
+
+    def repair(data: Path) -> None:
+        installer.blob_store(data).add(broken, [content], "file")
+        installer.blob_store(data).forget_aside(broken)
+
+    def check(data: Path, has_ended: bool) -> None:
+        wanted = [each.entry.hash for each in installer.wanted_blobs(data)]
+        assert wanted in ([[]] if has_ended else [[], [broken]])
+        repair(data)
+        assert installer.wanted_blobs(data) == []
+        assert list(installer.lost_files(data)) == []
+        assert installer.blob_store(data).aside() == []
+
+    assert cut_everywhere(tmp_path / "data", repair, check) > 5

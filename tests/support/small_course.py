@@ -29,14 +29,23 @@ zh-Hans = "相等的部分"
 [description]
 en = "A small course"
 [[lesson]]
-id = "halves"
+id = "{lesson}"
 title.en = "Halves"
 title.fr = "Les moitiés"
 title.zh-Hans = "一半"
 description.en = "Two equal parts"
 teaches = ["Halves"]
 timeRequired = "PT30M"
-[[lesson.resource]]
+{reading}[[lesson.resource]]
+id = "halves-quiz"
+kind = "quiz"
+title.en = "Try it"
+description.en = "Questions"
+learningResourceType = "quiz"
+timeRequired = "PT5M"
+path = "halves/quiz.toml"
+"""
+_READING = """[[lesson.resource]]
 id = "halves-read"
 kind = "text"
 title.en = "What is a half?"
@@ -48,14 +57,6 @@ learningResourceType = "text"
 timeRequired = "PT10M"
 path.en = "halves/read.en.md"
 path.zh-Hans = "halves/read.zh-Hans.md"
-[[lesson.resource]]
-id = "halves-quiz"
-kind = "quiz"
-title.en = "Try it"
-description.en = "Questions"
-learningResourceType = "quiz"
-timeRequired = "PT5M"
-path = "halves/quiz.toml"
 """
 _QUIZ = """
 [[item]]
@@ -73,12 +74,26 @@ text = {en = "One of three", fr = "Une sur trois", ar = "واحد من ثلاث�
 
 
 def build_small(
-    stick: Path, key: SigningKey, *, pack: str = PACK, version: int = 1, title: str = "Equal parts", more: str = ""
+    stick: Path,
+    key: SigningKey,
+    *,
+    pack: str = PACK,
+    version: int = 1,
+    title: str = "Equal parts",
+    lesson: str = "halves",
+    more: str = "",
+    has_reading: bool = True,
 ) -> Path:
-    """Build the course onto a stick and return the pack's folder; `more` is text only this build has."""
+    """Build the course onto a stick and return the pack's folder.
+
+    `more` is text only this build has; without reading, the lesson has a quiz only.
+    """
     source = stick.parent / f"source-{pack}-{version}"
     (source / "halves").mkdir(parents=True, exist_ok=True)
-    (source / "pack.toml").write_text(_PACK_TOML.format(pack=pack, version=version, title=title))
+    text = _PACK_TOML.format(
+        pack=pack, version=version, title=title, lesson=lesson, reading=_READING if has_reading else ""
+    )
+    (source / "pack.toml").write_text(text)
     (source / "halves" / "read.en.md").write_text(f"# Halves\n\nCut the pizza in two equal pieces. {more}\n")
     (source / "halves" / "read.zh-Hans.md").write_text("# 一半\n\n把披萨分成两块。\n")
     (source / "halves" / "quiz.toml").write_text(_QUIZ)

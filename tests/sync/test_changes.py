@@ -8,7 +8,9 @@ from sqlite3 import Connection
 import pytest
 
 from content_packs.base import ids
+from content_packs.format.manifest import Lesson
 from edgebox.store import changes, roster, teaching
+from edgebox.store.catalogue import ListedLesson
 from edgebox.store.database import Database
 from edgebox.store.log import append_change, number_key
 from sync.bundle.layout import Vector
@@ -36,7 +38,8 @@ def fill(db: Connection) -> None:
         ("org.example.sums", bytes(32), bytes(16), NOW_MS),
     )
     append_change(db, Kind.PACK_INSTALL, b"org.example.sums@1")
-    teaching.insert_assignment(db, class_no, pack="org.example.sums", lesson="adding", person_no=None, now_ms=NOW_MS)
+    lesson = ListedLesson("org.example.sums", 1, 0, Lesson("adding", {"en": "Adding"}, {}, ()))
+    teaching.insert_assignment(db, class_no, lesson, person_no=None, now_ms=NOW_MS)
     for kind, table, column, value in (
         (Kind.VERB, "verb", "iri", "http://v"),
         (Kind.ACTIVITY, "activity", "iri", "http://a"),

@@ -67,7 +67,7 @@ export async function startRecorder() {
 
 /** The work of one learner on one resource: its draft and its events. Keeps nothing when nobody is signed in. */
 export function workOn(element) {
-  const { pack, resource } = element.dataset;
+  const { pack, version, resource } = element.dataset;
   const person = learner();
   const key = person && [person.person, pack, resource].join(" ");
   const startedAt = performance.now();
@@ -82,7 +82,7 @@ export function workOn(element) {
     return draft;
   }
 
-  const event = (verb, result, item) => ({ t: boxTime(), verb, pack, resource, token: person && person.token, result, item });
+  const event = (verb, result, item) => ({ t: boxTime(), verb, pack, version, resource, token: person && person.token, result, item });
 
   return {
     update,

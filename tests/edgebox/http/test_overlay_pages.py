@@ -84,7 +84,7 @@ async def test_page_of_an_overlay_is_shown_in_the_lesson_below_and_recorded_ther
     await load_overlay(site, tmp_path)
     text = await learner_page(site, f"{LEARN}/states-read?in=fr")
     assert "Glace" in text
-    assert f'data-pack="{PACK}" data-resource="states-read" data-language="fr"' in text
+    assert f'data-pack="{PACK}" data-version="1" data-resource="states-read" data-language="fr"' in text
     assert OVER not in text.split("<img")[0]
 
 

@@ -9,6 +9,7 @@ from sqlite3 import Connection
 
 import pytest
 
+from content_packs import installer
 from content_packs.base.signing import SigningKey
 from edgebox.app import Part, running_box
 from edgebox.domain.session import Access
@@ -239,11 +240,25 @@ async def test_a_lesson_is_taken_back_and_given_again(site: Site) -> None:
     assert await changes(site, 9) == 3
 
 
+async def test_a_pack_of_which_a_class_has_a_lesson_is_not_removed(site: Site) -> None:
+    await install(site)
+    class_no = site.school.class_no
+    no = await site.box.teaching.assign(class_no, PACK, "halves")
+    async with site.teacher() as browser:
+        response, text = await browser.submit(f"/staff/packs/{PACK}/remove")
+        assert response.status == 409
+        assert "This pack is in use: Class 4." in text
+        await site.box.teaching.unassign(class_no, no)
+        response, _ = await browser.submit(f"/staff/packs/{PACK}/remove")
+        assert response.status == 303
+
+
 async def test_an_assignment_outlives_its_pack(site: Site) -> None:
     await install(site)
     class_no = site.school.class_no
     await site.box.teaching.assign(class_no, PACK, "halves")
-    await site.box.loading.remove(PACK)
+    await asyncio.to_thread(installer.remove, site.box.settings.data, PACK)
+    await site.box.library.reload()
     async with site.teacher() as browser:
         response, text = await browser.get(f"/staff/classes/{class_no}")
         assert response.status == 200

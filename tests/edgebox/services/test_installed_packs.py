@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from content_packs.base.signing import SigningKey
+from content_packs.base.signing import SigningKey, VerifyKey
 from content_packs.format.errors import PackNotFound
+from content_packs.format.manifest import Manifest
 from content_packs.installer import Installer
 from edgebox.domain.language import choose
+from edgebox.services import shelf
 from edgebox.services.library import Library
 from edgebox.services.shelf import ResourceGone
 from edgebox.settings import Settings, prepare_folders
@@ -49,29 +51,32 @@ async def test_the_highest_version_is_the_current_one_and_the_older_can_still_be
     await put(settings, version=2, more="Updated.")
     async with opened(settings) as library:
         assert [manifest.version for manifest in library.packs()] == [2]
-        assert library.pack(PACK, 1).version == 1
+        assert (await library.pack(PACK, 1)).version == 1
         assert b"Updated" not in await library.read_file(
-            PACK, library.installed(PACK, 1).resources["halves-read"].paths["en"], 1
+            PACK, (await library.resource(PACK, "halves-read", 1)).paths["en"], 1
         )
 
 
 async def test_lessons_and_resources_are_found_by_name(settings: Settings) -> None:
     await put(settings)
     async with opened(settings) as library:
-        assert [resource.id for resource in library.resources_of(PACK, "halves")] == ["halves-read", "halves-quiz"]
-        assert library.lesson_of(PACK, "halves-quiz").id == "halves"
-        assert choose(library.resource(PACK, "halves-read").title, ["fr"]).value == "Qu’est-ce qu’une moitié ?"
+        assert [resource.id for resource in await library.resources_of(PACK, "halves")] == [
+            "halves-read",
+            "halves-quiz",
+        ]
+        assert (await library.lesson_of(PACK, "halves-quiz")).id == "halves"
+        assert choose((await library.resource(PACK, "halves-read")).title, ["fr"]).value == "Qu’est-ce qu’une moitié ?"
 
 
 async def test_what_is_not_there_has_an_error_of_its_own(settings: Settings) -> None:
     await put(settings)
     async with opened(settings) as library:
         with pytest.raises(PackNotFound):
-            library.pack("org.example.other")
+            await library.pack("org.example.other")
         with pytest.raises(ResourceGone):
-            library.lesson(PACK, "thirds")
+            await library.lesson(PACK, "thirds")
         with pytest.raises(ResourceGone):
-            library.resource(PACK, "thirds-read")
+            await library.resource(PACK, "thirds-read")
         with pytest.raises(ResourceGone):
             await library.read_file(PACK, "../../keys/box.key")
 
@@ -120,7 +125,7 @@ async def test_a_resource_is_found_in_each_of_its_languages(
     await put(settings)
     async with opened(settings) as library:
         hits = await library.search(query, language)
-        assert (hits[0].title, hits[0].resource.id, hits[0].lesson.id) == (title, "halves-read", "halves")
+        assert (hits[0].title, hits[0].resource, hits[0].lesson) == (title, "halves-read", "halves")
 
 
 async def test_the_index_follows_the_packs(settings: Settings) -> None:
@@ -144,3 +149,39 @@ async def test_an_index_that_was_deleted_is_filled_again(settings: Settings) -> 
     (settings.data / "cache.db").unlink()
     async with opened(settings) as library:
         assert await library.search("pizza", "en")
+
+
+async def test_a_start_reads_only_the_manifests_that_are_new(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await put(settings)
+    async with opened(settings):
+        pass
+    await put(settings, pack="org.example.second")
+    read: list[str] = []
+    real_open = shelf.envelope.open_envelope
+
+    def counting(content: bytes, trusted: dict[bytes, VerifyKey]) -> tuple[Manifest, bytes]:
+        manifest, signer = real_open(content, trusted)
+        read.append(manifest.pack)
+        return manifest, signer
+
+    monkeypatch.setattr(shelf.envelope, "open_envelope", counting)
+    async with opened(settings) as library:
+        assert [shelved.pack for shelved in library.packs()] == [PACK, "org.example.second"]
+        assert set(read) == {"org.example.second"}
+        await library.lesson(PACK, "halves")
+        await library.lesson(PACK, "halves")
+        assert read.count(PACK) == 1
+
+
+async def test_lists_and_search_open_no_manifest(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    await put(settings)
+    async with opened(settings) as library:
+        monkeypatch.setattr(shelf.envelope, "open_envelope", None)
+        assert [listed.lesson.id for listed in await library.lessons(PACK, limit=10)] == ["halves"]
+        assert [resource.id for resource in await library.listed_resources(PACK, "halves")] == [
+            "halves-read",
+            "halves-quiz",
+        ]
+        assert (await library.search("pizza", "en"))[0].lesson_title == "Halves"

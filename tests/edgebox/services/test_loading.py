@@ -24,6 +24,7 @@ from content_packs.installer.library import library_lock
 from content_packs.installer.planning import MeasureDisk
 from edgebox.services.library import Library
 from edgebox.services.loading import Loading
+from edgebox.services.retiring import Retiring
 from edgebox.services.sticks import Change
 from edgebox.settings import Settings, prepare_folders
 from edgebox.store.database import Database
@@ -127,25 +128,41 @@ async def test_an_installed_pack_can_be_used_and_is_logged_once(settings: Settin
     async with opened(settings) as bench:
         job = await bench.install(folder)
         assert (job.state, job.done_bytes) == (JobState.DONE, job.total_bytes)
-        assert job.total_bytes == bench.library.pack(PACK).size_bytes
+        assert job.total_bytes == bench.library.shelf.find(PACK).size_bytes
         assert await bench.library.search("pizza", "en")
         await bench.install(folder)
         assert await bench.changes() == [f"{PACK}@1".encode()]
         assert await bench.active() == [(PACK, 1)]
 
 
-async def test_an_update_keeps_the_version_before_and_drops_the_one_before_that(
-    settings: Settings, stick: Path
-) -> None:
+async def test_an_update_keeps_the_versions_before_for_those_who_use_them(settings: Settings, stick: Path) -> None:
     async with opened(settings) as bench:
         for version in (1, 2, 3):
             await bench.install(await built(stick, KEY, version=version, more=f"Edition {version}."))
-        assert [manifest.version for manifest in bench.library.packs()] == [3]
-        assert sorted(version for _, version in bench.library.shelf.kept) == [2, 3]
+        assert [shelved.version for shelved in bench.library.packs()] == [3]
+        assert bench.library.shelf.versions[PACK] == (1, 2, 3)
         assert await bench.active() == [(PACK, 3)]
-        path = bench.library.resource(PACK, "halves-read").paths["en"]
+        path = (await bench.library.resource(PACK, "halves-read")).paths["en"]
         assert b"Edition 2" in await bench.library.read_file(PACK, path, 2)
-        assert not (settings.packs / f"{PACK}@1.ebm").exists()
+
+
+async def test_old_versions_make_room_for_a_pack_that_would_not_fit(settings: Settings, stick: Path) -> None:
+    folders = [await built(stick, KEY, version=version, more=f"Edition {version}.") for version in (1, 2, 3)]
+    free_bytes = [10**12, 10**12, 10**12, 10**12, 0]
+
+    def measure(_folder: Path) -> DiskSpace:
+        return DiskSpace(free_bytes.pop(0) if free_bytes else 10**12, 10**12)
+
+    async with opened(settings, measure) as bench:
+        retiring = Retiring(bench.database, settings, FakeClock(), bench.library)
+        for folder in folders[:2]:
+            await bench.install(folder)
+        with pytest.raises(PackSpace):
+            await bench.loading.start(folders[2])
+        free_bytes.append(0)
+        bench.loading.make_room = retiring.make_room
+        await bench.install(folders[2])
+        assert bench.library.shelf.versions[PACK] == (2, 3)
 
 
 async def test_an_older_version_is_refused(settings: Settings, stick: Path) -> None:

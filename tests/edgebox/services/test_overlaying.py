@@ -62,24 +62,24 @@ async def test_an_overlay_is_shown_in_the_pack_below_and_is_no_course_of_its_own
     await put_overlay(settings, tmp_path)
     async with opened(settings) as library:
         assert [manifest.pack for manifest in library.packs()] == [PACK]
-        assert library.pack(PACK).title["fr"] == "L'eau"
-        assert library.lesson(PACK, "states").title["fr"] == "Trois états"
-        path = library.resource(PACK, "states-read").paths["fr"]
+        assert (await library.pack(PACK)).title["fr"] == "L'eau"
+        assert (await library.lesson(PACK, "states")).title["fr"] == "Trois états"
+        path = (await library.resource(PACK, "states-read")).paths["fr"]
         assert b"Glace" in await library.read_file(PACK, path)
         assert library.content_href(PACK, path) == f"/c/{OVER}@1/read.fr.html"
-        assert library.installed(PACK).overlays == (OVER,)
+        assert (await library.installed(PACK)).overlays == (OVER,)
 
 
 async def test_removing_an_overlay_leaves_the_pack_as_it_was(settings: Settings, tmp_path: Path) -> None:
     await put_course(settings, tmp_path)
     async with opened(settings) as library:
-        before = library.pack(PACK)
+        before = await library.pack(PACK)
         await put_overlay(settings, tmp_path)
         await library.reload()
-        assert library.pack(PACK) != before
+        assert await library.pack(PACK) != before
         await asyncio.to_thread(installer.remove, settings.data, OVER)
         await library.reload()
-        assert library.pack(PACK) == before
+        assert await library.pack(PACK) == before
         assert await library.search("bout", "fr") == []
 
 
@@ -88,16 +88,16 @@ async def test_overlay_whose_publisher_is_not_trusted_is_not_laid(settings: Sett
     await put_overlay(settings, tmp_path)
     await asyncio.to_thread((settings.keys / "publishers" / "Stranger.pub").unlink)
     async with opened(settings) as library:
-        assert "fr" not in library.pack(PACK).title
+        assert "fr" not in (await library.pack(PACK)).title
 
 
 async def test_lost_file_of_an_overlay_falls_back_to_the_pack(settings: Settings, tmp_path: Path) -> None:
     await put_course(settings, tmp_path)
     await put_overlay(settings, tmp_path)
     async with opened(settings) as library:
-        await asyncio.to_thread(library.blob_path(OVER, "read.fr.html").unlink)
+        await asyncio.to_thread((await library.blob_path(OVER, "read.fr.html")).unlink)
         await library.reload()
-        resource = library.resource(PACK, "states-read")
+        resource = await library.resource(PACK, "states-read")
         assert set(resource.paths) == {"en", "ar"}
         assert resource.title["fr"] == "Lire"
 
@@ -107,7 +107,7 @@ async def test_damaged_manifest_of_an_overlay_falls_back_to_the_pack(settings: S
     await put_overlay(settings, tmp_path)
     await asyncio.to_thread((settings.packs / f"{OVER}@1.ebm").write_bytes, b"torn")
     async with opened(settings) as library:
-        assert "fr" not in library.pack(PACK).title
+        assert "fr" not in (await library.pack(PACK)).title
 
 
 async def test_text_of_an_overlay_is_found_and_opens_the_resource_below_once(
@@ -120,7 +120,7 @@ async def test_text_of_an_overlay_is_found_and_opens_the_resource_below_once(
             hits = await library.search(query, "fr")
             assert len(hits) == 1, query
             assert hits[0].pack == PACK
-        assert [hit.resource.id for hit in await library.search("bout", "fr")] == ["states-film"]
+        assert [hit.resource for hit in await library.search("bout", "fr")] == ["states-film"]
         assert (await library.search("glace", "fr"))[0].title == "Lire"
 
 
@@ -130,7 +130,7 @@ async def test_overlay_without_its_pack_is_kept_and_shows_nothing(settings: Sett
         assert library.packs() == []
         assert await library.search("bout", "fr") == []
         with pytest.raises(PackNotFound):
-            library.pack(PACK)
+            await library.pack(PACK)
 
 
 async def test_overlay_lies_over_the_versions_it_names_and_no_others(settings: Settings, tmp_path: Path) -> None:
@@ -138,18 +138,18 @@ async def test_overlay_lies_over_the_versions_it_names_and_no_others(settings: S
         await put_course(settings, tmp_path, version)
     await put_overlay(settings, tmp_path, OVERLAY.replace("versions = [1, 3]", "versions = [1, 1]"))
     async with opened(settings) as library:
-        assert "fr" in library.pack(PACK, 1).title
-        assert "fr" not in library.pack(PACK).title
+        assert "fr" in (await library.pack(PACK, 1)).title
+        assert "fr" not in (await library.pack(PACK)).title
 
 
 async def test_resource_of_which_nothing_was_taken_says_which_part_has_it(settings: Settings, tmp_path: Path) -> None:
     await asyncio.to_thread(want_parts, settings.data, PACK, 1, Selection(frozenset()))
     await put(settings, lambda: build_parts(tmp_path))
     async with opened(settings) as library:
-        assert library.installed(PACK).left_out == {"states-film": ("films",)}
-        assert library.resource(PACK, "states-film").paths == {}
-        assert set(library.resource(PACK, "states-read").paths) == {"en"}
-        assert library.installed(PACK).size_bytes < library.pack(PACK).size_bytes + 3000
+        assert (await library.installed(PACK)).left_out == {"states-film": ("films",)}
+        assert (await library.resource(PACK, "states-film")).paths == {}
+        assert set((await library.resource(PACK, "states-read")).paths) == {"en"}
+        assert (await library.installed(PACK)).size_bytes < (await library.pack(PACK)).size_bytes + 3000
 
 
 async def test_share_of_a_language_counts_overlays(settings: Settings, tmp_path: Path) -> None:
@@ -157,4 +157,4 @@ async def test_share_of_a_language_counts_overlays(settings: Settings, tmp_path:
     await put_overlay(settings, tmp_path)
     async with opened(settings) as library:
         # Of seven resources: two have an Arabic title and content; French has a title and a text for one.
-        assert localised_percent(library.pack(PACK)) == {"en": 100, "ar": 28, "fr": 14}
+        assert localised_percent(await library.pack(PACK)) == {"en": 100, "ar": 28, "fr": 14}

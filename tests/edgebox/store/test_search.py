@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from edgebox.domain.search_text import QUERY_MAX_WORDS, fold, match_expression
+from edgebox.store.cache import Cache
 from edgebox.store.search import Entry, SearchIndex
 
 
@@ -15,8 +16,8 @@ def entry(resource: str, language: str, title: str, body: str = "", *, pack: str
 
 @pytest.fixture
 def index(tmp_path: Path) -> Iterator[SearchIndex]:
-    opened = SearchIndex(tmp_path / "cache.db")
-    opened.add(
+    cache = Cache(tmp_path / "cache.db")
+    cache.search.add(
         "org.example",
         1,
         [
@@ -28,8 +29,8 @@ def index(tmp_path: Path) -> Iterator[SearchIndex]:
             entry("thai", "th", "เศษส่วน"),
         ],
     )
-    yield opened
-    opened.close()
+    yield cache.search
+    cache.close()
 
 
 def found(index: SearchIndex, query: str, language: str = "en") -> list[str]:
@@ -89,21 +90,3 @@ def test_a_removed_pack_is_not_found_any_more(index: SearchIndex) -> None:
     index.remove("org.example", 1)
     assert index.indexed() == set()
     assert found(index, "equal") == []
-
-
-def test_a_damaged_index_is_made_anew(tmp_path: Path) -> None:
-    path = tmp_path / "cache.db"
-    path.write_bytes(b"this is no database" * 500)
-    index = SearchIndex(path)
-    assert index.indexed() == set()
-    index.close()
-
-
-def test_an_index_of_another_version_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    index = SearchIndex(tmp_path / "cache.db")
-    index.add("org.example", 1, [entry("equal", "en", "Equal")])
-    index.close()
-    monkeypatch.setattr("edgebox.store.search.INDEX_VERSION", 99)
-    again = SearchIndex(tmp_path / "cache.db")
-    assert again.indexed() == set()
-    again.close()

@@ -1,0 +1,27 @@
+"""What `edgebox check` asks of a box."""
+
+from typing import Any
+
+from edgebox.keys import Box
+from edgebox.store.database import find_fault
+
+
+async def check(box: Box, _arguments: dict[str, Any], progress: Any) -> dict[str, Any]:
+    """Read every file of every pack and the learner database once, and repair what a stick in the box has."""
+    total_bytes = sum(pack.size_bytes for pack in box.library.shelf.kept.values())
+    report = await box.checking.check(
+        lambda done_bytes: progress({"done_bytes": min(done_bytes, total_bytes), "total_bytes": total_bytes})
+    )
+    return {
+        "is_good": report.is_good,
+        "checked_files": report.checked.checked_files,
+        "checked_bytes": report.checked.checked_bytes,
+        "repaired_files": report.repaired_files,
+        "lost_files": [
+            {"pack": pack, "version": version, "file": wanted.entry.path}
+            for wanted in report.lost
+            for pack, version in wanted.packs
+        ],
+        "unreadable_packs": list(report.unreadable),
+        "database_fault": await box.database.read(find_fault),
+    }
