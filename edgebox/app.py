@@ -3,14 +3,14 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from enum import Enum
 
 from aiohttp import web
 
 from content_packs.base import sockets
-from content_packs.base.address import open_address
+from content_packs.base.address import EVERYWHERE, open_address, own_address
 from content_packs.base.clock import Clock, SystemClock
 from content_packs.base.errors import N_, EdgeboxError
 from content_packs.base.starting import folder_errors, hold_lock
@@ -23,10 +23,12 @@ from edgebox.keys import BOX, Box
 from edgebox.services.app_state import AppState
 from edgebox.services.checking import Checking, StickSource
 from edgebox.services.exporting import Exporting
+from edgebox.services.fetching import Fetching
 from edgebox.services.identity import open_identity
 from edgebox.services.library import Library
 from edgebox.services.loading import Loading
 from edgebox.services.local_packs import LocalPacks
+from edgebox.services.neighbours import finding_neighbours
 from edgebox.services.pdf_pages import PdfPages
 from edgebox.services.recording import Recording
 from edgebox.services.retiring import Retiring
@@ -88,6 +90,8 @@ async def open_box(settings: Settings, clock: Clock | None = None) -> AsyncItera
         loading.make_room = retiring.make_room
         checking = Checking(settings, clock, library, [StickSource(loading.sticks)])
         stack.push_async_callback(checking.close)
+        fetching = Fetching(database, settings, clock, library, loading)
+        stack.push_async_callback(fetching.close)
         syncing = Syncing(database, identity, clock, settings.spool)
         stack.push_async_callback(syncing.close)
         signing_in = await SigningIn.open(database, clock, identity)
@@ -105,10 +109,21 @@ async def open_box(settings: Settings, clock: Clock | None = None) -> AsyncItera
             checking=checking,
             local_packs=LocalPacks(database, settings, identity, loading),
             exporting=exporting,
+            fetching=fetching,
             teaching=Teaching(database, clock, library, signing_in),
             syncing=syncing,
             pdf_pages=PdfPages(settings.data / "cache" / "pdf"),
         )
+
+
+def _finding_neighbours(box: Box, settings: Settings) -> AbstractAsyncContextManager[None]:
+    """Find boxes nearby; those named by address stay whatever is found."""
+    address = own_address() if settings.host in EVERYWHERE else settings.host
+
+    def take(found: tuple[str, ...]) -> None:
+        box.fetching.neighbours = (*settings.neighbours, *found)
+
+    return finding_neighbours(box.identity.box_id, settings.content_port, [address], take)
 
 
 def make_app(box: Box) -> web.Application:
@@ -181,7 +196,14 @@ async def running_box(settings: Settings, part: Part = Part.ALL, clock: Clock | 
             await box.local_packs.sweep()
             box.loading.resume()
             box.checking.resume()
-            jobs = Jobs(box.syncing.sync_when_due, box.clock, every_minutes=settings.sync_minutes)
+            if settings.finds_neighbours:
+                await stack.enter_async_context(_finding_neighbours(box, settings))
+            jobs = Jobs(
+                box.syncing.sync_when_due,
+                box.clock,
+                every_minutes=settings.sync_minutes,
+                fetch=box.fetching.fetch_when_due,
+            )
             jobs.add_hourly("retire", box.retiring.retire)
             jobs.add_hourly("scrub", box.checking.scrub_when_due)
             box.recording.on_stored = jobs.note_activity

@@ -1,8 +1,9 @@
 """What the box does by itself, on a schedule; the only user of apscheduler.
 
 Sending is tried every few minutes, half a minute after somebody did something, and when the sender's waiting time is
-over. Whichever comes first; never two at once. Old versions of packs are looked through every hour, and so are files
-for damage; whether there is anything to do then is decided by those who do it.
+over. Whichever comes first; never two at once. Whether it is time to fetch packs is asked every ten minutes. Old
+versions of packs are looked through every hour, and so are files for damage; whether there is anything to do then is
+decided by those who do it.
 """
 
 from collections.abc import Awaitable, Callable
@@ -14,12 +15,14 @@ from content_packs.base.clock import Clock
 
 SYNC_JOB = "sync"
 SOON_JOB = "sync-soon"
+FETCH_JOB = "fetch"
+FETCH_MINUTES = 10
 AFTER_ACTIVITY_SECONDS = 30.0
 FIRST_HOURLY_SECONDS = 300.0
 
 
 class Jobs:
-    """Runs `sync`, which returns when to come back in milliseconds UTC, or None."""
+    """Runs `sync`, which returns when to come back in milliseconds UTC, or None; and `fetch`, which only begins it."""
 
     def __init__(
         self,
@@ -28,6 +31,7 @@ class Jobs:
         *,
         every_minutes: float = 5.0,
         after_activity_seconds: float = AFTER_ACTIVITY_SECONDS,
+        fetch: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._sync = sync
         self._clock = clock
@@ -36,6 +40,8 @@ class Jobs:
             timezone=UTC, job_defaults={"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
         )
         self._scheduler.add_job(self._run, "interval", minutes=every_minutes, id=SYNC_JOB)
+        if fetch is not None:
+            self._scheduler.add_job(fetch, "interval", minutes=FETCH_MINUTES, id=FETCH_JOB)
 
     def add_hourly(self, name: str, work: Callable[[], Awaitable[object]]) -> None:
         """Do `work` every hour, the first time a few minutes after the start, when the class has its pages."""

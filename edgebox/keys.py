@@ -9,6 +9,7 @@ from edgebox.domain.session import Session
 from edgebox.services.app_state import AppState
 from edgebox.services.checking import Checking
 from edgebox.services.exporting import Exporting
+from edgebox.services.fetching import Fetching
 from edgebox.services.identity import Identity
 from edgebox.services.library import Library
 from edgebox.services.loading import Loading
@@ -40,6 +41,7 @@ class Box:
     checking: Checking
     local_packs: LocalPacks
     exporting: Exporting
+    fetching: Fetching
     teaching: Teaching
     syncing: Syncing
     pdf_pages: PdfPages

@@ -5,6 +5,9 @@ import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from content_packs.fetch.budget import Window
+
+FETCH_DAY_BYTES = 20_000_000
 DEFAULT_HOSTNAMES = ("localhost", "edgebox", "edgebox.local", "edgebox.lan", "raspberrypi.local")
 MOUNT_ROOTS = (Path("/media"), Path("/run/media"), Path("/mnt"))
 
@@ -28,6 +31,11 @@ class Settings:
         hostnames: names by which tablets may ask; IP addresses are always accepted.
         stick_folders: below these, mounted sticks appear.
         sync_minutes: time between tries to reach the hub.
+        depots: addresses to fetch packs from, besides the hub's own depot.
+        neighbours: addresses of the content of boxes nearby, in the same network.
+        finds_neighbours: look for boxes nearby by mDNS, and be found by them.
+        fetch_day_bytes: what may be fetched in a day over a line that costs; None for no limit.
+        fetch_windows: hours in which it may be fetched; none for all day.
     """
 
     data: Path
@@ -37,6 +45,11 @@ class Settings:
     hostnames: tuple[str, ...] = field(default_factory=default_hostnames)
     stick_folders: tuple[Path, ...] = MOUNT_ROOTS
     sync_minutes: float = 5.0
+    depots: tuple[str, ...] = ()
+    neighbours: tuple[str, ...] = ()
+    finds_neighbours: bool = False
+    fetch_day_bytes: int | None = FETCH_DAY_BYTES
+    fetch_windows: tuple[Window, ...] = ()
 
     @property
     def blobs(self) -> Path:
@@ -52,6 +65,11 @@ class Settings:
     def spool(self) -> Path:
         """Folder of bundles out and in."""
         return self.data / "spool"
+
+    @property
+    def fetched(self) -> Path:
+        """Folder of what is on its way from other places."""
+        return self.data / "fetched"
 
     @property
     def keys(self) -> Path:

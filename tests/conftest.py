@@ -11,6 +11,8 @@ from blockbuster import BlockBuster
 # Start-up and shut-down run before and after any request is served, so they may wait for the disk.
 MAY_BLOCK = {
     "edgebox/app.py": {"hold_data", "open_box", "running_box"},
+    # Reads the optional library when a box starts.
+    "edgebox/services/neighbours.py": {"finding_neighbours"},
     "edgebox/control/socket.py": {"listen", "_short_address"},
     "sync/hub/app.py": {"open_hub", "running_hub"},
 }

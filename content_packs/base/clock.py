@@ -24,3 +24,8 @@ class SystemClock:
     def monotonic_ms(self) -> int:
         """Return the monotonic clock in milliseconds."""
         return time.monotonic_ns() // 1_000_000
+
+
+def offset_minutes(now_ms: int) -> int:
+    """Return by how many minutes the time of this place is ahead of UTC at that moment."""
+    return time.localtime(now_ms / 1000).tm_gmtoff // 60

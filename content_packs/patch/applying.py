@@ -172,9 +172,7 @@ class _Update:
         source = self._file.part(0, self._head.plan_bytes)
         known = bytearray(base.plan_base())
         try:
-            steps = read_against(
-                known, source, limit_bytes=PLAN_MAX_BYTES, window_max_bytes=max(self._head.memory_bytes, 1)
-            )
+            steps = read_against(known, source, limit_bytes=PLAN_MAX_BYTES, window_max_bytes=PLAN_MAX_BYTES)
             following = plan.read_plan(b"".join(steps), base, self._file.signer)
         except CompressedMalformed as error:
             raise PatchMalformed(reason="plan") from error

@@ -43,14 +43,14 @@ def opened_content(content: Buffer, kind: int, left: tuple[int, ...]) -> Buffer:
     return whole(containers.open_container(content, kind, left))
 
 
-def whole(steps: Iterable[bytes], *, folder: Path | None = None, held_max_bytes: int = _HELD_MAX_BYTES) -> Buffer:
-    """Return all of `steps` in one; what is longer than `held_max_bytes` is mapped from a file without a name."""
-    with TemporaryFile(dir=folder) as file:
+def whole(steps: Iterable[bytes]) -> Buffer:
+    """Return all of `steps` in one; what is long is mapped from a file without a name."""
+    with TemporaryFile() as file:
         for step in steps:
             file.write(step)
         file.flush()
         length = file.tell()
-        if length <= held_max_bytes:
+        if length <= _HELD_MAX_BYTES:
             file.seek(0)
             return file.read()
         return mmap.mmap(file.fileno(), length, access=mmap.ACCESS_READ)

@@ -17,7 +17,7 @@ from content_packs.base.signing import SigningKey
 from content_packs.format import layout
 from content_packs.format.errors import PackDiffers, PackRollback
 from content_packs.format.manifest import Manifest, parse
-from content_packs.patch import grouping, plan
+from content_packs.patch import plan
 from content_packs.patch.contents import read_envelope
 from content_packs.patch.errors import PatchMemory
 from content_packs.patch.head import MEMORY_BYTES, NOTHING, PatchHead, block_hashes, block_log_for, seal_head
@@ -90,14 +90,10 @@ class _Maker:
                 key.verify_key.key_id,
                 is_by_name=best.way.is_by_name,
             )
-            base = self._known.plan_base()
-            packed = compress_against(base, told)
+            packed = compress_against(self._known.plan_base(), told)
             body.write(packed)
             body.writelines(_steps(best.frames))
-        held_bytes = max(best.held_bytes, grouping.held_bytes(len(base), len(told)))
-        if held_bytes > self._memory_bytes:
-            raise PatchMemory(needed_bytes=held_bytes, usable_bytes=self._memory_bytes)
-        head = self._head(body, len(packed), held_bytes)
+        head = self._head(body, len(packed), best.held_bytes)
         path = _place(out, self._new_manifest.pack, self._old_manifest)
         size_bytes = _write_file(path, seal_head(head, key), body)
         return PatchReport(path, head, size_bytes, tried)

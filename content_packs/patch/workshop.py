@@ -3,13 +3,14 @@
 import mmap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from io import BytesIO
+from tempfile import TemporaryFile
 from typing import IO
 
 from content_packs.base.compress import CompressedMalformed, read_against
 from content_packs.installer import BlobStore
 from content_packs.patch import containers
 from content_packs.patch.containers import Buffer, Steps
-from content_packs.patch.contents import whole
 from content_packs.patch.errors import PatchMalformed
 from content_packs.patch.plan import Group, Plan
 from content_packs.patch.reading import PatchFile
@@ -66,19 +67,23 @@ class Workshop:
             yield _sized(content, self._plan.table.targets[target].size_bytes)
 
     def _stream(self, unit: Unit) -> Iterator[bytes]:
-        whole_base = (
-            self._opened_base(unit.targets[0]) if len(unit.groups) > 1 or unit.groups[0][1].piece_bytes else b""
-        )
-        for at, group in unit.groups:
-            part = slice(group.offset, group.offset + group.length)
-            if group.is_copy:
-                yield from _cut(whole_base, part)
-                continue
-            if not group.frame_bytes:
-                continue
-            base = bytearray(whole_base[part]) if group.piece_bytes else self._joined_bases(unit)
-            stream_bytes = group.piece_bytes or sum(map(self._plan.stream_bytes, unit.targets))
-            yield from self._decompressed(base, self._file.part(at, group.frame_bytes), stream_bytes)
+        if unit.groups[0][1].targets:
+            at, group = unit.groups[0]
+            stream_bytes = sum(map(self._plan.stream_bytes, unit.targets))
+            if group.frame_bytes:
+                yield from self._decompressed(
+                    self._joined_bases(unit), self._file.part(at, group.frame_bytes), stream_bytes
+                )
+            return
+        with self._base_file(unit.targets[0]) as base:
+            for at, group in unit.groups:
+                base.seek(group.offset)
+                if group.is_copy:
+                    yield from _copied(base, group.length)
+                else:
+                    self._check_memory(group.length)
+                    known = bytearray(base.read(group.length))
+                    yield from self._decompressed(known, self._file.part(at, group.frame_bytes), group.piece_bytes)
 
     def _decompressed(self, base: bytearray, source: IO[bytes], limit_bytes: int) -> Iterator[bytes]:
         self._check_memory(len(base))
@@ -98,13 +103,16 @@ class Workshop:
                     self._check_memory(len(joined))
         return joined
 
-    def _opened_base(self, target: int) -> Buffer:
-        base, container = self._base_name(target)
+    def _base_file(self, target: int) -> IO[bytes]:
+        """Return the base of a target as a file; an opened container as one without a name."""
+        base, opening = self._base_name(target)
         if base < 0:
-            return b""
-        if container is None:
-            return self._mapped(base)
-        return whole(self._base_steps(base, container), folder=self._store.root, held_max_bytes=0)
+            return BytesIO()
+        if opening is None:
+            return self._store.open(self._old[base][HASH])
+        file = TemporaryFile(dir=self._store.root)  # noqa: SIM115 - the caller closes it
+        file.writelines(self._base_steps(base, opening))
+        return file
 
     def _base_name(self, target: int) -> tuple[int, tuple[int, tuple[int, ...]] | None]:
         container = self._plan.containers.get(target)
@@ -140,6 +148,8 @@ def _sized(content: Iterator[bytes], size_bytes: int) -> Iterator[bytes]:
         raise PatchMalformed(reason="size")
 
 
-def _cut(content: Buffer, part: slice) -> Iterator[bytes]:
-    for at in range(part.start, part.stop, _STEP_BYTES):
-        yield content[at : min(at + _STEP_BYTES, part.stop)]
+def _copied(file: IO[bytes], length: int) -> Iterator[bytes]:
+    """Yield the next bytes of a file; a file that is shorter leaves some out."""
+    while length and (step := file.read(min(_STEP_BYTES, length))):
+        length -= len(step)
+        yield step

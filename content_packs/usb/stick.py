@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 from content_packs.format.errors import StickGone
 
@@ -83,13 +83,17 @@ class StickFolder:
         with stick_errors(self.path):
             return self._find(name)[2]
 
-    def read(self, name: str, size_bytes: int) -> Iterator[bytes]:
-        """Yield up to `size_bytes` of the plain file `name`; fewer when it is shorter. Raises like `size_bytes`."""
+    def read(self, name: str, size_bytes: int, start: int = 0) -> Iterator[bytes]:
+        """Yield up to `size_bytes` of the plain file `name` from the byte `start`; fewer when it is shorter.
+
+        Raises like `size_bytes`.
+        """
         with stick_errors(self.path):
             descriptor = self._open(name)
             try:
                 if size_bytes > CHUNK_BYTES:
                     os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+                os.lseek(descriptor, start, os.SEEK_SET)
                 while size_bytes > 0:
                     chunk = os.read(descriptor, min(CHUNK_BYTES, size_bytes))
                     if not chunk:
@@ -98,6 +102,11 @@ class StickFolder:
                     yield chunk
             finally:
                 os.close(descriptor)
+
+    def open(self, name: str) -> BinaryIO:
+        """Return the plain file `name`, open for reading. Raises like `size_bytes`."""
+        with stick_errors(self.path):
+            return os.fdopen(self._open(name), "rb")
 
     def check_there(self, name: str) -> None:
         """Return if this folder is still at its path and the device still gives the plain file `name`.

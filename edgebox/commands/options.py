@@ -7,6 +7,19 @@ from typing import Any
 from content_packs.format.errors import PackNotFound
 from edgebox.settings import Settings, default_data
 
+_NAMES = (
+    "host",
+    "port",
+    "content_port",
+    "hostnames",
+    "stick_folders",
+    "depots",
+    "neighbours",
+    "finds_neighbours",
+    "fetch_day_bytes",
+    "fetch_windows",
+)
+
 
 def add_common_options(parser: argparse.ArgumentParser) -> None:
     """Add `--data` and `--json`."""
@@ -17,7 +30,7 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
 def settings_from(options: argparse.Namespace) -> Settings:
     """Return the settings that the options ask for."""
     chosen: dict[str, Any] = {}
-    for name in ("host", "port", "content_port", "hostnames", "stick_folders"):
+    for name in _NAMES:
         if (value := getattr(options, name, None)) is not None:
             chosen[name] = value
     return Settings(data=options.data or default_data(), **chosen)

@@ -39,7 +39,11 @@ def register(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
         "install", help="put a pack on the box", epilog="example: edgebox pack install out --trust press.pub"
     )
     install.add_argument(
-        "folder", type=Path, nargs="?", metavar="FOLDER", help="the pack, a folder that holds just one, or a patch"
+        "folder",
+        type=_place,
+        nargs="?",
+        metavar="FOLDER|URL",
+        help="the pack, a folder that holds just one, a patch, or an address",
     )
     install.add_argument(
         "--trust", type=Path, metavar="FILE", help="trust this publisher (.pub) or platform (root) from now on"
@@ -48,6 +52,7 @@ def register(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
         "--parts", metavar="IDS", help="take only these parts, with commas between, besides those the box has [all]"
     )
     listed = actions.add_parser("list", help="list the packs on the box", epilog="example: edgebox pack list --json")
+    listed.add_argument("--updates", action="store_true", help="look for newer versions at the hub, depots, neighbours")
     remove = actions.add_parser(
         "remove", help="take a pack off the box", epilog="example: edgebox pack remove org.example.fractions"
     )
@@ -146,14 +151,19 @@ def _install(options: argparse.Namespace) -> int:
         options.refuse("name a pack, a file to --trust, or both")
     trust = _read(options.trust).decode(errors="replace") if options.trust else None
     parts = None if options.parts is None else [part for part in options.parts.split(",") if part]
-    folder = str(only_pack(options.folder)) if options.folder else None
-    result = operate(options, "pack.install", {"folder": folder, "trust": trust, "parts": parts})
-    lines = [f"Trusted from now on: {result['trusted']}"] if trust else []
-    lines += [f"Installed {result['pack']} version {result['version']}"] if folder else []
+    if isinstance(options.folder, str):
+        result = operate(options, "pack.fetch", {"address": options.folder, "trust": trust})
+    else:
+        folder = str(only_pack(options.folder)) if options.folder else None
+        result = operate(options, "pack.install", {"folder": folder, "trust": trust, "parts": parts})
+    lines = [f"Trusted from now on: {result['trusted']}"] if "trusted" in result else []
+    lines += [f"Installed {result['pack']} version {result['version']}"] if options.folder else []
     return answer(options, result, lines)
 
 
 def _list(options: argparse.Namespace) -> int:
+    if options.updates:
+        return _list_updates(options)
     result = operate(options, "pack.list", {})
     lines = [line for pack in result["packs"] for line in _lines(pack)]
     made = [f"The list of packs is from {day_of(result['list_made_ms'])}."] if "list_made_ms" in result else []
@@ -176,6 +186,15 @@ def _lines(pack: dict[str, Any]) -> list[str]:
     return lines
 
 
+def _list_updates(options: argparse.Namespace) -> int:
+    result = operate(options, "pack.updates", {})
+    lines = [
+        f"{update['pack']}  version {update['version']}  {update['state']}  {', '.join(update['sources'])}"
+        for update in result["updates"]
+    ]
+    return answer(options, result, lines or ["No newer versions were found."])
+
+
 def _remove(options: argparse.Namespace) -> int:
     result = operate(options, "pack.remove", {"pack": options.pack})
     return answer(options, result, [f"Removed {result['removed']}"])
@@ -186,3 +205,8 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise PackNotFound(place=str(path)) from error
+
+
+def _place(text: str) -> Path | str:
+    """Return an address as it is, anything else as a path."""
+    return text if text.startswith(("http://", "https://")) else Path(text)

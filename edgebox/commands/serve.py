@@ -12,6 +12,7 @@ from edgebox.commands.options import add_common_options, settings_from
 from edgebox.settings import Settings, default_hostnames
 
 if TYPE_CHECKING:
+    from content_packs.fetch.budget import Window
     from edgebox.app import Running
     from edgebox.commands import Subparsers
 
@@ -31,6 +32,23 @@ def register(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
     parser.add_argument(
         "--sticks", dest="stick_folders", type=_folders, metavar="DIR[,DIR]", help="where sticks appear"
     )
+    parser.add_argument("--depot", dest="depots", action="append", metavar="URL", help="a further place with packs")
+    parser.add_argument(
+        "--neighbour", dest="neighbours", action="append", metavar="URL", help="the depot of a box nearby"
+    )
+    parser.add_argument(
+        "--find-neighbours", dest="finds_neighbours", action="store_true", help="find boxes nearby, and be found"
+    )
+    parser.add_argument(
+        "--fetch-mb", dest="fetch_day_bytes", type=_megabytes, metavar="MB", help="what may be fetched in a day [20]"
+    )
+    parser.add_argument(
+        "--fetch-hours",
+        dest="fetch_windows",
+        type=_windows,
+        metavar="FROM-TO[,FROM-TO]",
+        help="when it may be fetched, such as 22:00-06:00 [all day]",
+    )
     parser.add_argument(
         "--role", choices=("all", "app", "content"), default="all", help="which origins this process serves [all]"
     )
@@ -45,6 +63,8 @@ def run(options: argparse.Namespace) -> int:
     # What the scheduler does would bury the set-up code.
     logging.getLogger("apscheduler").setLevel(logging.WARNING)
     options.hostnames = (*default_hostnames(), *(name.lower() for name in options.more_hostnames))
+    for name in ("depots", "neighbours"):
+        setattr(options, name, tuple(getattr(options, name) or ()))
     _allow_many_connections()
     asyncio.run(serve(settings_from(options), options.role))
     return 0
@@ -84,3 +104,13 @@ def _allow_many_connections() -> None:
 
 def _folders(text: str) -> tuple[Path, ...]:
     return tuple(Path(part) for part in text.split(",") if part)
+
+
+def _megabytes(text: str) -> int:
+    return int(float(text) * 1_000_000)
+
+
+def _windows(text: str) -> tuple["Window", ...]:
+    from content_packs.fetch.budget import parse_window
+
+    return tuple(parse_window(part) for part in text.split(","))

@@ -9,6 +9,7 @@ from aiohttp import web, web_response
 from content_packs.base import sockets
 from content_packs.base.starting import folder_errors
 from edgebox.content.blobs import Blobs
+from edgebox.content.depot import Depot
 from edgebox.content.packs import InstalledPacks
 from edgebox.content.server import ContentServer
 from edgebox.settings import Settings
@@ -23,7 +24,8 @@ async def serving_content(settings: Settings, listener: socket.socket) -> AsyncI
     """Serve the installed packs on a socket from `sockets.listen`, to be embedded by the pages on `settings.port`."""
     blobs = Blobs(settings.data)
     packs = InstalledPacks(settings.packs, on_change=blobs.close_idle)
-    server = ContentServer(packs, blobs, settings.hostnames, settings.port)
+    depot = Depot(packs, settings.packs)
+    server = ContentServer(packs, blobs, depot, settings.hostnames, settings.port)
     http = web.Server(server.handle, keepalive_timeout=KEEPALIVE_SECONDS, access_log=None)
     sockets.cap_connections(http)
     runner = web.ServerRunner(http, shutdown_timeout=1.0)

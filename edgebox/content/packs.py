@@ -39,15 +39,24 @@ class InstalledPacks:
 
     async def find(self, pack: str, path: str) -> FileEntry | None:
         """Return the file at `path` of a pack; a pack installed a moment ago is found."""
+        return (await self.files(pack)).get(path)
+
+    async def names(self) -> list[str]:
+        """Return the installed versions as they are now, in order."""
+        await self.look()
+        return sorted(self._names)
+
+    async def files(self, pack: str) -> Files:
+        """Return all files of a pack by path, none when it is not there."""
         now = asyncio.get_running_loop().time()
         if pack not in self._names:
             await self.look()
             if pack not in self._names:
-                return None
+                return {}
         elif now - self._looked_at > LOOK_AGAIN_SECONDS and (self._task is None or self._task.done()):
             self._looked_at = now
             self._task = asyncio.create_task(self.look())
-        return (await self._files(pack)).get(path)
+        return await self._files(pack)
 
     async def look(self) -> None:
         """Notice what was installed and forget what was removed since the last look."""

@@ -8,19 +8,23 @@ several times as long per request. Clients that stop reading are dropped by the 
 import asyncio
 import logging
 from dataclasses import dataclass
-from typing import cast
+from typing import BinaryIO, cast
 from urllib.parse import unquote
 
 from aiohttp import web
 from aiohttp.web_request import BaseRequest
 
+from content_packs.base.byte_range import RangeUnsatisfiable, parse_range
+from content_packs.base.codec import CodecMalformed
 from content_packs.base.host import host_name, is_ours
+from content_packs.fetch.offers import HEADER_BYTES, WANT_NAME, file_header, read_want
 from content_packs.format.manifest import FileEntry
 from edgebox.content.blobs import SMALL_MAX_BYTES, BlobDamaged, Blobs
+from edgebox.content.depot import PREFIX as DEPOT_PREFIX
+from edgebox.content.depot import Depot, SmallFile
 from edgebox.content.media import DOCUMENTS, type_headers
 from edgebox.content.packs import InstalledPacks
 from edgebox.content.policy import Origins, document_headers
-from edgebox.content.ranges import RangeUnsatisfiable, parse_range
 
 PREFIX = "/c/"
 SLICE_BYTES = 1024 * 1024
@@ -36,6 +40,7 @@ _REASONS = {
     204: "No Content",
     206: "Partial Content",
     304: "Not Modified",
+    400: "Bad Request",
     404: "Not Found",
     405: "Method Not Allowed",
     416: "Range Not Satisfiable",
@@ -66,8 +71,11 @@ _CLOSE = cast(web.StreamResponse, _Sent(keep_alive=False))
 class ContentServer:
     """The handler of the content origin."""
 
-    def __init__(self, packs: InstalledPacks, blobs: Blobs, hostnames: tuple[str, ...], app_port: int) -> None:
+    def __init__(
+        self, packs: InstalledPacks, blobs: Blobs, depot: Depot, hostnames: tuple[str, ...], app_port: int
+    ) -> None:
         self._packs = packs
+        self._depot = depot
         self._blobs = blobs
         self._hostnames = frozenset(hostnames)
         self._app_port = app_port
@@ -82,6 +90,10 @@ class ContentServer:
             await self._answer(request, transport)
         except ConnectionError:
             return _CLOSE
+        except BlobDamaged:
+            log.error("content.blob_damaged path=%s", request.rel_url.raw_path)
+            transport.abort()
+            return _CLOSE
         except Exception:
             # A half-sent answer cannot be mended: the client sees that bytes are missing and asks again.
             log.exception("content.server_fault")
@@ -93,19 +105,63 @@ class ContentServer:
         origins = self._origins(request)
         if origins is None:
             return _problem(request, transport, 421)
+        raw_path = request.rel_url.raw_path
+        if raw_path.startswith(DEPOT_PREFIX):
+            return await self._answer_neighbour(request, transport, raw_path.removeprefix(DEPOT_PREFIX))
         if request.method == "OPTIONS":
             return _write(request, transport, 204, _allowed(), b"")
         if request.method not in ("GET", "HEAD"):
             return _problem(request, transport, 405, _allowed())
-        pack, path = _split(request.rel_url.raw_path)
+        pack, path = _split(raw_path)
         entry = await self._packs.find(pack, path)
         if entry is None:
             return _problem(request, transport, 404)
+        return await self._send_sound(request, transport, entry, document_headers(origins, pack))
+
+    async def _answer_neighbour(self, request: BaseRequest, transport: asyncio.Transport, name: str) -> None:
+        """Answer another box, which asks for files under the names of a depot."""
+        if name == WANT_NAME and request.method == "POST":
+            return await self._send_wanted(request, transport)
+        if request.method not in ("GET", "HEAD"):
+            return _problem(request, transport, 405, _allowed())
+        found = await self._depot.find(name)
+        if found is None:
+            return _problem(request, transport, 404)
+        if isinstance(found, SmallFile):
+            return _send_small(request, transport, found)
+        return await self._send_sound(request, transport, found, "")
+
+    async def _send_wanted(self, request: BaseRequest, transport: asyncio.Transport) -> None:
         try:
-            return await self._send(request, transport, entry, document_headers(origins, pack))
+            want = read_want(await request.read())
+        except CodecMalformed:
+            return _problem(request, transport, 400)
+        except web.HTTPRequestEntityTooLarge:
+            _problem(request, transport, 400)
+            return transport.close()
+        entries = await self._depot.wanted(want)
+        length = sum(HEADER_BYTES + entry.size_bytes for entry in entries)
+        skip_bytes = min(want.skip_bytes, length)
+        lines = f"{type_headers('')}Cache-Control: no-store\r\nContent-Length: {length - skip_bytes}\r\n"
+        _write(request, transport, 200, lines, b"")
+        for entry in entries:
+            header = file_header(entry.hash, entry.size_bytes)
+            transport.write(header[min(skip_bytes, HEADER_BYTES) :])
+            skip_bytes = max(skip_bytes - HEADER_BYTES, 0)
+            start = min(skip_bytes, entry.size_bytes)
+            async with self._blobs.opened(entry) as file:
+                await _send_file(transport, file, start, entry.size_bytes - start)
+            skip_bytes -= start
+        return None
+
+    async def _send_sound(
+        self, request: BaseRequest, transport: asyncio.Transport, entry: FileEntry, document: str
+    ) -> None:
+        try:
+            await self._send(request, transport, entry, document)
         except BlobDamaged:
             log.error("content.blob_damaged hash=%s", entry.hash.hex())
-            return _problem(request, transport, 503)
+            _problem(request, transport, 503)
 
     async def _send(self, request: BaseRequest, transport: asyncio.Transport, entry: FileEntry, document: str) -> None:
         headers = request.headers
@@ -133,11 +189,7 @@ class ContentServer:
             return await _drained(request)
         async with self._blobs.opened(entry) as file:
             _write(request, transport, status, lines, b"")
-            loop = asyncio.get_running_loop()
-            for offset in range(start, start + length, SLICE_BYTES):
-                if transport.is_closing():
-                    raise ConnectionResetError
-                await loop.sendfile(transport, file, offset, min(SLICE_BYTES, start + length - offset))
+            await _send_file(transport, file, start, length)
         return None
 
     def _origins(self, request: BaseRequest) -> Origins | None:
@@ -178,6 +230,31 @@ def _allowed() -> str:
         "Allow: GET, HEAD, OPTIONS\r\nAccess-Control-Allow-Methods: GET, HEAD\r\n"
         "Access-Control-Allow-Headers: Range, If-Range\r\nAccess-Control-Max-Age: 86400\r\n"
     )
+
+
+async def _send_file(transport: asyncio.Transport, file: BinaryIO, start: int, length: int) -> None:
+    loop = asyncio.get_running_loop()
+    for offset in range(start, start + length, SLICE_BYTES):
+        if transport.is_closing():
+            raise ConnectionResetError
+        await loop.sendfile(transport, file, offset, min(SLICE_BYTES, start + length - offset))
+
+
+def _send_small(request: BaseRequest, transport: asyncio.Transport, file: SmallFile) -> None:
+    """Send what is in memory, or a range of it."""
+    status, start, length, size_bytes = 200, 0, len(file.content), len(file.content)
+    lines = f"{type_headers('')}Accept-Ranges: bytes\r\nCache-Control: no-cache\r\nETag: {file.etag}\r\n"
+    if "Range" in request.headers and request.headers.get("If-Range", file.etag) == file.etag:
+        try:
+            wanted = parse_range(request.headers["Range"], size_bytes)
+        except RangeUnsatisfiable:
+            return _problem(request, transport, 416, f"Content-Range: bytes */{size_bytes}\r\n")
+        if wanted is not None:
+            status, (start, length) = 206, wanted
+            lines += f"Content-Range: bytes {start}-{start + length - 1}/{size_bytes}\r\n"
+    lines += f"Content-Length: {length}\r\n"
+    body = b"" if request.method == "HEAD" else file.content[start : start + length]
+    return _write(request, transport, status, lines, body)
 
 
 def _problem(request: BaseRequest, transport: asyncio.Transport, status: int, lines: str = "") -> None:

@@ -3,7 +3,14 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from edgebox.control import check_operations, export_operations, pack_operations, sync_operations, user_operations
+from edgebox.control import (
+    check_operations,
+    export_operations,
+    fetch_operations,
+    pack_operations,
+    sync_operations,
+    user_operations,
+)
 from edgebox.keys import Box
 
 Progress = Callable[[dict[str, Any]], None]
@@ -12,6 +19,8 @@ Operation = Callable[[Box, dict[str, Any], Progress], Awaitable[dict[str, Any]]]
 OPERATIONS: dict[str, Operation] = {
     "check": check_operations.check,
     "pack.install": pack_operations.install,
+    "pack.fetch": fetch_operations.fetch,
+    "pack.updates": fetch_operations.updates,
     "pack.list": pack_operations.list_packs,
     "pack.remove": pack_operations.remove,
     "usb.scan": pack_operations.scan,

@@ -18,6 +18,7 @@ from edgebox.http.catalogue_views import catalogue_of
 from edgebox.http.render import page
 from edgebox.http.resource_views import language_name
 from edgebox.http.staff import day_text, number_in, problem_text, recorded_problem, size_text
+from edgebox.http.updates import updates
 from edgebox.http.wording import language_of
 from edgebox.keys import BOX
 from edgebox.services.library import Library
@@ -121,6 +122,7 @@ async def _packs(request: web.Request, error: EdgeboxError | None = None) -> web
         catalogue=catalogue,
         packs=_installed(request, catalogue.page.packs),
         run=await _run(request),
+        updates=updates(request),
         damaged=[choose(each.title, [language_of(request)]).value for each in request.app[BOX].checking.damage],
         old_versions=size_text(old_bytes) if (old_bytes := request.app[BOX].retiring.old_bytes) else "",
         scripts_allowed=await request.app[BOX].local_packs.scripts_allowed(),

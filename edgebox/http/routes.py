@@ -19,6 +19,7 @@ from edgebox.http import (
     state,
     sync_status,
     teaching,
+    updates,
     xapi,
 )
 from edgebox.http.guard import guarded
@@ -99,6 +100,9 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/staff/packs/export", exporting.start, Access.TEACHER),
     Route("POST", "/staff/packs/export/cancel", exporting.cancel, Access.TEACHER),
     Route("POST", "/staff/packs/repair", loading.repair, Access.TEACHER),
+    Route("GET", "/staff/packs/updates", updates.show_updates, Access.TEACHER),
+    Route("POST", "/staff/packs/updates", updates.look, Access.TEACHER),
+    Route("POST", "/staff/packs/updates/{pack}/cancel", updates.cancel, Access.TEACHER),
     Route("POST", "/staff/packs/{pack}/remove", loading.remove, Access.TEACHER),
     Route("GET", "/staff/sync", sync_status.show, Access.TEACHER),
     Route("GET", "/staff/sync/state", sync_status.show_state, Access.TEACHER),

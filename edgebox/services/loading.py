@@ -223,6 +223,12 @@ class Loading:
                 await asyncio.to_thread(installer.sweep, self._settings.data)
         await self._reload()
 
+    async def adopt(self, result: InstallResult) -> None:
+        """Show a pack that was put on the box by other means than a stick, and write its row."""
+        manifest, now_ms = result.manifest, self._clock.now_ms()
+        await self._reload()
+        await self._write(lambda connection: packs.record_install(connection, manifest, result.signer, now_ms))
+
     async def trust(self, content: bytes) -> str:
         """Trust a publisher, by the public key file, or a platform, by its root, from now on; return the name of it.
 

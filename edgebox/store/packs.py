@@ -37,6 +37,12 @@ def record_removal(connection: sqlite3.Connection, pack: str) -> None:
         _deactivate(connection, pack, version)
 
 
+def list_roots(connection: sqlite3.Connection) -> dict[tuple[str, int], bytes]:
+    """Return the Merkle root of every active version, by pack and version."""
+    rows = connection.execute("SELECT id, version, root FROM pack WHERE is_active = 1").fetchall()
+    return {(row[0], row[1]): row[2] for row in rows}
+
+
 def _active_versions(connection: sqlite3.Connection, pack: str) -> list[int]:
     rows = connection.execute("SELECT version FROM pack WHERE id = ? AND is_active = 1", (pack,))
     return [row[0] for row in rows.fetchall()]

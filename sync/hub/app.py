@@ -14,6 +14,7 @@ from content_packs.base.clock import Clock, SystemClock
 from content_packs.base.starting import folder_errors, hold_lock
 from sync.hub.admin import Admin
 from sync.hub.control import SOCKET_NAME, short_address
+from sync.hub.downloads import Downloads
 from sync.hub.enrolling import Enrolling, Tries
 from sync.hub.errors import HubBusy
 from sync.hub.guard import answer_errors, same_site, set_security_headers
@@ -83,6 +84,7 @@ async def open_hub(settings: HubSettings, clock: Clock | None = None) -> AsyncIt
                 admin=Admin(store, clock),
                 sign_in_tries=Tries(clock),
                 uploads=Uploads(settings.uploads_max),
+                downloads=Downloads(),
             )
         finally:
             await asyncio.to_thread(store.close)

@@ -36,6 +36,7 @@ def register(subparsers: "Subparsers") -> None:
     serve = _add(commands, "serve", run_serve, "run the hub", example)
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on [127.0.0.1]")
     serve.add_argument("--port", type=int, default=8090, help="port [8090]")
+    serve.add_argument("--depot", type=Path, metavar="DIR", help="packs and patches for boxes [depot in the folder]")
     serve.add_argument("--hostname", action="append", default=[], help="a further name by which boxes and people ask")
     example = "edgebox hub enroll --school 'Hill School'"
     enroll = _add(commands, "enroll", run_enroll, "make a one-time code for a box", example)
@@ -53,7 +54,8 @@ def run_serve(options: argparse.Namespace) -> int:
     # The steps of the database would bury the sign-in code.
     logging.getLogger("alembic").setLevel(logging.WARNING)
     names = (*DEFAULT_HOSTNAMES, options.host, *(name.lower() for name in options.hostname))
-    asyncio.run(serve(HubSettings(_data(options), host=options.host, port=options.port, hostnames=names)))
+    settings = HubSettings(_data(options), host=options.host, port=options.port, hostnames=names, depot=options.depot)
+    asyncio.run(serve(settings))
     return 0
 
 

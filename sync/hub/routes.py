@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from sync.hub import api, control, pages
+from sync.hub import api, control, depot, pages
 from sync.transport.http import BUNDLES_PATH, ENROLL_PATH
 
 
@@ -22,6 +22,8 @@ PUBLIC = (
     Route("GET", "/ping", api.ping),
     Route("POST", BUNDLES_PATH, api.take_bundle),
     Route("POST", ENROLL_PATH, api.enroll),
+    Route("GET", "/depot/{name:.+}", depot.send_file),
+    Route("HEAD", "/depot/{name:.+}", depot.send_file),
     Route("GET", "/", pages.overview),
     Route("GET", "/hub.css", pages.style),
     Route("GET", "/icon.svg", pages.icon),

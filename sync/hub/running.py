@@ -6,6 +6,7 @@ from aiohttp import web
 
 from content_packs.base.clock import Clock
 from sync.hub.admin import Admin
+from sync.hub.downloads import Downloads
 from sync.hub.enrolling import Enrolling, Tries
 from sync.hub.keys import HubKeys
 from sync.hub.receiving import Receiving
@@ -27,6 +28,7 @@ class Hub:
     admin: Admin
     sign_in_tries: Tries
     uploads: Uploads
+    downloads: Downloads
 
 
 HUB = web.AppKey("HUB", Hub)

@@ -18,6 +18,7 @@ class HubSettings:
         hostnames: names by which it may be asked; IP addresses are always accepted.
         day_quota_bytes: what one box may send in a day.
         uploads_max: bundles over 1 MiB taken in at the same time.
+        depot: folder with packs and patches for boxes, laid out as in docs/depot.md; `depot` in `data` unless named.
         database_url: an SQLAlchemy address; empty for the SQLite file in `data`.
     """
 
@@ -27,12 +28,18 @@ class HubSettings:
     hostnames: tuple[str, ...] = DEFAULT_HOSTNAMES
     day_quota_bytes: int = 1 << 30
     uploads_max: int = 8
+    depot: Path | None = None
     database_url: str = ""
 
     @property
     def bundles(self) -> Path:
         """Folder of received bundles, which never change."""
         return self.data / "bundles"
+
+    @property
+    def depot_folder(self) -> Path:
+        """Folder of what boxes may fetch."""
+        return self.depot or self.data / "depot"
 
     @property
     def keys(self) -> Path:
@@ -53,3 +60,5 @@ def prepare_folders(settings: HubSettings) -> None:
     settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     settings.keys.mkdir(mode=0o700, exist_ok=True)
     settings.bundles.mkdir(exist_ok=True)
+    if settings.depot is None:
+        settings.depot_folder.mkdir(exist_ok=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import aiohttp
 
-from content_packs.base.errors import N_
+from content_packs.fetch.http import why_down
 from sync.bundle.limits import ACK_MAX_BYTES
 from sync.transport.errors import HubBusy, HubRefused, LinkCaptured, LinkDown
 
@@ -61,22 +61,7 @@ class HttpTransport:
                 _raise_for_status(response, answer)
                 return response.content_type, answer
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
-            raise LinkDown(reason=_why_down(error), fault=type(error).__name__) from error
-
-
-def _why_down(error: Exception) -> str:
-    """Return in words for people, as a message id, what kept a request from being answered."""
-    if isinstance(error, TimeoutError):
-        return N_("it does not answer in time")
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return N_("nobody here knows its name")
-    if isinstance(error, aiohttp.ClientSSLError | aiohttp.ClientConnectorCertificateError):
-        return N_("it cannot prove who it is")
-    if isinstance(error, aiohttp.InvalidURL):
-        return N_("this is not an address")
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return N_("nothing answers at its address")
-    return N_("the line broke")
+            raise LinkDown(reason=why_down(error), fault=type(error).__name__) from error
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

@@ -3,7 +3,9 @@
 import sys
 from importlib import import_module
 
-NAMES = ("start", "pages", "content", "statements", "bundle", "catalogue", "large_pack", "stick", "updates")
+NAMES = (
+    "start", "pages", "content", "statements", "bundle", "catalogue", "large_pack", "stick", "updates", "fetching",
+)  # fmt: skip
 
 
 def main() -> int:

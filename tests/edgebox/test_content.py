@@ -12,8 +12,8 @@ from aiohttp import ClientSession, web
 from aiohttp.web_request import BaseRequest
 
 from content_packs.base import sockets
+from content_packs.base.byte_range import RangeUnsatisfiable, parse_range
 from edgebox.content.app import serving_content
-from edgebox.content.ranges import RangeUnsatisfiable, parse_range
 from edgebox.settings import Settings
 from tests.support.content import PACK, install_files, send_raw
 

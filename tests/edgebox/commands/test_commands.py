@@ -1,21 +1,27 @@
 """The commands pack, usb, users and sync, as processes: with a box that runs on the folder, and without one."""
 
 import asyncio
+import functools
 import json
 import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from content_packs.base.signing import SealingKey, SigningKey
+from content_packs.fetch.errors import AddressInvalid
 from content_packs.format import keyfile
 from content_packs.format.errors import BlobAltered, PackNotFound, PackRollback, SignerUnknown, SourceInvalid
+from content_packs.patch import make_patch
 from edgebox.app import BoxBusy, open_box
 from edgebox.cli import main
 from edgebox.services.loading import NothingChosen
@@ -144,6 +150,38 @@ def test_a_stick_is_filled_from_the_command_line_and_loaded_from_there(either: S
     assert (offer["pack"], offer["change"]) == (PACK, "here")
     assert either.run("usb", "export", str(stick), "org.example.none").returncode == PackNotFound.exit_code
     assert either.run("usb", "export", str(stick), "--language", "sw").returncode == NothingChosen.exit_code
+
+
+def test_a_pack_is_installed_by_its_address_and_newer_versions_are_listed(shell: Shell, tmp_path: Path) -> None:
+    stick = build_small(shell.stick, KEY)
+    depot = tmp_path / "depot"
+    shutil.copytree(stick.parents[2], depot)
+    make_patch(None, stick, depot / "patches" / PACK / "full.ebp", KEY)
+    with static_server(depot) as address:
+        place = f"{address}/packs/{PACK}"
+        result = shell.result("pack", "install", place, "--trust", str(shell.public_key))
+        assert (result["pack"], result["version"]) == (PACK, 1)
+        assert shell.run("pack", "install", f"{address}/nothing").returncode == AddressInvalid.exit_code
+    assert shell.result("pack", "list", "--updates") == {"updates": []}
+
+
+@contextmanager
+def static_server(folder: Path) -> Iterator[str]:
+    """Serve a folder with a server that knows nothing of Edgebox, and no ranges either."""
+    handler = functools.partial(QuietHandler, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    """Writes no log."""
+
+    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - the name is the library's
+        """Do nothing."""
 
 
 def test_one_pack_of_a_stick_can_be_chosen(either: Shell) -> None:

@@ -11,11 +11,13 @@ import pytest
 
 from content_packs import installer
 from content_packs.base.signing import SigningKey
+from content_packs.patch import make_patch
 from edgebox.app import Part, running_box
 from edgebox.domain.session import Access
 from edgebox.http.routes import ROUTES, Route
 from edgebox.store.jobs import JobState
 from tests.support.box import School, make_school, make_tablet
+from tests.support.depot import serving
 from tests.support.site import Site
 from tests.support.small_course import PACK, built, trust
 
@@ -411,3 +413,22 @@ async def changes(site: Site, kind: int) -> int:
     return await site.box.database.read(
         lambda connection: connection.execute("SELECT count(*) FROM change WHERE kind = ?", (kind,)).fetchone()[0]
     )
+
+
+async def test_a_newer_version_is_fetched_on_request_and_shown(site: Site) -> None:
+    await install(site)
+    newer = await built(site.box.settings.data.parent / "newer", KEY, version=2)
+    patch = await asyncio.to_thread(make_patch, None, newer, site.box.settings.data.parent / "full.ebp", KEY)
+    content = await asyncio.to_thread(patch.path.read_bytes)
+    async with serving(content) as server, site.teacher() as browser:
+        result = await site.box.fetching.install(f"{server.address}/packs/{PACK}")
+        assert result.manifest.version == 2
+        _, text = await browser.get("/staff/packs")
+        assert "Look for newer versions" in text
+        assert "version 2" in text
+        response, _ = await browser.submit("/staff/packs/updates")
+        assert response.status == 303
+        response, _ = await browser.submit(f"/staff/packs/updates/{PACK}/cancel")
+        assert response.status == 303
+        _, text = await browser.get("/staff/packs/updates")
+        assert text.lstrip().startswith('<section id="updates"')

@@ -1,0 +1,391 @@
+"""Newer versions of the packs on the box, from the hub, from depots and boxes nearby: found, fetched and installed.
+
+Sticks are the business of `loading`. One pack at a time; what is cut off goes on where it stopped the next time.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from enum import Enum
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from content_packs.base.clock import Clock, offset_minutes
+from content_packs.base.codec import CodecMalformed
+from content_packs.base.errors import EdgeboxError
+from content_packs.fetch import Budget, HttpSource, Progress
+from content_packs.fetch.bringing import Base, Bringing
+from content_packs.fetch.errors import AddressInvalid, FetchPaused, NotOffered
+from content_packs.fetch.packs import fetch_blob, read_offers
+from content_packs.fetch.partial import PartialFile, sweep
+from content_packs.format.fields import is_local
+from content_packs.format.manifest import FileEntry
+from content_packs.installer import InstallResult, blob_store, measure_disk
+from content_packs.installer.planning import MeasureDisk
+from edgebox.services.library import Library
+from edgebox.services.loading import Loading
+from edgebox.settings import Settings
+from edgebox.store import changes, packs, spending
+from edgebox.store.database import Database
+
+LOOK_AGAIN_MS = 6 * 3_600_000
+KEPT_MS = 30 * 24 * 3_600_000
+ACCOUNT_SECONDS = 30.0
+DEPOT_PATH = "/depot"
+_CHUNK_BYTES = 1024 * 1024
+PACKS_PART = "/packs/"
+
+log = logging.getLogger(__name__)
+
+
+class UpdateState(Enum):
+    """Where a newer version of a pack stands."""
+
+    AVAILABLE = "available"
+    FETCHING = "fetching"
+    INSTALLING = "installing"
+    PAUSED = "paused"
+    STOPPED = "stopped"
+    FAILED = "failed"
+    DONE = "done"
+
+
+@dataclass(frozen=True)
+class Update:
+    """A newer version of a pack.
+
+    Attributes:
+        version: 0 while it is not known.
+        sources: from where it comes now, or where it is.
+        error: code and fields of what went wrong.
+    """
+
+    pack: str
+    version: int
+    state: UpdateState
+    sources: tuple[str, ...] = ()
+    done_bytes: int = 0
+    total_bytes: int = 0
+    error: dict[str, Any] | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether it is still to come."""
+        return self.state not in (UpdateState.DONE, UpdateState.STOPPED)
+
+
+@dataclass(frozen=True)
+class _Places:
+    """The sources of one look, and the newest version of each pack that each has; None for one without a list."""
+
+    depots: tuple[HttpSource, ...]
+    neighbours: tuple[HttpSource, ...]
+    offers: Mapping[str, Mapping[str, int] | None]
+
+    def neighbour_of(self, pack: str, above_version: int) -> tuple[HttpSource, int] | None:
+        """Return the neighbour with the highest version of a pack, if that is above the one given."""
+        found = [((self.offers.get(source.name) or {}).get(pack, 0), source) for source in self.neighbours]
+        version, source = max(found, key=lambda pair: pair[0], default=(0, None))
+        return (source, version) if source is not None and version > above_version else None
+
+    def depots_of(self, pack: str, above_version: int) -> tuple[list[HttpSource], int]:
+        """Return the depots that may have something newer, and the highest version known of, 0 for none."""
+        listed = [(source, self.offers.get(source.name)) for source in self.depots]
+        newest = max([versions.get(pack, 0) for _, versions in listed if versions is not None], default=0)
+        found = [source for source, versions in listed if versions is None or versions.get(pack, 0) > above_version]
+        return found, newest
+
+
+class Fetching:
+    """Looks for updates and brings them; safe to call from any task of the loop."""
+
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        clock: Clock,
+        library: Library,
+        loading: Loading,
+        *,
+        measure: MeasureDisk = measure_disk,
+    ) -> None:
+        self._database = database
+        self._settings = settings
+        self._clock = clock
+        self._library = library
+        self._loading = loading
+        self._measure = measure
+        self._busy = asyncio.Lock()
+        self._updates: dict[str, Update] = {}
+        self._tasks: dict[str, asyncio.Task[InstallResult]] = {}
+        self._looked_ms: int | None = None
+        self._look: asyncio.Task[None] | None = None
+        self.neighbours: tuple[str, ...] = settings.neighbours
+
+    def updates(self) -> list[Update]:
+        """Return what is known of newer versions, by pack."""
+        return [self._updates[pack] for pack in sorted(self._updates)]
+
+    async def fetch_when_due(self) -> None:
+        """Begin to look for updates and bring them, if it is time to."""
+        now_ms = self._clock.now_ms()
+        is_open = (await self._budget()).next_ms(now_ms) <= now_ms
+        is_fresh = self._looked_ms is not None and 0 <= now_ms - self._looked_ms < LOOK_AGAIN_MS
+        if (is_open or self.neighbours) and (self._is_waiting() or not is_fresh):
+            self.begin(is_asked=False)
+
+    def begin(self, *, is_asked: bool) -> None:
+        """Look for updates and bring them in the background; if `is_asked`, also those that somebody stopped."""
+        if self._look is None or self._look.done():
+            self._look = asyncio.get_running_loop().create_task(self.update_all(is_asked=is_asked))
+
+    async def look(self) -> list[Update]:
+        """Look for updates without fetching them, and return them."""
+        async with self._busy, self._places() as places:
+            for pack, base in (await self._bases()).items():
+                self._note_available(places, pack, base)
+        return self.updates()
+
+    async def update_all(self, *, is_asked: bool) -> None:
+        """Bring every pack on the box to the newest version there is. What goes wrong with one is kept in its state."""
+        async with self._busy, self._places() as places:
+            self._looked_ms = self._clock.now_ms()
+            await asyncio.to_thread(sweep, self._settings.fetched, self._looked_ms - KEPT_MS)
+            for pack, base in (await self._bases()).items():
+                known = self._updates.get(pack)
+                if is_asked or known is None or known.state is not UpdateState.STOPPED:
+                    self._note_available(places, pack, base)
+                    await self._update(places, pack, base)
+
+    async def install(self, address: str) -> InstallResult:
+        """Install the pack at an address such as `http://hub.example:8090/depot/packs/org.example.fractions`.
+
+        Raises:
+            AddressInvalid: it names no pack.
+            NotOffered, SourceDown, SourceCaptured, SourceLied, FetchPaused and the refusals of a pack.
+        """
+        depot, _, pack = address.rstrip("/").rpartition(PACKS_PART)
+        if not depot or not urlsplit(depot).hostname or "/" in pack:
+            raise AddressInvalid(address=address)
+        async with self._busy:
+            await self._library.notice_publishers()
+            source = HttpSource(depot, clock=self._clock)
+            try:
+                versions = await _offers_of(source)
+                base = (await self._bases()).get(pack, Base())
+                return await self._bring_from(source, pack, base, (versions or {}).get(pack, 0))
+            finally:
+                await source.close()
+
+    async def repair(self, pack: str, version: int, entry: FileEntry) -> None:
+        """Bring one file of an installed pack that is lost or damaged, from a neighbour if one has it.
+
+        Raises:
+            NotOffered, SourceLied, SourceDown, SourceCaptured, FetchPaused: nobody gives it, or nobody now.
+        """
+        async with self._busy, self._places() as places:
+            budget = await self._budget()
+            sources = (*places.neighbours, *places.depots)
+            partial = await fetch_blob(sources, pack, version, entry, self._settings.fetched, budget)
+            await self._write_spent(budget)
+            await asyncio.to_thread(_take_in, self._settings.data, partial, entry)
+
+    async def cancel(self, pack: str) -> None:
+        """Stop bringing a pack; what came is kept, and it is not tried again until somebody asks for it."""
+        if (known := self._updates.get(pack)) is not None and known.is_open:
+            self._updates[pack] = replace(known, state=UpdateState.STOPPED)
+        if (task := self._tasks.get(pack)) is not None:
+            task.cancel()
+
+    async def close(self) -> None:
+        """Stop; what came is kept for the next start. Safe to repeat."""
+        tasks = [task for task in (self._look, *self._tasks.values()) if task is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def _is_waiting(self) -> bool:
+        return any(update.state in (UpdateState.PAUSED, UpdateState.AVAILABLE) for update in self._updates.values())
+
+    async def _bases(self) -> dict[str, Base]:
+        """Return the versions on the box that updates start from; what was made at this school has none."""
+        roots = await self._database.read(packs.list_roots)
+        return {
+            pack: Base(shelved.version, roots[pack, shelved.version])
+            for pack, shelved in self._library.shelf.current.items()
+            if not is_local(pack) and (pack, shelved.version) in roots
+        }
+
+    def _note_available(self, places: _Places, pack: str, base: Base) -> None:
+        neighbour = places.neighbour_of(pack, base.version)
+        depots, newest = places.depots_of(pack, base.version)
+        if neighbour is not None:
+            self._updates[pack] = Update(pack, neighbour[1], UpdateState.AVAILABLE, (neighbour[0].name,))
+        elif newest > base.version:
+            names = tuple(source.name for source in depots)
+            self._updates[pack] = Update(pack, newest, UpdateState.AVAILABLE, names)
+        elif pack in self._updates and self._updates[pack].version <= base.version:
+            del self._updates[pack]
+
+    async def _update(self, places: _Places, pack: str, base: Base) -> None:
+        """Bring one pack up to date, and keep in its state how that went."""
+        work = self._bring(places, pack, base)
+        task = self._tasks[pack] = asyncio.get_running_loop().create_task(work)
+        try:
+            result = await task
+        except NotOffered as error:
+            if (known := self._updates.get(pack)) is not None:
+                self._updates[pack] = replace(known, state=UpdateState.FAILED, error=error.as_record())
+        except FetchPaused as error:
+            self._set(pack, UpdateState.PAUSED, error)
+        except EdgeboxError as error:
+            log.warning("fetching.failed pack=%s error=%s", pack, error)
+            self._set(pack, UpdateState.PAUSED if error.retryable else UpdateState.FAILED, error)
+        except asyncio.CancelledError:
+            if (known := self._updates.get(pack)) is None or known.state is not UpdateState.STOPPED:
+                task.cancel()
+                raise
+        else:
+            self._updates[pack] = Update(pack, result.manifest.version, UpdateState.DONE)
+        finally:
+            del self._tasks[pack]
+
+    async def _bring(self, places: _Places, pack: str, base: Base) -> InstallResult:
+        neighbour = places.neighbour_of(pack, base.version)
+        depots, newest = places.depots_of(pack, base.version)
+        if neighbour is not None and neighbour[1] >= newest:
+            return await self._bring_from_neighbour(*neighbour, pack)
+        if not depots:
+            raise NotOffered(file=pack)
+        # Without a list, only the patch says that there is something newer: a full one is not fetched to find out.
+        return await self._bring_from_depots(depots, pack, base, or_full=newest > base.version)
+
+    async def _bring_from(self, source: HttpSource, pack: str, base: Base, version: int) -> InstallResult:
+        try:
+            return await self._bring_from_depots([source], pack, base, or_full=True)
+        except NotOffered:
+            if version <= base.version:
+                raise
+        return await self._bring_from_neighbour(source, version, pack)
+
+    async def _bring_from_neighbour(self, source: HttpSource, version: int, pack: str) -> InstallResult:
+        async with self._bringing(pack) as bringing:
+            return await self._adopted(await bringing.from_neighbour(source, pack, version))
+
+    async def _bring_from_depots(
+        self, sources: list[HttpSource], pack: str, base: Base, *, or_full: bool
+    ) -> InstallResult:
+        async with self._bringing(pack) as bringing:
+            return await self._adopted(await bringing.from_depots(sources, pack, base, or_full=or_full))
+
+    async def _adopted(self, result: InstallResult) -> InstallResult:
+        await self._loading.adopt(result)
+        return result
+
+    @asynccontextmanager
+    async def _bringing(self, pack: str) -> AsyncIterator[Bringing]:
+        """Give what brings a pack, and keep account of what was spent."""
+        budget = await self._budget()
+        bringing = Bringing(
+            self._settings.data,
+            self._settings.fetched,
+            self._library.trust.keyring(),
+            budget=budget,
+            on_progress=lambda progress: self._tell(pack, progress),
+            clock=self._clock,
+            measure=self._measure,
+        )
+        account = asyncio.get_running_loop().create_task(self._keep_account(budget))
+        try:
+            yield bringing
+        finally:
+            account.cancel()
+            await self._write_spent(budget)
+
+    async def _keep_account(self, budget: Budget) -> None:
+        """Write what was spent now and then: a box without power must not forget it."""
+        while True:
+            await asyncio.sleep(ACCOUNT_SECONDS)
+            await self._write_spent(budget)
+
+    async def _write_spent(self, budget: Budget) -> None:
+        day, spent_bytes = budget.day, budget.spent_bytes
+        await self._database.write(lambda connection: spending.put_spent(connection, day, spent_bytes))
+
+    async def _budget(self) -> Budget:
+        day, spent_bytes = await self._database.read(spending.find_spent)
+        return Budget(
+            day_bytes=self._settings.fetch_day_bytes,
+            windows=self._settings.fetch_windows,
+            offset_minutes=offset_minutes(self._clock.now_ms()),
+            day=day,
+            spent_bytes=spent_bytes,
+        )
+
+    def _tell(self, pack: str, progress: Progress) -> None:
+        known = self._updates.get(pack, Update(pack, 0, UpdateState.FETCHING))
+        is_whole = 0 < progress.total_bytes <= progress.done_bytes
+        state = UpdateState.INSTALLING if is_whole else UpdateState.FETCHING
+        if known.state is not UpdateState.STOPPED:
+            self._updates[pack] = replace(
+                known,
+                state=state,
+                sources=progress.sources or known.sources,
+                done_bytes=progress.done_bytes,
+                total_bytes=progress.total_bytes,
+                error=None,
+            )
+
+    def _set(self, pack: str, state: UpdateState, error: EdgeboxError) -> None:
+        known = self._updates.get(pack, Update(pack, 0, state))
+        self._updates[pack] = replace(known, state=state, error=error.as_record())
+
+    @asynccontextmanager
+    async def _places(self) -> AsyncIterator[_Places]:
+        """Give the sources there are now, each asked once for its list."""
+        await self._library.notice_publishers()
+        hub = await self._database.read(changes.find_hub)
+        addresses = [*self._settings.depots, *([hub[0].rstrip("/") + DEPOT_PATH] if hub else [])]
+        depots = tuple(HttpSource(address, clock=self._clock) for address in dict.fromkeys(addresses))
+        neighbours = tuple(
+            HttpSource(address, is_metered=False, clock=self._clock) for address in dict.fromkeys(self.neighbours)
+        )
+        try:
+            sources = (*depots, *neighbours)
+            found = await asyncio.gather(*(_offers_of(source) for source in sources))
+            offers = {source.name: versions for source, versions in zip(sources, found, strict=True)}
+            yield _Places(depots, neighbours, offers)
+        finally:
+            for source in (*depots, *neighbours):
+                await source.close()
+
+
+async def _offers_of(source: HttpSource) -> dict[str, int] | None:
+    """Return the newest version of each pack of a source, None when it does not say."""
+    try:
+        offers = await read_offers(source)
+    except CodecMalformed as error:
+        log.warning("fetching.list_unreadable source=%s error=%s", source.name, error)
+        return {}
+    except NotOffered:
+        return None
+    except EdgeboxError as error:
+        log.info("fetching.list_missing source=%s error=%s", source.name, error)
+        return {}
+    newest: dict[str, int] = {}
+    for one in offers:
+        newest[one.pack] = max(one.version, newest.get(one.pack, 0))
+    return newest
+
+
+def _take_in(data: Path, partial: PartialFile, entry: FileEntry) -> None:
+    """Put a file that came whole into the store, over what is there of it. Blocks."""
+    try:
+        with partial.path.open("rb") as file:
+            blob_store(data).add(entry.hash, iter(lambda: file.read(_CHUNK_BYTES), b""), entry.path)
+    finally:
+        partial.discard()

@@ -1,0 +1,340 @@
+"""Updates of packs from a hub and from neighbours: how many requests they take, what stops them, what is shown."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from content_packs.base import sockets
+from content_packs.base.signing import SigningKey
+from content_packs.fetch import Window
+from content_packs.fetch.errors import AddressInvalid, NotOffered
+from content_packs.format import layout
+from content_packs.format.errors import SignerUnknown
+from content_packs.installer import blob_store
+from content_packs.patch import make_patch
+from edgebox.content.app import serving_content
+from edgebox.services.fetching import Fetching, Update, UpdateState
+from edgebox.services.library import Library
+from edgebox.services.loading import Loading
+from edgebox.settings import Settings, prepare_folders
+from edgebox.store.database import Database
+from edgebox.store.jobs import JobState
+from tests.support.clock import FakeClock
+from tests.support.file_servers import Server, serving
+from tests.support.small_course import PACK, built, trust
+from tests.sync.hub_support import TestHub, hub_on
+
+KEY = SigningKey(b"k" * 32)
+
+
+@dataclass
+class Bench:
+    """A box with its services, without pages."""
+
+    database: Database
+    library: Library
+    loading: Loading
+    fetching: Fetching
+    settings: Settings
+    clock: FakeClock
+
+    async def install(self, folder: Path) -> None:
+        async for job in self.loading.watch(await self.loading.start(folder)):
+            last = job
+        assert last.state is JobState.DONE
+
+    @property
+    def version(self) -> int:
+        found = self.library.shelf.current.get(PACK)
+        return found.manifest.version if found else 0
+
+    async def update(self, *, is_asked: bool = False) -> Update | None:
+        await self.fetching.update_all(is_asked=is_asked)
+        return next(iter(self.fetching.updates()), None)
+
+    async def rows(self) -> list[tuple[str, int]]:
+        rows = await self.database.read(
+            lambda connection: connection.execute("SELECT id, version FROM pack WHERE is_active = 1").fetchall()
+        )
+        return [(row[0], row[1]) for row in rows]
+
+
+@asynccontextmanager
+async def box(data: Path, **settings: Any) -> AsyncIterator[Bench]:
+    chosen = Settings(data=data, stick_folders=(), **settings)
+    await asyncio.to_thread(prepare_folders, chosen)
+    await asyncio.to_thread(trust, chosen.keys, KEY)
+    clock = FakeClock()
+    database = await asyncio.to_thread(Database, data / "box.db")
+    library = await Library.open(chosen)
+    loading = Loading(database, chosen, clock, library)
+    fetching = Fetching(database, chosen, clock, library, loading)
+    try:
+        yield Bench(database, library, loading, fetching, chosen, clock)
+    finally:
+        await fetching.close()
+        await loading.close()
+        await library.close()
+        await asyncio.to_thread(database.close)
+
+
+@asynccontextmanager
+async def neighbour(data: Path) -> AsyncIterator[str]:
+    """Serve the packs of another box and give the address of its depot."""
+    listener = sockets.listen("127.0.0.1", 0)
+    port = listener.getsockname()[1]
+    async with serving_content(Settings(data=data, content_port=port), listener):
+        yield f"http://127.0.0.1:{port}/depot"
+
+
+@pytest.fixture
+async def one(tmp_path: Path) -> Path:
+    return await built(tmp_path / "stick", KEY, more="one " * 500)
+
+
+@pytest.fixture
+async def two(tmp_path: Path) -> Path:
+    return await built(tmp_path / "stick", KEY, version=2, more="one " * 500 + "and two")
+
+
+async def publish(depot: Path, old: Path | None, new: Path, key: SigningKey = KEY) -> Path:
+    """Put the patch between two packs into a depot."""
+    report = await asyncio.to_thread(make_patch, old, new, depot.parent / f"{new.name}.ebp", key)
+    root = b"" if old is None else (await asyncio.to_thread(_root_of, old))
+    path = depot / layout.patch_name(PACK, root)
+    await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
+    await asyncio.to_thread(report.path.rename, path)
+    return path
+
+
+def _root_of(folder: Path) -> bytes:
+    from content_packs.format.envelope import open_unverified
+
+    return open_unverified((folder / layout.MANIFEST_NAME).read_bytes()).root
+
+
+async def list_in(depot: Path, pack: Path) -> None:
+    """Put the manifest of a pack into a depot, so that the hub lists it."""
+    folder = depot / "packs" / PACK / pack.name
+    await asyncio.to_thread(folder.mkdir, parents=True)
+    content = await asyncio.to_thread((pack / layout.MANIFEST_NAME).read_bytes)
+    await asyncio.to_thread((folder / layout.MANIFEST_NAME).write_bytes, content)
+
+
+@asynccontextmanager
+async def hub_with(tmp_path: Path) -> AsyncIterator[tuple[TestHub, Path]]:
+    async with hub_on(tmp_path / "hub") as hub:
+        yield hub, tmp_path / "hub" / "depot"
+
+
+async def test_an_update_comes_from_the_hub_and_is_shown_and_recorded(tmp_path: Path, one: Path, two: Path) -> None:
+    async with hub_with(tmp_path) as (hub, depot), box(tmp_path / "box", depots=(f"{hub.url}/depot",)) as bench:
+        await bench.install(one)
+        await publish(depot, one, two)
+        await list_in(depot, two)
+        assert await bench.update() == Update(PACK, 2, UpdateState.DONE)
+        assert bench.version == 2
+        assert await bench.rows() == [(PACK, 2)]
+        assert not list(bench.settings.fetched.glob("*.part"))
+
+
+async def test_with_a_known_base_a_pack_takes_one_request_beside_the_list(tmp_path: Path, one: Path, two: Path) -> None:
+    patch = await publish(tmp_path / "depot", one, two)
+    content = await asyncio.to_thread(patch.read_bytes)
+    async with serving(content) as server, box(tmp_path / "box", depots=(server.address,)) as bench:
+        await bench.install(one)
+        server.absent = ["index.ebl"]
+        assert await bench.update() == Update(PACK, 2, UpdateState.DONE)
+        assert asked(server) == ["/packs/index.ebl", f"/{layout.patch_name(PACK, _root_of(one))}"]
+
+
+def asked(server: Server) -> list[str]:
+    return [request["line"].split(" ")[1] for request in server.requests]
+
+
+async def test_without_a_known_base_two_requests_bring_the_full_patch(tmp_path: Path, one: Path, two: Path) -> None:
+    async with hub_with(tmp_path) as (hub, depot), box(tmp_path / "box") as bench:
+        await publish(depot, None, two)
+        result = await bench.fetching.install(f"{hub.url}/depot/packs/{PACK}")
+        assert (result.manifest.pack, bench.version) == (PACK, 2)
+
+
+@pytest.mark.parametrize("has_base", [True, False])
+async def test_an_unknown_base_takes_at_most_three_requests(
+    tmp_path: Path, one: Path, two: Path, has_base: bool
+) -> None:
+    content = await asyncio.to_thread((await publish(tmp_path / "depot", None, two)).read_bytes)
+    root = layout.patch_name(PACK, await asyncio.to_thread(_root_of, one))
+    async with serving(content) as server, box(tmp_path / "box") as bench:
+        server.absent = ["index.ebl", root]
+        if has_base:
+            await bench.install(one)
+        await bench.fetching.install(f"{server.address}/packs/{PACK}")
+        assert bench.version == 2
+        wanted = ["packs/index.ebl", *([root] if has_base else []), f"patches/{PACK}/full.ebp"]
+        assert asked(server) == [f"/{name}" for name in wanted]
+
+
+async def test_a_box_gets_a_pack_from_a_neighbour_whatever_the_budget(tmp_path: Path, one: Path, two: Path) -> None:
+    async with (
+        box(tmp_path / "other") as other,
+        neighbour(tmp_path / "other") as address,
+        box(tmp_path / "box", neighbours=(address,), fetch_day_bytes=0) as bench,
+    ):
+        await bench.install(one)
+        await other.install(two)
+        assert await bench.update() == Update(PACK, 2, UpdateState.DONE)
+        assert bench.version == 2
+        assert (
+            await bench.database.read(
+                lambda found: found.execute("SELECT value FROM setting WHERE name LIKE 'fetch%'").fetchone()[0]
+            )
+            == "0 0"
+        )
+
+
+async def test_what_a_neighbour_changed_is_not_installed(tmp_path: Path, one: Path, two: Path) -> None:
+    async with (
+        box(tmp_path / "other") as other,
+        neighbour(tmp_path / "other") as address,
+        box(tmp_path / "box", neighbours=(address,)) as bench,
+    ):
+        await bench.install(one)
+        await other.install(two)
+        new = {path.name for path in (tmp_path / "other" / "blobs").glob("*/*")}
+        old = {path.name for path in (tmp_path / "box" / "blobs").glob("*/*")}
+        for name in new - old:
+            path = tmp_path / "other" / "blobs" / name[:2] / name
+            path.write_bytes(b"x" * path.stat().st_size)
+        update = await bench.update()
+        assert update is not None
+        assert update.state is UpdateState.FAILED
+        assert update.error is not None
+        assert update.error["code"] == "fetch.source_lied"
+        assert bench.version == 1
+
+
+async def test_a_patch_of_an_unknown_signer_is_refused_before_its_body_is_read(
+    tmp_path: Path, one: Path, two: Path
+) -> None:
+    stranger = SigningKey(b"s" * 32)
+    async with hub_with(tmp_path) as (hub, depot), box(tmp_path / "box", depots=(f"{hub.url}/depot",)) as bench:
+        await bench.install(one)
+        await publish(depot, one, two, stranger)
+        update = await bench.update()
+        assert update is not None
+        assert update.state is UpdateState.FAILED
+        assert bench.version == 1
+
+
+async def test_a_pack_of_an_unknown_publisher_is_not_installed_from_an_address(tmp_path: Path) -> None:
+    stranger = SigningKey(b"s" * 32)
+    folder = await built(tmp_path / "stick", stranger)
+    async with box(tmp_path / "other") as other, neighbour(tmp_path / "other") as address:
+        trust(other.settings.keys, stranger, "Stranger")
+        await other.install(folder)
+        async with box(tmp_path / "box") as bench:
+            with pytest.raises(SignerUnknown):
+                await bench.fetching.install(f"{address}/packs/{PACK}")
+
+
+@pytest.mark.parametrize(
+    "address", ["http://hub.example/depot", "http://hub.example/packs/", "packs/one", "ftp://a/packs/b"]
+)
+async def test_an_address_that_names_no_pack_is_refused(tmp_path: Path, address: str) -> None:
+    async with box(tmp_path / "box") as bench:
+        with pytest.raises((AddressInvalid, NotOffered)):
+            await bench.fetching.install(address)
+
+
+async def test_a_used_up_budget_pauses_and_the_next_day_goes_on(tmp_path: Path, one: Path, two: Path) -> None:
+    async with (
+        hub_with(tmp_path) as (hub, depot),
+        box(tmp_path / "box", depots=(f"{hub.url}/depot",), fetch_day_bytes=150) as bench,
+    ):
+        await bench.install(one)
+        patch = await publish(depot, one, two)
+        await list_in(depot, two)
+        states = []
+        for _ in range(patch.stat().st_size // 150 + 1):
+            update = await bench.update()
+            assert update is not None
+            states.append(update.state)
+            bench.clock.wall_ms += 86_400_000
+        assert states[0] is UpdateState.PAUSED
+        assert states[-1] is UpdateState.DONE
+        assert bench.version == 2
+
+
+async def test_outside_the_hours_nothing_is_asked_for(tmp_path: Path) -> None:
+    async with (
+        serving(b"", status=404) as server,
+        box(tmp_path / "box", depots=(server.address,), fetch_windows=(Window(0, 0),)) as bench,
+    ):
+        await bench.fetching.fetch_when_due()
+        assert not bench.fetching.updates()
+        assert not server.requests
+
+
+async def test_somebody_stops_a_fetch_and_it_stays_stopped_until_asked_for(
+    tmp_path: Path, one: Path, two: Path
+) -> None:
+    content = await asyncio.to_thread((await publish(tmp_path / "depot", one, two)).read_bytes)
+    async with (
+        serving(content, stall_after=len(content) - 20) as server,
+        box(tmp_path / "box", depots=(server.address,)) as bench,
+    ):
+        server.absent = ["index.ebl"]
+        await bench.install(one)
+        bench.fetching.begin(is_asked=False)
+        while not any(update.done_bytes for update in bench.fetching.updates()):
+            await asyncio.sleep(0.01)
+        shown = bench.fetching.updates()[0]
+        assert shown.state is UpdateState.FETCHING
+        assert shown.sources == (server.address.removeprefix("http://"),)
+        await bench.fetching.cancel(PACK)
+        server.manners.stall_after = None
+        update = await bench.update()
+        assert update is not None
+        assert update.state is UpdateState.STOPPED
+        assert await bench.update(is_asked=True) == Update(PACK, 2, UpdateState.DONE)
+        assert server.sent_bytes == len(content)
+
+
+async def test_a_box_that_is_up_to_date_shows_nothing(tmp_path: Path, one: Path) -> None:
+    async with hub_with(tmp_path) as (hub, depot), box(tmp_path / "box", depots=(f"{hub.url}/depot",)) as bench:
+        await bench.install(one)
+        await list_in(depot, one)
+        await publish(depot, None, one)
+        assert await bench.update() is None
+
+
+async def test_looking_fetches_nothing(tmp_path: Path, one: Path, two: Path) -> None:
+    async with hub_with(tmp_path) as (hub, depot), box(tmp_path / "box", depots=(f"{hub.url}/depot",)) as bench:
+        await bench.install(one)
+        await publish(depot, one, two)
+        await list_in(depot, two)
+        [update] = await bench.fetching.look()
+        assert (update.version, update.state, bench.version) == (2, UpdateState.AVAILABLE, 1)
+
+
+async def test_a_damaged_file_is_brought_from_a_neighbour(tmp_path: Path, one: Path) -> None:
+    async with (
+        box(tmp_path / "other") as other,
+        neighbour(tmp_path / "other") as address,
+        box(tmp_path / "box", neighbours=(address,)) as bench,
+    ):
+        await other.install(one)
+        await bench.install(one)
+        entry = bench.library.shelf.current[PACK].manifest.files[0]
+        store = blob_store(bench.settings.data)
+        await asyncio.to_thread(store.path_of(entry.hash).write_bytes, b"rotten")
+        await bench.fetching.repair(PACK, 1, entry)
+        assert await asyncio.to_thread(store.is_intact, entry.hash)
+        with pytest.raises(NotOffered):
+            await bench.fetching.repair(PACK, 7, entry)
