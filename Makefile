@@ -35,7 +35,8 @@ quick: $(VENV)/.test ## the tests that need no browser and start no servers
 browser: $(VENV)/.test ## the tests in Chromium; screenshots are written to var/screenshots
 	$(BIN)/python -m pytest -m browser
 
-soak: $(VENV)/.test ## long runs: many kills
+soak: $(VENV)/.test ## long runs: many kills, and a fuzzer for every parser
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
 	$(BIN)/python -m pytest -m soak
 
 bench: $(VENV)/.test ## print the figures of the README, beside their limits and peers

@@ -25,6 +25,7 @@ from edgebox.services.checking import Checking, StickSource
 from edgebox.services.exporting import Exporting
 from edgebox.services.fetching import Fetching
 from edgebox.services.identity import open_identity
+from edgebox.services.importing import Importing
 from edgebox.services.library import Library
 from edgebox.services.loading import Loading
 from edgebox.services.local_packs import LocalPacks
@@ -92,6 +93,9 @@ async def open_box(settings: Settings, clock: Clock | None = None) -> AsyncItera
         stack.push_async_callback(checking.close)
         fetching = Fetching(database, settings, clock, library, loading)
         stack.push_async_callback(fetching.close)
+        local_packs = LocalPacks(database, settings, identity, loading)
+        importing = Importing(settings, loading, local_packs)
+        stack.push_async_callback(importing.close)
         syncing = Syncing(database, identity, clock, settings.spool)
         stack.push_async_callback(syncing.close)
         signing_in = await SigningIn.open(database, clock, identity)
@@ -107,7 +111,8 @@ async def open_box(settings: Settings, clock: Clock | None = None) -> AsyncItera
             loading=loading,
             retiring=retiring,
             checking=checking,
-            local_packs=LocalPacks(database, settings, identity, loading),
+            local_packs=local_packs,
+            importing=importing,
             exporting=exporting,
             fetching=fetching,
             teaching=Teaching(database, clock, library, signing_in),
@@ -194,6 +199,7 @@ async def running_box(settings: Settings, part: Part = Part.ALL, clock: Clock | 
         if listener is not None:
             box = await stack.enter_async_context(open_box(settings, clock))
             await box.local_packs.sweep()
+            await box.importing.sweep()
             box.loading.resume()
             box.checking.resume()
             if settings.finds_neighbours:

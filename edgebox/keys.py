@@ -11,6 +11,7 @@ from edgebox.services.checking import Checking
 from edgebox.services.exporting import Exporting
 from edgebox.services.fetching import Fetching
 from edgebox.services.identity import Identity
+from edgebox.services.importing import Importing
 from edgebox.services.library import Library
 from edgebox.services.loading import Loading
 from edgebox.services.local_packs import LocalPacks
@@ -42,6 +43,7 @@ class Box:
     local_packs: LocalPacks
     exporting: Exporting
     fetching: Fetching
+    importing: Importing
     teaching: Teaching
     syncing: Syncing
     pdf_pages: PdfPages

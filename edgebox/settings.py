@@ -72,6 +72,11 @@ class Settings:
         return self.data / "fetched"
 
     @property
+    def staging(self) -> Path:
+        """Folder where files people bring are unpacked; swept at start."""
+        return self.data / "import"
+
+    @property
     def keys(self) -> Path:
         """Folder of secret keys and trusted publishers."""
         return self.data / "keys"

@@ -16,6 +16,7 @@ REQUEST_DOMAIN = "edgebox enrol request 1"
 ANSWER_DOMAIN = "edgebox enrol answer 1"
 SECRET_BYTES = 10
 FINGERPRINT_BYTES = 5
+BOX_NO_MAX = 2**31 - 1
 NOT_A_CODE = N_("this is not a code")
 ANOTHER_HUB = N_("the code is of another hub")
 _GROUP = 4
@@ -114,7 +115,12 @@ def check_answer(answer: Any, code: str, box: VerifyKey) -> Hub:
     key, box_no = VerifyKey(raw), answer.get("box_no")
     if key.key_id[:FINGERPRINT_BYTES] != fingerprint:
         raise EnrolmentRefused(reason=ANOTHER_HUB)
-    if not isinstance(box_no, int) or isinstance(box_no, bool) or box_no < 1 or len(sealing_public) != _KEY_BYTES:
+    if (
+        not isinstance(box_no, int)
+        or isinstance(box_no, bool)
+        or not 1 <= box_no <= BOX_NO_MAX
+        or len(sealing_public) != _KEY_BYTES
+    ):
         raise EnrolmentRefused(reason="answer")
     key.verify(ANSWER_DOMAIN, _answer_message(secret, box.raw, box_no, sealing_public), signature)
     return Hub(key, sealing_public, box_no)

@@ -4,10 +4,9 @@ Experiments run without a line, in a frame whose policy forbids scripts and styl
 box whatever is found here; this check only saves the author a day.
 """
 
-from html.parser import HTMLParser
-
 from content_packs.base.errors import N_
 from content_packs.builder.source import join_path
+from content_packs.builder.tags import Tag, read_tags
 from content_packs.format.errors import SourceInvalid
 from content_packs.format.fragment import is_relative
 
@@ -34,35 +33,42 @@ def check_page(source: str, path: str) -> frozenset[str]:
         SourceInvalid: a script or style inside the page, or an address outside the course.
         PathRefused: one that leads out of the pack.
     """
-    page = _Page(path)
-    page.feed(source)
-    page.close()
-    return frozenset(page.used)
+    used: set[str] = set()
+    for tag in read_tags(source):
+        if tag.is_end:
+            continue
+        reason = _refusal(tag)
+        if reason:
+            where = f"line {source.count(chr(10), 0, tag.start) + 1}"
+            raise SourceInvalid(file=path, where=where, reason=reason)
+        used |= {join_path(path, address.partition("#")[0].partition("?")[0]) for address in _addresses(tag)}
+    return frozenset(used)
 
 
-class _Page(HTMLParser):
-    """Walks over the tags of one page."""
+def runs(script_type: str) -> bool:
+    """Return whether a browser runs a script of this `type`; others are only kept for scripts to read."""
+    kind = script_type.strip().lower()
+    return kind in ("", "module", "importmap") or kind.endswith(("javascript", "ecmascript"))
 
-    def __init__(self, path: str) -> None:
-        super().__init__()
-        self._path = path
-        self.used: set[str] = set()
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Look at one tag."""
-        written = {name: value or "" for name, value in attrs}
-        if (tag == "script" and "src" not in written) or any(name.startswith("on") for name in written):
-            raise self._refuse(N_("a script inside the page does not run: put it in a .js file"))
-        if tag == "style" or "style" in written:
-            raise self._refuse(N_("a style inside the page has no effect: put it in a .css file"))
-        for name, value in written.items():
-            if (tag, name) in _ADDRESSES and not value.startswith(("data:", "#")):
-                self._take(value)
+def _refusal(tag: Tag) -> str:
+    """Return why a tag would silently not work, or nothing."""
+    written = tag.written
+    if (tag.name == "script" and "src" not in written and runs(written.get("type", ""))) or any(
+        name.startswith("on") for name in written
+    ):
+        return N_("a script inside the page does not run: put it in a .js file")
+    if tag.name == "style" or "style" in written:
+        return N_("a style inside the page has no effect: put it in a .css file")
+    if not all(map(is_relative, _addresses(tag))):
+        return N_("the page needs a file that is not in the pack")
+    return ""
 
-    def _take(self, address: str) -> None:
-        if not is_relative(address):
-            raise self._refuse(N_("the page needs a file that is not in the pack"))
-        self.used.add(join_path(self._path, address.partition("#")[0].partition("?")[0]))
 
-    def _refuse(self, reason: str) -> SourceInvalid:
-        return SourceInvalid(file=self._path, where=f"line {self.getpos()[0]}", reason=reason)
+def _addresses(tag: Tag) -> list[str]:
+    """Return the addresses of files that a tag needs."""
+    return [
+        value
+        for name, value in tag.written.items()
+        if (tag.name, name) in _ADDRESSES and not value.startswith(("data:", "#"))
+    ]

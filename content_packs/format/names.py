@@ -52,6 +52,11 @@ def check_distinct(paths: Iterable[str]) -> None:
         files.add(folded)
 
 
+def is_reserved(segment: str) -> bool:
+    """Return whether some systems take this part of a name for a device, whatever its ending."""
+    return segment.split(".")[0].rstrip(" ").casefold() in _RESERVED
+
+
 def _check_folders(path: str, spelled: dict[str, str], files: set[str]) -> None:
     for end, mark in enumerate(path):
         if mark != "/":
@@ -90,6 +95,6 @@ def _refusal_of_segment(segment: str) -> str:
         return N_("a part of it begins with a dot or a space, or ends with one")
     if any(mark.isspace() and mark != " " for mark in segment):
         return N_("it contains an unusual space")
-    if segment.split(".")[0].rstrip(" ").casefold() in _RESERVED:
+    if is_reserved(segment):
         return N_("some systems keep this name for a device")
     return ""

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from content_packs.base.starting import folder_errors
@@ -16,12 +18,18 @@ _BAR_WIDTH = 30
 
 def run_operation(settings: Settings, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
     """Return the operation's result, showing a progress bar on a terminal."""
-    bar = _Bar() if sys.stderr.isatty() else None
+    with progress_bar() as bar:
+        return asyncio.run(_run(settings, name, arguments, bar))
+
+
+@contextmanager
+def progress_bar() -> Iterator["Bar"]:
+    """Give a bar that is drawn on a terminal and nowhere else; leave its line afterwards."""
+    bar = Bar(is_drawn=sys.stderr.isatty())
     try:
-        return asyncio.run(_run(settings, name, arguments, bar or _silent))
+        yield bar
     finally:
-        if bar is not None:
-            bar.close()
+        bar.close()
 
 
 async def _run(settings: Settings, name: str, arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
@@ -38,18 +46,21 @@ def print_result(result: dict[str, Any], lines: list[str], *, as_json: bool) -> 
     print(json.dumps(result, default=str) if as_json else "\n".join(lines))
 
 
-def _silent(_value: dict[str, Any]) -> None:
-    return None
-
-
-class _Bar:
+class Bar:
     """A progress bar on the line of the cursor; nothing is drawn for what reports no progress."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_drawn: bool) -> None:
+        self._is_drawn = is_drawn
         self._drawn = ""
 
     def __call__(self, value: dict[str, Any]) -> None:
-        done, total = value.get("done_bytes", 0), max(value.get("total_bytes", 0), 1)
+        self.show(value.get("done_bytes", 0), value.get("total_bytes", 0))
+
+    def show(self, done_bytes: int, total_bytes: int) -> None:
+        """Draw how far it is."""
+        if not self._is_drawn:
+            return
+        done, total = done_bytes, max(total_bytes, 1)
         filled = _BAR_WIDTH * done // total
         drawn = f"[{'#' * filled}{' ' * (_BAR_WIDTH - filled)}] {done * 100 // total:3d} %"
         if drawn != self._drawn:

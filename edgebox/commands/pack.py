@@ -1,35 +1,34 @@
-"""`edgebox pack`: build, verify, install, list and remove course packs; publishing is in `pack_publish`."""
+"""`edgebox pack`: build, verify, install, list and remove course packs; importing and publishing are beside it."""
 
 import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from content_packs.base.errors import N_
-from content_packs.format.errors import BlobAltered, BlobMissing, PackNotFound, SourceInvalid
-from edgebox.commands import pack_diff, pack_publish
+from content_packs.format.errors import BlobAltered, BlobMissing, PackNotFound
+from edgebox.commands import pack_diff, pack_import, pack_publish
 from edgebox.commands.answer import answer, operate
 from edgebox.commands.options import add_common_options, only_pack, settings_from
+from edgebox.commands.publisher_key import add_key_options, publisher_key
 from edgebox.commands.wording import day_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from content_packs.base.signing import SigningKey, VerifyKey
+    from content_packs.base.signing import VerifyKey
     from edgebox.commands import Subparsers
-
-KEY_NAME = "publisher.key"
-NAMED_OTHERWISE = N_("this key has another name already; leave --publisher out, or choose another --key")
-PUBLISHER = "Local publisher"
 
 
 def register(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
     """Add the command to the parser."""
     parser = subparsers.add_parser(
-        "pack", help="build, verify, install, list, remove, publish", epilog="example: edgebox pack install /media/usb0"
+        "pack",
+        help="build, import, verify, install, list, remove, publish",
+        epilog="example: edgebox pack install /media/usb0",
     )
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     _register_build(actions)
     pack_diff.register(actions)
+    pack_import.register(actions)
     verify = actions.add_parser(
         "verify", help="check a pack from end to end", epilog="example: edgebox pack verify out --trust press.pub"
     )
@@ -72,48 +71,30 @@ def _register_build(actions: "Subparsers[argparse.ArgumentParser]") -> None:
     )
     build.add_argument("source", type=Path, metavar="SRC", help="folder with pack.toml")
     build.add_argument("-o", "--out", type=Path, required=True, metavar="OUT", help="folder or stick to write to")
-    build.add_argument(
-        "--key", type=Path, metavar="FILE", help="secret key; made when it does not exist [keys/publisher.key]"
-    )
-    build.add_argument("--publisher", metavar="NAME", help=f"name people see, for a key that is made now [{PUBLISHER}]")
+    add_key_options(build)
     add_common_options(build)
     build.set_defaults(run=_build)
 
 
 def _build(options: argparse.Namespace) -> int:
-    from content_packs.builder import build, public_path
+    from content_packs.builder import build
 
-    key_path = options.key or settings_from(options).keys / KEY_NAME
-    built = build(options.source, options.out, publisher_key(key_path, options.publisher))
+    public_key, key = publisher_key(options)
+    built = build(options.source, options.out, key)
     result = {
         "folder": str(built.folder),
         "pack": built.manifest.pack,
         "version": built.manifest.version,
         "files": built.files,
         "size_bytes": built.size_bytes,
-        "public_key": str(public_path(key_path)),
+        "public_key": str(public_key),
     }
     lines = [
         f"{built.manifest.pack} version {built.manifest.version}: {built.files} files, {built.size_bytes} bytes",
         f"Pack: {built.folder}",
-        f"Boxes trust it with: {public_path(key_path)}",
+        f"Boxes trust it with: {public_key}",
     ]
     return answer(options, result, lines)
-
-
-def publisher_key(path: Path, publisher: str | None) -> "SigningKey":
-    """Return the key in `path`, made if need be; a key that is there keeps the name it was made with."""
-    from content_packs.builder import create_key, public_path, read_key
-    from content_packs.format import keyfile
-
-    if not path.exists():
-        return create_key(path, publisher or PUBLISHER)
-    if publisher is not None:
-        public = public_path(path)
-        _key_found, name = keyfile.parse_public(_read(public), public.name)
-        if name != publisher:
-            raise SourceInvalid(file=public.name, where="--publisher", reason=NAMED_OTHERWISE)
-    return read_key(path)
 
 
 def _verify(options: argparse.Namespace) -> int:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgebox.commands.answer import answer
-from edgebox.commands.options import add_common_options, settings_from
+from edgebox.commands.options import add_common_options
 from edgebox.commands.wording import size_text
 
 if TYPE_CHECKING:
@@ -38,9 +38,9 @@ def register(actions: "Subparsers[argparse.ArgumentParser]") -> None:
 
 def _diff(options: argparse.Namespace) -> int:
     from content_packs.patch import MEMORY_BYTES, make_patch
-    from edgebox.commands.pack import KEY_NAME, publisher_key
+    from edgebox.commands.publisher_key import publisher_key
 
-    key = publisher_key(options.key or settings_from(options).keys / KEY_NAME, options.publisher)
+    _, key = publisher_key(options)
     memory_bytes = options.memory * _MEBIBYTE if options.memory else MEMORY_BYTES
     made = make_patch(options.old, options.new, options.out, key, memory_bytes=memory_bytes)
     head = made.head

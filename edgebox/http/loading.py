@@ -1,7 +1,7 @@
 """The teacher's pages about courses: what is on the box, what sticks offer, and what is being loaded."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,13 @@ from aiohttp import web
 from content_packs.base.errors import EdgeboxError
 from content_packs.format.errors import PackNotFound
 from content_packs.format.fields import is_local
+from content_packs.importers.contract import Remark
 from content_packs.installer.planning import reserve_bytes
 from edgebox.domain.catalogue import Shelved
 from edgebox.domain.language import choose
 from edgebox.http.body import read_form
 from edgebox.http.catalogue_views import catalogue_of
-from edgebox.http.render import page
+from edgebox.http.render import page, page_words
 from edgebox.http.resource_views import language_name
 from edgebox.http.staff import day_text, number_in, problem_text, recorded_problem, size_text
 from edgebox.http.updates import updates
@@ -27,6 +28,7 @@ from edgebox.services.sticks import Change, Offer, Stick
 from edgebox.store.jobs import InstallJob, JobState
 
 PACKS_SHOWN = 40
+SHOWN_REMARKS_MAX = 20
 _PERCENT = 100
 _SHOWN_FIRST = (
     JobState.COPYING,
@@ -40,7 +42,7 @@ _SHOWN_FIRST = (
 
 async def show_packs(request: web.Request) -> web.StreamResponse:
     """Show courses, sticks and what is being loaded."""
-    return await _packs(request)
+    return await packs_page(request)
 
 
 async def show_jobs(request: web.Request) -> web.StreamResponse:
@@ -65,7 +67,7 @@ async def install(request: web.Request) -> web.StreamResponse:
             raise PackNotFound(place=unknown[0])
         await _start(loading, folders)
     except EdgeboxError as error:
-        return await _packs(request, error)
+        return await packs_page(request, error)
     raise web.HTTPSeeOther("/staff/packs")
 
 
@@ -94,7 +96,7 @@ async def remove(request: web.Request) -> web.StreamResponse:
     try:
         await request.app[BOX].loading.remove(request.match_info["pack"])
     except EdgeboxError as error:
-        return await _packs(request, error)
+        return await packs_page(request, error)
     raise web.HTTPSeeOther("/staff/packs")
 
 
@@ -111,7 +113,11 @@ async def switch_scripts(request: web.Request) -> web.StreamResponse:
     raise web.HTTPSeeOther("/staff/packs")
 
 
-async def _packs(request: web.Request, error: EdgeboxError | None = None) -> web.StreamResponse:
+async def packs_page(
+    request: web.Request, error: EdgeboxError | None = None, *, remarks: Sequence[Remark] = ()
+) -> web.StreamResponse:
+    """Answer with the page, and what was wrong or is worth knowing about what was just asked for."""
+    gettext = page_words(request).gettext
     catalogue = catalogue_of(request, PACKS_SHOWN, with_overlays=True)
     return page(
         request,
@@ -119,6 +125,8 @@ async def _packs(request: web.Request, error: EdgeboxError | None = None) -> web
         status=error.status if error else 200,
         tab="packs",
         problem=problem_text(request, error) if error else "",
+        remarks=[{"file": remark.file, "reason": gettext(remark.reason)} for remark in remarks[:SHOWN_REMARKS_MAX]],
+        stick_files=await _stick_files(request),
         catalogue=catalogue,
         packs=_installed(request, catalogue.page.packs),
         run=await _run(request),
@@ -168,6 +176,11 @@ def _below(library: Library, pack: Shelved, wanted: list[str]) -> str:
     """Return the title of the pack that an overlay lies over, its id when it is not on the box."""
     below = library.shelf.current.get(pack.overlay_of)
     return choose(below.title, wanted).value if below else pack.overlay_of
+
+
+async def _stick_files(request: web.Request) -> list[dict[str, str]]:
+    files = await request.app[BOX].importing.stick_files()
+    return [{"path": str(file.path), "name": file.path.name, "size": size_text(file.size_bytes)} for file in files]
 
 
 async def _run(request: web.Request) -> dict[str, Any]:

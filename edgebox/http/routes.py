@@ -8,6 +8,7 @@ from aiohttp.typedefs import Handler
 from edgebox.domain.session import Access
 from edgebox.http import (
     assets,
+    bringing,
     exporting,
     health,
     learning,
@@ -92,6 +93,8 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/staff/packs/jobs", loading.show_jobs, Access.TEACHER),
     Route("GET", "/staff/packs/sticks", loading.show_sticks, Access.TEACHER),
     Route("POST", "/staff/packs/install", loading.install, Access.TEACHER),
+    Route("POST", "/staff/packs/upload", bringing.upload, Access.TEACHER, form=False),
+    Route("POST", "/staff/packs/import", bringing.take_from_stick, Access.TEACHER),
     Route("POST", "/staff/packs/scripts", loading.switch_scripts, Access.TEACHER),
     Route("POST", "/staff/packs/jobs/cancel", loading.cancel_all, Access.TEACHER),
     Route("POST", "/staff/packs/jobs/{job_no}/cancel", loading.cancel, Access.TEACHER),

@@ -9,12 +9,13 @@ import io
 import json
 import math
 import os
-import resource
 import sys
 import time
 
 import pypdfium2
 from PIL import Image, WebPImagePlugin  # noqa: F401 - loaded while files may still be opened
+
+from content_packs.base.limited import give_up_rights
 
 WIDTH_PIXELS = 1000
 HEIGHT_MAX_PIXELS = 4000
@@ -23,26 +24,11 @@ TEXT_MAX_CHARACTERS = 4000
 TEXT_CPU_SECONDS = 8.0
 MEMORY_MAX_BYTES = 512 * 1024**2
 CPU_MAX_SECONDS = 20
-NICENESS = 10
 GREYS = 16
 QUALITY = 50
 COLOUR_MIN = 48
 COLOURED_SHARE = 1 / 500
 UNREADABLE = 3
-
-
-def give_up_rights() -> None:
-    """Bound memory and time, and close every way out but the answer."""
-    os.nice(NICENESS)
-    for limit, most in (
-        (resource.RLIMIT_AS, MEMORY_MAX_BYTES),
-        (resource.RLIMIT_CPU, CPU_MAX_SECONDS),
-        (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_NPROC, 0),
-        (resource.RLIMIT_NOFILE, 0),
-    ):
-        resource.setrlimit(limit, (most, most))
 
 
 def outline(document: pypdfium2.PdfDocument) -> bytes:
@@ -101,7 +87,7 @@ def main(task: str) -> int:
     source = io.FileIO(0, closefd=False)
     codecs.lookup("utf-16-le")  # these two are loaded now, because no module can be opened afterwards
     Image.preinit()
-    give_up_rights()
+    give_up_rights(memory_max_bytes=MEMORY_MAX_BYTES, cpu_max_seconds=CPU_MAX_SECONDS)
     try:
         document = pypdfium2.PdfDocument(source)
         answer = outline(document) if task == "outline" else picture(document, int(task))

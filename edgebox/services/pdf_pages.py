@@ -7,14 +7,13 @@ and dies alone. One runs at a time, because a box has little memory.
 import asyncio
 import contextlib
 import json
-import sys
-from asyncio.subprocess import DEVNULL, PIPE
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from content_packs.base import atomic
 from content_packs.base.errors import N_, EdgeboxError
+from content_packs.base.limited import LimitedChild
 
 CHILD_SECONDS = 60.0
 ANSWER_MAX_BYTES = 16 * 1024**2
@@ -113,34 +112,21 @@ class PdfPages:
             source: BinaryIO = await asyncio.to_thread(document.open, "rb")
         except FileNotFoundError as error:
             raise DocumentUnreadable from error
-        with source:
-            child = await asyncio.create_subprocess_exec(
-                sys.executable, *self._child, task, stdin=source, stdout=PIPE, stderr=DEVNULL, env={}, cwd="/"
-            )
+        child = LimitedChild((*self._child, task), source, seconds=self._child_seconds)
         try:
-            async with asyncio.timeout(self._child_seconds):
-                content = await _read_all(child)
-                is_good = await child.wait() == 0
-        except TimeoutError as error:
-            # Perhaps the box had too much to do; the next try may be in time.
-            raise DocumentUnreadable from error
+            content = await asyncio.to_thread(_answer_of, child)
+            if child.is_late:
+                # Perhaps the box had too much to do; the next try may be in time.
+                raise DocumentUnreadable
+            return content
         finally:
-            if child.returncode is None:
-                child.kill()
-                await child.wait()
-        return content if is_good else None
-
-
-async def _read_all(child: asyncio.subprocess.Process) -> bytes | None:
-    """Return everything the child says, or None as soon as that is too much."""
-    assert child.stdout is not None
-    content = bytearray()
-    while part := await child.stdout.read(64 * 1024):
-        content += part
-        if len(content) > ANSWER_MAX_BYTES:
             child.kill()
-            return None
-    return bytes(content)
+            source.close()
+
+
+def _answer_of(child: LimitedChild) -> bytes | None:
+    with child:
+        return child.read_all(ANSWER_MAX_BYTES)
 
 
 def _is_outline(content: bytes) -> bool:

@@ -146,8 +146,8 @@ async def test_the_cache_forgets_the_oldest_pages(tmp_path: Path, document: Path
 def test_the_child_has_no_way_out_once_it_looks_at_the_document() -> None:
     probe = """
 import os, socket, sys
-from edgebox.importer import pdf_child
-pdf_child.give_up_rights()
+from content_packs.base.limited import give_up_rights
+give_up_rights(memory_max_bytes=512 * 1024**2, cpu_max_seconds=20)
 ways = {
     "read": lambda: open("/etc/hostname"),
     "write": lambda: open("/tmp/edgebox-probe", "w"),

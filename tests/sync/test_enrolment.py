@@ -63,7 +63,14 @@ def test_another_hub_cannot_answer_for_the_one_that_made_the_code() -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"sealing_key": bytes(32).hex()}, {"box_no": 5}, {"box_no": True}, {"signature": "00"}, {"verify_key": None}],
+    [
+        {"sealing_key": bytes(32).hex()},
+        {"box_no": 5},
+        {"box_no": True},
+        {"box_no": 2**70},
+        {"signature": "00"},
+        {"verify_key": None},
+    ],
 )
 def test_an_altered_answer_is_refused(changes: dict[str, object]) -> None:
     with pytest.raises(EdgeboxError):

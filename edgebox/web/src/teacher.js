@@ -85,6 +85,32 @@ document.addEventListener("change", (event) => {
   if (form) showSum(form);
 });
 
+// A file is sent with a bar that shows how far it is; without script the browser sends it as any form.
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (!form.hasAttribute("data-upload")) return;
+  event.preventDefault();
+  const bar = form.querySelector("progress");
+  const button = form.querySelector("button");
+  const sending = new XMLHttpRequest();
+  bar.hidden = false;
+  button.disabled = true;
+  sending.upload.addEventListener("progress", (step) => {
+    if (step.lengthComputable) bar.value = (100 * step.loaded) / step.total;
+  });
+  sending.addEventListener("load", () => {
+    const fresh = new DOMParser().parseFromString(sending.responseText, "text/html").querySelector("main");
+    if (fresh) document.querySelector("main").innerHTML = fresh.innerHTML;
+  });
+  sending.addEventListener("error", () => {
+    button.disabled = false;
+    bar.hidden = true;
+  });
+  sending.open("POST", form.action);
+  sending.setRequestHeader("Accept", "text/html");
+  sending.send(new FormData(form));
+});
+
 // Secrets that are shown once can be printed at a press; without script the browser's own menu does it.
 const printing = document.querySelector("[data-print]");
 if (printing) {

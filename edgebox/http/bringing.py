@@ -1,0 +1,119 @@
+"""A file a teacher brings: streamed from the form to the disk, or chosen on a stick, and made into a pack."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from aiohttp import BodyPartReader, web
+
+from content_packs.base.errors import EdgeboxError
+from content_packs.format import texts
+from content_packs.importers.importing import Wishes
+from edgebox.http import problems
+from edgebox.http.body import PROGRESS_SECONDS, read_form
+from edgebox.http.loading import packs_page
+from edgebox.keys import BOX, SESSION
+from edgebox.services.importing import UPLOAD_MAX_BYTES, MadePack
+
+FIELD_MAX_BYTES = 4096
+FIELDS_MAX = 10
+NAME_MAX = 100
+_WISHES = ("title", "language", "license", "level")
+
+
+async def upload(request: web.Request) -> web.StreamResponse:
+    """Take in a file and make a pack of it."""
+    importing = request.app[BOX].importing
+    try:
+        await importing.check_space(request.content_length or 0)
+        async with importing.receiving() as folder:
+            path, fields = await _read_parts(request, folder)
+            made = await importing.make(path, _wishes(fields))
+    except EdgeboxError as error:
+        return await packs_page(request, error)
+    return await _answer(request, made)
+
+
+async def take_from_stick(request: web.Request) -> web.StreamResponse:
+    """Make a pack of a file on a stick."""
+    fields = await read_form(request)
+    try:
+        made = await request.app[BOX].importing.make_from_stick(fields.get("file", ""), _wishes(fields))
+    except EdgeboxError as error:
+        return await packs_page(request, error)
+    return await _answer(request, made)
+
+
+async def _answer(request: web.Request, made: MadePack) -> web.StreamResponse:
+    """Go on to the packs; what will not work is said first."""
+    if not made.remarks:
+        raise web.HTTPSeeOther("/staff/packs")
+    return await packs_page(request, remarks=made.remarks)
+
+
+def _wishes(fields: dict[str, str]) -> Wishes:
+    title, language, license_, level = (texts.make_plain(fields.get(name, ""))[: texts.TITLE_MAX] for name in _WISHES)
+    tag = language if texts.is_language(language) else ""
+    return Wishes(title=title, language=tag, license=license_, level=level)
+
+
+async def _read_parts(request: web.Request, folder: Path) -> tuple[Path, dict[str, str]]:
+    """Write the file of the form into the folder; return it and the fields before it.
+
+    The form repeats the session's `csrf` in its first field, so a strange page is refused before anything is written.
+
+    Raises:
+        OriginRefused, BodyMalformed, BodyTooLarge, BodyTooSlow.
+    """
+    if request.content_type != "multipart/form-data":
+        raise problems.BodyMalformed(reason="form")
+    fields: dict[str, str] = {}
+    try:
+        reader = await request.multipart()
+        for _ in range(FIELDS_MAX):
+            part = await _in_time(reader.next())
+            if not isinstance(part, BodyPartReader):
+                break
+            if part.name == "file":
+                _check_csrf(request, fields)
+                return await _write_file(part, folder), fields
+            fields[part.name or ""] = (await _read_part(part)).decode()
+    except ValueError as error:
+        raise problems.BodyMalformed(reason="form") from error
+    raise problems.BodyMalformed(reason="form")
+
+
+def _check_csrf(request: web.Request, fields: dict[str, str]) -> None:
+    if fields.get("csrf") != request[SESSION].csrf:
+        raise problems.OriginRefused
+
+
+async def _read_part(part: BodyPartReader) -> bytes:
+    content = b""
+    while chunk := await _in_time(part.read_chunk(FIELD_MAX_BYTES)):
+        content += chunk
+        if len(content) > FIELD_MAX_BYTES:
+            raise problems.BodyTooLarge(limit_bytes=FIELD_MAX_BYTES)
+    return content
+
+
+async def _write_file(part: BodyPartReader, folder: Path) -> Path:
+    """Write one file under the name the teacher knows it by, as far as that can be a title."""
+    stem = texts.without_isolates(texts.make_plain(Path(part.filename or "").stem)).replace("/", " ").strip(". ")
+    path = folder / f"{texts.shorten(stem, NAME_MAX) or 'App'}.zip"
+    left_bytes = UPLOAD_MAX_BYTES
+    with await asyncio.to_thread(path.open, "xb") as file:
+        while chunk := await _in_time(part.read_chunk(1024**2)):
+            left_bytes -= len(chunk)
+            if left_bytes < 0:
+                raise problems.BodyTooLarge(limit_bytes=UPLOAD_MAX_BYTES)
+            await asyncio.to_thread(file.write, chunk)
+    return path
+
+
+async def _in_time(reading: Any) -> Any:
+    try:
+        async with asyncio.timeout(PROGRESS_SECONDS):
+            return await reading
+    except TimeoutError as error:
+        raise problems.BodyTooSlow from error
