@@ -30,6 +30,7 @@ from edgebox.services.library import Library
 from edgebox.services.loading import Loading
 from edgebox.services.local_packs import LocalPacks
 from edgebox.services.neighbours import finding_neighbours
+from edgebox.services.network_source import NetworkSource
 from edgebox.services.pdf_pages import PdfPages
 from edgebox.services.recording import Recording
 from edgebox.services.retiring import Retiring
@@ -89,10 +90,10 @@ async def open_box(settings: Settings, clock: Clock | None = None) -> AsyncItera
         stack.push_async_callback(exporting.close)
         retiring = Retiring(database, settings, clock, library)
         loading.make_room = retiring.make_room
-        checking = Checking(settings, clock, library, [StickSource(loading.sticks)])
-        stack.push_async_callback(checking.close)
         fetching = Fetching(database, settings, clock, library, loading)
         stack.push_async_callback(fetching.close)
+        checking = Checking(settings, clock, library, [StickSource(loading.sticks), NetworkSource(fetching)])
+        stack.push_async_callback(checking.close)
         local_packs = LocalPacks(database, settings, identity, loading)
         importing = Importing(settings, loading, local_packs)
         stack.push_async_callback(importing.close)

@@ -6,6 +6,7 @@ Whatever stops it before leaves the packs of the box as they were, and contents 
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from content_packs.format import layout
 from content_packs.format.envelope import open_envelope, split_envelope
 from content_packs.format.errors import (
     InstallCancelled,
+    LibraryBusy,
     PackDiffers,
     PackRollback,
     PackSignatureInvalid,
@@ -70,8 +72,14 @@ def apply_patch(
         FormatUnsupported, ManifestMalformed, PathRefused: the new manifest is refused.
         InstallCancelled, LibraryBusy: run it again.
     """
-    with library.library_lock(data), PatchFile(patch, trusted) as file:
-        return _Update(data, file, trusted, limits, on_progress, cancelled).run()
+    try:
+        with library.library_lock(data), PatchFile(patch, trusted) as file:
+            return _Update(data, file, trusted, limits, on_progress, cancelled).run()
+    except PatchResultDiffers:
+        # What was made is of no use to anybody.
+        with suppress(LibraryBusy):
+            library.sweep(data)
+        raise
 
 
 def inspect_patch(

@@ -11,7 +11,7 @@ from content_packs.base.compress import CompressedMalformed, read_against
 from content_packs.installer import BlobStore
 from content_packs.patch import containers
 from content_packs.patch.containers import Buffer, Steps
-from content_packs.patch.errors import PatchMalformed
+from content_packs.patch.errors import PatchMalformed, PatchResultDiffers
 from content_packs.patch.plan import Group, Plan
 from content_packs.patch.reading import PatchFile
 from content_packs.patch.table import HASH, SIZE, Entry
@@ -57,14 +57,18 @@ class Workshop:
 
         Raises:
             PatchMalformed: the frames do not hold what the plan says.
+            PatchResultDiffers: a container closes to other bytes here.
             FileNotFoundError: the box lacks a base.
         """
         steps = Steps(self._stream(unit))
         for target in unit.targets:
             part = steps.pass_on(self._plan.stream_bytes(target))
             container = self._plan.containers.get(target)
-            content = containers.close(part, container.parameters) if container else part
-            yield _sized(content, self._plan.table.targets[target].size_bytes)
+            size_bytes = self._plan.table.targets[target].size_bytes
+            if container is None:
+                yield part
+            else:
+                yield self._sized(containers.close(part, container.parameters), size_bytes)
 
     def _stream(self, unit: Unit) -> Iterator[bytes]:
         if unit.groups[0][1].targets:
@@ -114,6 +118,16 @@ class Workshop:
         file.writelines(self._base_steps(base, opening))
         return file
 
+    def _sized(self, content: Iterator[bytes], size_bytes: int) -> Iterator[bytes]:
+        """Pass `content` on, if it is as long as it has to be; what another zlib makes may be longer."""
+        for step in content:
+            size_bytes -= len(step)
+            if size_bytes < 0:
+                break
+            yield step
+        if size_bytes:
+            raise PatchResultDiffers(pack=self._file.head.pack)
+
     def _base_name(self, target: int) -> tuple[int, tuple[int, tuple[int, ...]] | None]:
         container = self._plan.containers.get(target)
         opening = (container.kind, container.left) if container else None
@@ -135,17 +149,6 @@ class Workshop:
     def _check_memory(self, held_bytes: int) -> None:
         if held_bytes > self._file.head.memory_bytes:
             raise PatchMalformed(reason="memory")
-
-
-def _sized(content: Iterator[bytes], size_bytes: int) -> Iterator[bytes]:
-    """Pass `content` on, as long as it is no longer than it may be."""
-    for step in content:
-        size_bytes -= len(step)
-        if size_bytes < 0:
-            raise PatchMalformed(reason="size")
-        yield step
-    if size_bytes:
-        raise PatchMalformed(reason="size")
 
 
 def _copied(file: IO[bytes], length: int) -> Iterator[bytes]:

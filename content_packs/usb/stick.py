@@ -7,6 +7,7 @@ when it is a link, so that no name leads out of the stick, and a name of a devic
 import errno
 import os
 import stat
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -52,12 +53,13 @@ def stick_errors(place: Path) -> Iterator[None]:
 
 
 class StickFolder:
-    """An open folder; use it with `with`. Paths are relative, with `/`, and never leave it."""
+    """An open folder; use it with `with`. Paths are relative, with `/`, and never leave it. Threads may share it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         # The folder that was used last stays open: files of a pack are read folder by folder.
         self._inner: tuple[str, int] | None = None
+        self._finding = threading.Lock()
         with stick_errors(path):
             self._descriptor = os.open(path, _FOLDER_FLAGS)
 
@@ -80,7 +82,7 @@ class StickFolder:
             NotPlain: something else has it.
             StickGone: the stick does not answer.
         """
-        with stick_errors(self.path):
+        with stick_errors(self.path), self._finding:
             return self._find(name)[2]
 
     def read(self, name: str, size_bytes: int, start: int = 0) -> Iterator[bytes]:
@@ -128,8 +130,9 @@ class StickFolder:
                 os.close(descriptor)
 
     def _open(self, name: str) -> int:
-        parent, last, _ = self._find(name)
-        descriptor = os.open(last, _FILE_FLAGS, dir_fd=parent)
+        with self._finding:
+            parent, last, _ = self._find(name)
+            descriptor = os.open(last, _FILE_FLAGS, dir_fd=parent)
         try:
             _plain_size(os.fstat(descriptor))
         except NotPlain:

@@ -293,7 +293,7 @@ class Fetching:
         bringing = Bringing(
             self._settings.data,
             self._settings.fetched,
-            self._library.trust.keyring(),
+            await asyncio.to_thread(self._library.trust.keyring),
             budget=budget,
             on_progress=lambda progress: self._tell(pack, progress),
             clock=self._clock,

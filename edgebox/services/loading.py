@@ -12,10 +12,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 
 from content_packs import installer
-from content_packs.base import atomic
 from content_packs.base.clock import Clock
 from content_packs.base.errors import N_, EdgeboxError
-from content_packs.format import keyfile, layout
+from content_packs.format import layout
 from content_packs.format.errors import InstallCancelled, LibraryBusy, PackNotFound, PackRollback, PackSpace, StickGone
 from content_packs.format.selection import name_parts
 from content_packs.installer import DiskSpace, Installer, InstallResult, measure_disk
@@ -34,7 +33,6 @@ from edgebox.store.jobs import InstallJob, JobState, Wanted
 PROGRESS_SECONDS = 0.5
 POLL_SECONDS = 3.0
 RECENT_MAX = 20
-ROOT_NAME = "edgebox-root.json"
 
 log = logging.getLogger(__name__)
 
@@ -115,12 +113,7 @@ class Loading:
                 PackSpace.
         """
         await self._library.notice_publishers()
-        try:
-            pack, version, total_bytes = await asyncio.to_thread(self._inspect, folder, parts)
-        except PackSpace:
-            if not await self.make_room():
-                raise
-            pack, version, total_bytes = await asyncio.to_thread(self._inspect, folder, parts)
+        pack, version, total_bytes = await self._look_at(folder, parts)
         now_ms = self._clock.now_ms()
         no = await self._database.write(
             lambda connection: jobs.insert_job(
@@ -141,7 +134,7 @@ class Loading:
         A pack that cannot be installed does not keep the others from it: its job has failed, with the reason.
         """
         await self._library.notice_publishers()
-        wanted = [await asyncio.to_thread(self._want, folder) for folder in folders]
+        wanted = [await self._want(folder) for folder in folders]
         now_ms = self._clock.now_ms()
         numbers = await self._database.write(lambda connection: jobs.insert_jobs(connection, wanted, now_ms))
         self.resume()
@@ -236,25 +229,26 @@ class Loading:
             SourceInvalid: it is no public key file.
             RootRefused: it is no root.
         """
-        if content.lstrip().startswith(b"{"):
-            await asyncio.to_thread(self._library.trust.set_root, content)
-            await self._reload()
-            return ROOT_NAME
-        key, name = keyfile.parse_public(content, "--trust")
-        path = self._settings.keys / "publishers" / f"{key.key_id.hex()}.pub"
-        text = keyfile.format_public(key, name).encode()
-        await asyncio.to_thread(_write_key, path, text)
+        name = await asyncio.to_thread(self._library.trust.add, content)
         await self._reload()
         return name
 
-    def _want(self, folder: Path) -> Wanted:
+    async def _want(self, folder: Path) -> Wanted:
         """Look at a pack that is asked for; what is wrong with it goes into its job."""
         try:
-            pack, version, total_bytes = self._inspect(folder, None)
+            return Wanted(str(folder), *await self._look_at(folder, None))
         except EdgeboxError as error:
-            claimed = _claimed(folder)
-            return Wanted(str(folder), claimed[0], claimed[1], 0, error.as_record())
-        return Wanted(str(folder), pack, version, total_bytes)
+            pack, version = await asyncio.to_thread(_claimed, folder)
+            return Wanted(str(folder), pack, version, 0, error.as_record())
+
+    async def _look_at(self, folder: Path, parts: Sequence[str] | None) -> tuple[str, int, int]:
+        """Return what `_inspect` does, if need be after making room."""
+        try:
+            return await asyncio.to_thread(self._inspect, folder, parts)
+        except PackSpace:
+            if not await self.make_room():
+                raise
+            return await asyncio.to_thread(self._inspect, folder, parts)
 
     def _inspect(self, folder: Path, parts: Sequence[str] | None) -> tuple[str, int, int]:
         """Return pack, version and bytes of what can be installed from there."""
@@ -405,11 +399,6 @@ def _claimed(folder: Path) -> tuple[str, int]:
         if manifest is not None:
             return manifest.pack, manifest.version
     return folder.parent.name or str(folder), 0
-
-
-def _write_key(path: Path, content: bytes) -> None:
-    path.parent.mkdir(exist_ok=True)
-    atomic.write_file(path, content)
 
 
 def _is_patch(place: Path) -> bool:

@@ -12,7 +12,7 @@ from content_packs.installer.planning import MeasureDisk, reserve_bytes
 from edgebox.domain.versions import retirable
 from edgebox.services.library import Library
 from edgebox.settings import Settings
-from edgebox.store import versions
+from edgebox.store import jobs, versions
 from edgebox.store.database import Database
 from edgebox.store.versions import Dropped
 
@@ -48,8 +48,17 @@ class Retiring:
         return await self._retire(is_space_needed=space.free_bytes < reserve_bytes(space.total_bytes))
 
     async def make_room(self) -> bool:
-        """Remove all old versions nobody uses, and return whether there were any."""
-        return await self._retire(is_space_needed=True) > 0
+        """Remove old versions nobody uses and what stopped installs have copied; return whether that freed anything."""
+        removed = await self._retire(is_space_needed=True)
+        return removed + await self._sweep() > 0
+
+    async def _sweep(self) -> int:
+        """Remove files no pack uses, unless an install that waits will want them; return their bytes."""
+        if await self._database.read(jobs.list_open_jobs):
+            return 0
+        with contextlib.suppress(LibraryBusy):
+            return await asyncio.to_thread(installer.sweep, self._settings.data)
+        return 0
 
     async def _retire(self, *, is_space_needed: bool) -> int:
         now_ms, pins, shelf = self._clock.now_ms(), await self._pins(), self._library.shelf

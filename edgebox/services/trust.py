@@ -35,6 +35,7 @@ CLOCK_IS_SET = Path("/run/systemd/timesync/synchronized")
 
 # A box does not know the name of its school; what it made itself is shown as such, by the pack's id.
 OWN_NAME = "Edgebox"
+ROOT_NAME = "edgebox-root.json"
 
 log = logging.getLogger(__name__)
 
@@ -117,6 +118,22 @@ class Trust:
                 content = keyfile.format_public(signer.key, signer.name or OWN_NAME).encode()
                 atomic.write_file(folder / f"{key_id.hex()}.pub", content)
         self._kept = read_publishers(folder)
+
+    def add(self, content: bytes) -> str:
+        """Trust a publisher, by the public key file, or a platform, by its root, and return the name of it. Blocks.
+
+        Raises:
+            SourceInvalid: it is no public key file.
+            RootRefused: it is no root.
+        """
+        if content.lstrip().startswith(b"{"):
+            self.set_root(content)
+            return ROOT_NAME
+        key, name = keyfile.parse_public(content, "--trust")
+        folder = self._settings.keys / "publishers"
+        make_folder(folder)
+        atomic.write_file(folder / f"{key.key_id.hex()}.pub", keyfile.format_public(key, name).encode())
+        return name
 
     def set_root(self, content: bytes) -> None:
         """Go by the lists that follow from this root. Blocks.

@@ -1,8 +1,8 @@
 """A frame against a base gives back what went in, and nothing larger than was allowed."""
 
+import contextlib
 import io
 import random
-from contextlib import suppress
 
 import pytest
 
@@ -46,5 +46,5 @@ def test_damage_is_an_error_or_other_bytes_but_never_more() -> None:
     frame = compress_against(BASE, CONTENT)
     for at in range(len(frame)):
         damaged = frame[:at] + bytes([frame[at] ^ 0x55]) + frame[at + 1 :]
-        with suppress(CompressedMalformed):
+        with contextlib.suppress(CompressedMalformed):
             assert len(read(damaged, BASE)) <= 10**6

@@ -14,7 +14,7 @@ from content_packs.installer import DiskSpace, Installer
 from content_packs.patch import MEMORY_BYTES, PatchReport, make_patch
 from tests.benchmarks import update_peers
 from tests.benchmarks.table import show, verdict
-from tests.benchmarks.update_pairs import NAMES, NotHad, Pair, files_of, pair
+from tests.benchmarks.update_pairs import CACHE, NAMES, NotHad, Pair, files_of, pair
 from tests.support.course import PUBLISHER, TRUSTED
 from tests.support.trees import write_tree
 
@@ -38,7 +38,7 @@ def main() -> None:
         except NotHad as reason:
             missing.append(f"{name}: {reason}")
             continue
-        with tempfile.TemporaryDirectory(dir=".") as folder:
+        with tempfile.TemporaryDirectory(dir=CACHE) as folder:
             _measure(one, Path(folder), sizes, applied)
     peers = [peer for peer in update_peers.PEERS if shutil.which(peer)]
     show("Updates: bytes, one request each", ["pair", "ours", "goal", "128 MiB", *peers, "of the best"], sizes)

@@ -8,9 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edgebox.content.ranges import RangeUnsatisfiable, parse_range
-
 from content_packs.base import codec, compress, host
+from content_packs.base.byte_range import RangeUnsatisfiable, parse_range
 from content_packs.base.errors import EdgeboxError
 from content_packs.base.signing import SealingKey, SigningKey
 from content_packs.builder.apps import check_page
@@ -231,7 +230,7 @@ _CAPTIONS = b"WEBVTT\n\n00:01.000 --> 00:02.000\nA <b>b</b>"
 _TEXT = b"# A\n\n![b](c.png)\n\n|a|\n|-|"
 _ACK = write_ack(AckHead(KEY.verify_key.key_id, Vector(b"o" * 16, 1, 2, 3, ((4, 6),)), NOW_MS, 1), KEY)
 _TOKEN = submit_token.make(b"k" * 32, SubmitRight(1, b"p" * 16))
-_PACK_FILE = _PACK_TOML.format(pack="org.example.a", version=1, title="A").encode()
+_PACK_FILE = _PACK_TOML.format(pack="org.example.a", version=1, title="A", lesson="halves", reading="").encode()
 _SIGNED = enrolment.make_request(CODE, KEY)
 _ANSWERED = enrolment.make_answer(b"0123456789", KEY.verify_key, 3, KEY, SEALING.public)
 

@@ -70,9 +70,9 @@ async def test_an_uploaded_app_is_installed_as_a_pack_of_this_school(site: Site)
         state, pack, version = await last_job(site)
         assert (state, version) == (JobState.DONE, 1)
         assert pack.startswith(f"local.{site.box.identity.box_id.hex()[:8]}.")
-        manifest = site.box.library.shelf.current[pack].manifest
-        assert site.box.library.shelf.current[pack].signer == site.box.identity.box_id
-        assert (dict(manifest.title), manifest.educational_level) == ({"fr": "La bouilloire"}, "Primary 3")
+        shelved = site.box.library.shelf.current[pack]
+        assert shelved.signer == site.box.identity.box_id
+        assert (dict(shelved.title), shelved.educational_level) == ({"fr": "La bouilloire"}, "Primary 3")
         assert await left(site) == []
         _, text = await teacher.get("/staff/packs")
         assert "La bouilloire" in text

@@ -17,7 +17,7 @@ from edgebox.domain.session import Access
 from edgebox.http.routes import ROUTES, Route
 from edgebox.store.jobs import JobState
 from tests.support.box import School, make_school, make_tablet
-from tests.support.depot import serving
+from tests.support.file_servers import serving
 from tests.support.site import Site
 from tests.support.small_course import PACK, built, trust
 

@@ -51,7 +51,7 @@ class Bench:
     @property
     def version(self) -> int:
         found = self.library.shelf.current.get(PACK)
-        return found.manifest.version if found else 0
+        return found.version if found else 0
 
     async def update(self, *, is_asked: bool = False) -> Update | None:
         await self.fetching.update_all(is_asked=is_asked)
@@ -331,7 +331,7 @@ async def test_a_damaged_file_is_brought_from_a_neighbour(tmp_path: Path, one: P
     ):
         await other.install(one)
         await bench.install(one)
-        entry = bench.library.shelf.current[PACK].manifest.files[0]
+        entry = (await bench.library.pack(PACK)).files[0]
         store = blob_store(bench.settings.data)
         await asyncio.to_thread(store.path_of(entry.hash).write_bytes, b"rotten")
         await bench.fetching.repair(PACK, 1, entry)

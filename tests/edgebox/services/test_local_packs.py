@@ -70,7 +70,7 @@ async def test_a_course_of_a_teacher_is_installed_under_the_boxs_own_name(tmp_pa
         pack = bench.made.new_id("Water")
         no = await bench.made.add_pack(bringing(pack))
         assert await bench.ended(no) is JobState.DONE
-        installed = bench.library.installed(pack)
+        installed = await bench.library.installed(pack)
         assert bench.library.trust.name_of(installed.signer) == ""
         assert bench.library.trust.standing(installed.manifest, installed.signer) is Standing.GOOD
         assert await asyncio.to_thread(bench.made.next_version, pack) == 2
@@ -91,7 +91,7 @@ async def test_programs_come_in_only_after_the_school_allowed_them(tmp_path: Pat
         assert await bench.ended(await bench.made.add_course(source)) is JobState.DONE
         await bench.made.allow_scripts(on=False)
         assert not await bench.made.scripts_allowed()
-        assert bench.library.pack(pack).version == 1
+        assert (await bench.library.pack(pack)).version == 1
 
 
 async def test_a_pack_of_a_publisher_cannot_be_made_here(tmp_path: Path) -> None:
@@ -125,4 +125,4 @@ async def test_a_box_with_a_new_key_still_reads_what_was_made_with_the_old_one(t
         await bench.ended(await bench.made.add_pack(bringing(pack)))
     (tmp_path / "box" / "keys" / "box.key").unlink()
     async with opened(tmp_path / "box") as bench:
-        assert bench.library.pack(pack).version == 1
+        assert (await bench.library.pack(pack)).version == 1

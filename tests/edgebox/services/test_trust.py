@@ -42,7 +42,7 @@ class Bench:
 
     async def standing(self, version: int = 1) -> Standing:
         """Return what is said about a version on the box."""
-        installed = self.library.installed(PACK, version)
+        installed = await self.library.installed(PACK, version)
         return self.library.trust.standing(installed.manifest, installed.signer)
 
 
@@ -144,7 +144,7 @@ async def test_an_installed_pack_goes_on_working_whatever_a_later_list_or_clock_
         bench.clock.wall_ms = {"ten years later": NOW_MS + 3650 * DAY_MS, "clock at 1970": 0}.get(change, NOW_MS)
         await bench.loading.sticks.look()
         await bench.library.reload()
-        assert bench.library.pack(PACK).version == 1
+        assert (await bench.library.pack(PACK)).version == 1
         expected = {
             "withdrawn": Standing.WITHDRAWN,
             "new key": Standing.UNLISTED,
@@ -152,7 +152,7 @@ async def test_an_installed_pack_goes_on_working_whatever_a_later_list_or_clock_
         }
         assert await bench.standing() is expected.get(change, Standing.GOOD)
     async with opened(settings, None) as bench:
-        assert bench.library.pack(PACK).version == 1
+        assert (await bench.library.pack(PACK)).version == 1
 
 
 async def test_removing_a_publishers_key_file_takes_its_packs_away_and_nobody_elses(
