@@ -105,7 +105,8 @@ def _unpack_raw_scores(column: Any, layout: Layout, fields: dict[str, dict[int, 
 
 
 def _expected_scaled(raw: float | None, maximum: float | None) -> float | None:
-    return None if raw is None or not maximum else raw / maximum
+    # Plus zero, because 0 ÷ -1 is a zero with a sign, and zeros are not kept apart.
+    return None if raw is None or not maximum else raw / maximum + 0.0
 
 
 def _pack_scaled_scores(rows: list[Statement], layout: Layout) -> list[Any]:

@@ -1,6 +1,6 @@
 """Codec 0 gives back every record, and leaves out what may not travel."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 from hypothesis import given, settings
@@ -91,6 +91,11 @@ def round_trip(records: list[rows.Record]) -> list[rows.Record]:
 @given(st.lists(statements | derived | others, max_size=30))
 def test_every_record_comes_back_whole(records: list[rows.Record]) -> None:
     assert sorted(map(repr, round_trip(records))) == sorted(repr(plus_zero(record)) for record in records)
+
+
+def test_a_share_of_nothing_has_no_sign() -> None:
+    record = replace(answered(1), score_raw=0.0, score_max=-1.0, score_scaled=0.0)
+    assert [repr(one) for one in round_trip([record])] == [repr(record)]
 
 
 def plus_zero(record: rows.Record) -> rows.Record:
