@@ -20,6 +20,7 @@ from content_packs.format.envelope import open_claim, open_envelope
 from content_packs.format.errors import PackNotFound, PackUnsigned, SignerUnknown
 from content_packs.format.fields import is_pack_id
 from content_packs.format.manifest import Manifest
+from content_packs.format.selection import EVERYTHING, Selection, selected_size_bytes
 from content_packs.format.vouching import REFUSALS
 from content_packs.usb.reading import PackFolder
 from content_packs.usb.stick import GONE_ERRORS, stick_errors
@@ -40,12 +41,14 @@ class PackOffer:
         manifest: nothing when it could not be read. Without `trusted` it is only what the pack says of itself.
         signer: id of the trusted key that signed it.
         error: why it cannot be installed.
+        selection: the parts that are there, as far as that is known.
     """
 
     folder: Path
     manifest: Manifest | None
     signer: bytes | None
     error: EdgeboxError | None
+    selection: Selection = EVERYTHING
 
     @property
     def trusted(self) -> bool:
@@ -54,8 +57,8 @@ class PackOffer:
 
     @property
     def size_bytes(self) -> int:
-        """Return the bytes of all files, 0 when unknown."""
-        return self.manifest.size_bytes if self.manifest else 0
+        """Return the bytes of the files that are there, 0 when unknown."""
+        return selected_size_bytes(self.manifest, self.selection) if self.manifest else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +101,15 @@ def read_offer(folder: Path, trusted: Mapping[bytes, VerifyKey]) -> PackOffer:
     try:
         with PackFolder(folder) as pack:
             data = pack.read_manifest()
-        manifest, signer = open_envelope(data, trusted)
+            manifest, signer = open_envelope(data, trusted)
+            selection = pack.read_selection() if manifest.parts else EVERYTHING
     except (PackUnsigned, SignerUnknown, *REFUSALS) as error:
         return _claimed(folder, data, error)
     except EdgeboxError as error:
         if error.retryable:
             raise
         return PackOffer(folder, None, None, error)
-    return PackOffer(folder, manifest, signer, None)
+    return PackOffer(folder, manifest, signer, None, selection)
 
 
 def _claimed(folder: Path, data: bytes, reason: EdgeboxError) -> PackOffer:

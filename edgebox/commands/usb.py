@@ -36,6 +36,10 @@ def register(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
         action.set_defaults(run=run)
     _register_export(actions)
     install.add_argument("pack", nargs="?", metavar="PACK", help="only this pack")
+    install.add_argument(
+        "--parts", metavar="IDS", help="of PACK only these parts, with commas between, besides those the box has [all]"
+    )
+    install.set_defaults(refuse=install.error)
 
 
 def _register_export(actions: "Subparsers[argparse.ArgumentParser]") -> None:
@@ -79,7 +83,10 @@ def _scan(options: argparse.Namespace) -> int:
 
 
 def _install(options: argparse.Namespace) -> int:
-    arguments = {"path": str(options.path.absolute()), "pack": options.pack}
+    if options.parts is not None and options.pack is None:
+        options.refuse("--parts needs PACK")
+    parts = None if options.parts is None else [part for part in options.parts.split(",") if part]
+    arguments = {"path": str(options.path.absolute()), "pack": options.pack, "parts": parts}
     result = operate(options, "usb.install", arguments)
     lines = [f"Installed {pack['pack']} version {pack['version']}" for pack in result["installed"]]
     lines += [

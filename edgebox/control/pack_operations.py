@@ -1,5 +1,6 @@
 """What commands ask of a box about packs."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -71,14 +72,17 @@ async def scan(box: Box, arguments: dict[str, Any], _progress: Any) -> dict[str,
 async def install_from_stick(box: Box, arguments: dict[str, Any], progress: Any) -> dict[str, Any]:
     """Install what `path` offers: all that is new or newer, or the one `pack`, each in its highest version.
 
-    A pack that cannot be installed does not keep the others from it: it is in `failed`, with its error.
+    Of the one `pack` only `parts` may be named; of a version that is on the box these are taken in addition. A pack
+    that cannot be installed does not keep the others from it: it is in `failed`, with its error.
     """
     path, pack = arguments["path"], arguments.get("pack")
+    parts = None if pack is None else arguments.get("parts")
     stick = await box.loading.sticks.look_at(Path(path))
     offers = [offer for offer in stick.offers if pack is None or (offer.manifest and offer.manifest.pack == pack)]
     if stick.error is not None or not offers:
         raise stick.error or PackNotFound(place=path if pack is None else f"{path} {pack}")
-    done = await _install_all(box, [offer.folder for offer in _newest(offers)], progress)
+    changes = (Change.NEW, Change.UPDATE) if parts is None else (Change.NEW, Change.UPDATE, Change.HERE)
+    done = await _install_all(box, [offer.folder for offer in _newest(offers, changes)], parts, progress)
     failed = [_refused(offer) for offer in offers if offer.error is not None]
     failed += [_failure(job) for job in done if job.state is not JobState.DONE]
     installed = [_outcome(job) for job in done if job.state is JobState.DONE]
@@ -88,10 +92,11 @@ async def install_from_stick(box: Box, arguments: dict[str, Any], progress: Any)
     return {"path": path, "installed": installed, "older": older, "failed": failed}
 
 
-async def _install_all(box: Box, folders: list[Path], progress: Any) -> list[InstallJob]:
+async def _install_all(box: Box, folders: list[Path], parts: list[str] | None, progress: Any) -> list[InstallJob]:
     last: list[InstallJob] = []
     if folders:
-        async for last in box.loading.watch_all(await box.loading.start_all(folders)):
+        chosen = {} if parts is None else dict.fromkeys(folders, parts)
+        async for last in box.loading.watch_all(await box.loading.start_all(folders, chosen)):
             progress(_overall(last))
     return last
 
@@ -129,11 +134,11 @@ def _outcome(job: InstallJob) -> dict[str, Any]:
     raise error_of(job.error or {"code": "pack.cancelled"})
 
 
-def _newest(offers: list[Offer]) -> list[Offer]:
-    """Return the offers that would change the box, one per pack: older versions would be refused after the highest."""
+def _newest(offers: list[Offer], changes: Collection[Change]) -> list[Offer]:
+    """Return the offers with these changes, one per pack: older versions would be refused after the highest."""
     best: dict[str, tuple[int, Offer]] = {}
     for offer in offers:
-        if offer.manifest is None or offer.change not in (Change.NEW, Change.UPDATE):
+        if offer.manifest is None or offer.change not in changes:
             continue
         known = best.get(offer.manifest.pack)
         if known is None or known[0] < offer.manifest.version:
@@ -164,7 +169,8 @@ def _offer(offer: Offer) -> dict[str, Any]:
         "pack": manifest.pack if manifest else None,
         "version": manifest.version if manifest else None,
         "title": dict(manifest.title) if manifest else {},
-        "size_bytes": manifest.size_bytes if manifest else 0,
+        "size_bytes": offer.size_bytes,
+        "parts": {part.part.id: part.needed_bytes for part in offer.parts},
         "needed_bytes": offer.needed_bytes,
         "fits": offer.fits,
         "publisher": offer.signer_name,

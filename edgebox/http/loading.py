@@ -8,8 +8,9 @@ from typing import Any
 from aiohttp import web
 
 from content_packs.base.errors import EdgeboxError
-from content_packs.format.errors import PackNotFound
+from content_packs.format.errors import PackNotFound, PackUnsigned, SignerUnknown
 from content_packs.format.fields import is_local
+from content_packs.format.vouching import PackWithdrawn
 from content_packs.importers.contract import Remark
 from content_packs.installer.planning import reserve_bytes
 from edgebox.domain.catalogue import Shelved
@@ -24,12 +25,13 @@ from edgebox.http.wording import language_of
 from edgebox.keys import BOX
 from edgebox.services.library import Library
 from edgebox.services.loading import Loading, NothingChosen
-from edgebox.services.sticks import Change, Offer, Stick
+from edgebox.services.sticks import Change, Offer, PartOffer, Stick
 from edgebox.store.jobs import InstallJob, JobState
 
 PACKS_SHOWN = 40
 SHOWN_REMARKS_MAX = 20
 _PERCENT = 100
+_OFFERED_FIRST = (Change.NEW, Change.UPDATE, Change.HERE, Change.OLDER, Change.UNUSABLE)
 _SHOWN_FIRST = (
     JobState.COPYING,
     JobState.STICK_GONE,
@@ -50,6 +52,11 @@ async def show_jobs(request: web.Request) -> web.StreamResponse:
     return page(request, "staff/_jobs.html", is_live=True, run=await _run(request))
 
 
+async def show_shelf(request: web.Request) -> web.StreamResponse:
+    """Answer with what is on the box, for the page that keeps it fresh."""
+    return page(request, "staff/_shelf.html", is_live=True, **_shelf_values(request))
+
+
 async def show_sticks(request: web.Request) -> web.StreamResponse:
     """Answer with what sticks offer, for the page that keeps it fresh."""
     return page(request, "staff/_sticks.html", is_live=True, **await _stick_values(request))
@@ -60,23 +67,40 @@ async def install(request: web.Request) -> web.StreamResponse:
     form, loading = await read_form(request), request.app[BOX].loading
     folders = [value for name, value in form.items() if name == "folder" or name.startswith("folder-")]
     try:
-        offered = {str(offer.folder) for stick in await loading.sticks.look() for offer in stick.offers}
+        offered = {str(offer.folder): offer for stick in await loading.sticks.look() for offer in stick.offers}
         if not folders:
             raise NothingChosen
         if unknown := [folder for folder in folders if folder not in offered]:
             raise PackNotFound(place=unknown[0])
-        await _start(loading, folders)
+        await _start(loading, _chosen_parts(form, [offered[folder] for folder in folders]))
     except EdgeboxError as error:
         return await packs_page(request, error)
     raise web.HTTPSeeOther("/staff/packs")
 
 
-async def _start(loading: Loading, folders: list[str]) -> None:
+async def _start(loading: Loading, chosen: Mapping[Path, Sequence[str] | None]) -> None:
     """Ask for one, and say at once what is wrong with it; or for several, of which each has its own end."""
-    if len(folders) == 1:
-        await loading.start(Path(folders[0]))
+    if len(chosen) == 1:
+        ((folder, parts),) = chosen.items()
+        await loading.start(folder, parts)
     else:
-        await loading.start_all([Path(folder) for folder in folders])
+        some = {folder: parts for folder, parts in chosen.items() if parts is not None}
+        await loading.start_all(list(chosen), some)
+
+
+def _chosen_parts(form: Mapping[str, str], offers: Sequence[Offer]) -> dict[Path, Sequence[str] | None]:
+    """Return the folders with the parts that are ticked; None for packs whose parts the form does not show."""
+    shown = {value for name, value in form.items() if name.startswith("parted-")}
+    ticked = [value.rpartition("/") for name, value in form.items() if name.startswith("part-")]
+    return {
+        offer.folder: [part for of, _, part in ticked if of == key] if (key := _key(offer)) in shown else None
+        for offer in offers
+    }
+
+
+def _key(offer: Offer) -> str:
+    """Return what a form calls the pack whose parts it shows; short, for there may be many."""
+    return f"{offer.manifest.pack}/{offer.manifest.version}" if offer.manifest else ""
 
 
 async def cancel(request: web.Request) -> web.StreamResponse:
@@ -118,7 +142,6 @@ async def packs_page(
 ) -> web.StreamResponse:
     """Answer with the page, and what was wrong or is worth knowing about what was just asked for."""
     gettext = page_words(request).gettext
-    catalogue = catalogue_of(request, PACKS_SHOWN, with_overlays=True)
     return page(
         request,
         "staff/packs.html",
@@ -127,16 +150,27 @@ async def packs_page(
         problem=problem_text(request, error) if error else "",
         remarks=[{"file": remark.file, "reason": gettext(remark.reason)} for remark in remarks[:SHOWN_REMARKS_MAX]],
         stick_files=await _stick_files(request),
-        catalogue=catalogue,
-        packs=_installed(request, catalogue.page.packs),
         run=await _run(request),
         updates=updates(request),
-        damaged=[choose(each.title, [language_of(request)]).value for each in request.app[BOX].checking.damage],
-        old_versions=size_text(old_bytes) if (old_bytes := request.app[BOX].retiring.old_bytes) else "",
         scripts_allowed=await request.app[BOX].local_packs.scripts_allowed(),
         **await _list_values(request),
+        **_shelf_values(request),
         **await _stick_values(request),
     )
+
+
+def _shelf_values(request: web.Request) -> dict[str, Any]:
+    """Return what is on the box, and what is wrong with it."""
+    catalogue = catalogue_of(request, PACKS_SHOWN, with_overlays=True)
+    damage = request.app[BOX].checking.damage
+    return {
+        "catalogue": catalogue,
+        "query": request.query_string,
+        "packs": _installed(request, catalogue.page.packs),
+        # Several versions of a pack may be damaged.
+        "damaged": list(dict.fromkeys(choose(each.title, [language_of(request)]).value for each in damage)),
+        "old_versions": size_text(old_bytes) if (old_bytes := request.app[BOX].retiring.old_bytes) else "",
+    }
 
 
 async def _list_values(request: web.Request) -> dict[str, Any]:
@@ -236,8 +270,11 @@ def _stick(request: web.Request, stick: Stick) -> dict[str, Any]:
         "name": stick.path.name,
         "problem": problem_text(request, error) if (error := stick.error or stick.list_error) else "",
         "is_whole": stick.is_whole,
-        "can_install": any(_can_install(offer) for offer in stick.offers),
-        "offers": [_offer(request, offer) for offer in stick.offers],
+        "can_install": any(offer.can_install for offer in stick.offers),
+        "offers": [
+            _offer(request, offer)
+            for offer in sorted(stick.offers, key=lambda offer: _OFFERED_FIRST.index(offer.change))
+        ],
     }
 
 
@@ -248,19 +285,32 @@ def _offer(request: web.Request, offer: Offer) -> dict[str, Any]:
         "title": choose(manifest.title, [language_of(request)]) if manifest else None,
         "name": offer.folder.parent.name,
         "version": manifest.version if manifest else 0,
-        "size": size_text(manifest.size_bytes) if manifest else "",
+        "size": size_text(offer.size_bytes),
         "needed": size_text(offer.needed_bytes),
         "publisher": offer.signer_name or "",
         "is_local": offer.signer_name == "",
         "change": offer.change.value,
         "installed_version": offer.installed_version,
         "highest_version": offer.highest_version,
-        "can_install": _can_install(offer),
+        "can_install": offer.can_install,
+        "is_ticked": offer.fits and offer.change in (Change.NEW, Change.UPDATE),
+        "is_withdrawn": isinstance(offer.error, PackWithdrawn),
+        "is_strange": isinstance(offer.error, PackUnsigned | SignerUnknown),
+        "key": _key(offer),
+        "parts": [_part(request, part) for part in offer.parts],
+        "least_bytes": offer.least_bytes,
         "needed_bytes": offer.needed_bytes,
+        "left_out": ", ".join(choose(part.title, [language_of(request)]).value for part in offer.left_out),
         "fits": offer.fits,
         "problem": problem_text(request, offer.error) if offer.error else "",
     }
 
 
-def _can_install(offer: Offer) -> bool:
-    return offer.fits and offer.change in (Change.NEW, Change.UPDATE)
+def _part(request: web.Request, offer: PartOffer) -> dict[str, Any]:
+    return {
+        "id": offer.part.id,
+        "title": choose(offer.part.title, [language_of(request)]),
+        "size": size_text(offer.needed_bytes),
+        "needed_bytes": offer.needed_bytes,
+        "is_taken": offer.is_taken,
+    }

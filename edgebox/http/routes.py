@@ -91,6 +91,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/staff/classes/{class_no}/cards", teaching.make_cards, Access.TEACHER),
     Route("GET", "/staff/packs", loading.show_packs, Access.TEACHER),
     Route("GET", "/staff/packs/jobs", loading.show_jobs, Access.TEACHER),
+    Route("GET", "/staff/packs/shelf", loading.show_shelf, Access.TEACHER),
     Route("GET", "/staff/packs/sticks", loading.show_sticks, Access.TEACHER),
     Route("POST", "/staff/packs/install", loading.install, Access.TEACHER),
     Route("POST", "/staff/packs/upload", bringing.upload, Access.TEACHER, form=False),

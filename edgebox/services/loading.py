@@ -8,8 +8,9 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from content_packs import installer
 from content_packs.base.clock import Clock
@@ -128,13 +129,16 @@ class Loading:
         self.resume()
         return no
 
-    async def start_all(self, folders: Sequence[Path]) -> list[int]:
+    async def start_all(
+        self, folders: Sequence[Path], parts: Mapping[Path, Sequence[str]] = MappingProxyType({})
+    ) -> list[int]:
         """Ask for the packs in several folders, which make one run; return the numbers of the jobs.
 
-        A pack that cannot be installed does not keep the others from it: its job has failed, with the reason.
+        `parts` are the ids of those that are chosen of the pack in a folder. A pack that cannot be installed does not
+        keep the others from it: its job has failed, with the reason.
         """
         await self._library.notice_publishers()
-        wanted = [await self._want(folder) for folder in folders]
+        wanted = [await self._want(folder, parts.get(folder)) for folder in folders]
         now_ms = self._clock.now_ms()
         numbers = await self._database.write(lambda connection: jobs.insert_jobs(connection, wanted, now_ms))
         self.resume()
@@ -233,10 +237,10 @@ class Loading:
         await self._reload()
         return name
 
-    async def _want(self, folder: Path) -> Wanted:
+    async def _want(self, folder: Path, parts: Sequence[str] | None) -> Wanted:
         """Look at a pack that is asked for; what is wrong with it goes into its job."""
         try:
-            return Wanted(str(folder), *await self._look_at(folder, None))
+            return Wanted(str(folder), *await self._look_at(folder, parts))
         except EdgeboxError as error:
             pack, version = await asyncio.to_thread(_claimed, folder)
             return Wanted(str(folder), pack, version, 0, error.as_record())

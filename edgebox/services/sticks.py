@@ -16,10 +16,11 @@ from content_packs.base.clock import Clock
 from content_packs.base.errors import EdgeboxError
 from content_packs.format import layout
 from content_packs.format.errors import StickGone
-from content_packs.format.manifest import Manifest
-from content_packs.format.selection import EVERYTHING
-from content_packs.installer import DiskSpace, InstallPlan, blob_store, measure_disk, plan
-from content_packs.installer.library import highest_version, parts_to_take
+from content_packs.format.manifest import Manifest, Part
+from content_packs.format.selection import Selection, selected_blobs
+from content_packs.installer import DiskSpace, blob_store, measure_disk, plan
+from content_packs.installer.library import highest_version, parts_to_take, selection_of
+from content_packs.installer.planning import InstallPlan, on_disk_bytes
 from content_packs.usb.scanning import Look, PackOffer, look
 from edgebox.services.library import Library
 from edgebox.services.mounts import mounted_devices
@@ -41,6 +42,20 @@ class Change(Enum):
 
 
 @dataclass(frozen=True)
+class PartOffer:
+    """A part that may be left out; of a pack that is on the box already, one that was left out.
+
+    Attributes:
+        needed_bytes: what it would take besides the rest of the pack.
+        is_taken: whether it is taken when nobody chooses.
+    """
+
+    part: Part
+    needed_bytes: int
+    is_taken: bool
+
+
+@dataclass(frozen=True)
 class Offer:
     """One pack on a stick.
 
@@ -49,8 +64,12 @@ class Offer:
         signer_name: name of the trusted publisher who signed it; empty when this box did.
         installed_version: of the same pack on the box, 0 when there is none.
         highest_version: of the same pack that is or was on the box; an older one is refused.
-        needed_bytes: what it would take on the box's disk.
+        needed_bytes: what it would take on the box's disk when nobody chooses parts.
         fits: whether that much may be used.
+        size_bytes: what of it is on the stick.
+        left_out: its parts that are not on the stick.
+        least_bytes: what it would take without any of the `parts`.
+        fits_without_parts: whether that much may be used.
     """
 
     folder: Path
@@ -62,6 +81,17 @@ class Offer:
     needed_bytes: int
     fits: bool
     error: EdgeboxError | None
+    size_bytes: int = 0
+    left_out: tuple[Part, ...] = ()
+    parts: tuple[PartOffer, ...] = ()
+    least_bytes: int = 0
+    fits_without_parts: bool = False
+
+    @property
+    def can_install(self) -> bool:
+        """Return whether it, or more of it than the box has, may be loaded."""
+        is_more = self.change in (Change.NEW, Change.UPDATE) or (self.change is Change.HERE and bool(self.parts))
+        return is_more and self.fits_without_parts
 
 
 @dataclass(frozen=True)
@@ -171,22 +201,63 @@ class Sticks:
         current = self._library.shelf.current.get(manifest.pack) if manifest else None
         installed_version = current.version if current else 0
         highest = highest_version(self._settings.data, manifest.pack) if manifest else 0
-        to_copy = self._plan(manifest, space) if manifest and not offer.error else None
+        change = _change(offer, installed_version, highest)
+        costs = self._costs(offer, manifest, space, change) if manifest and not offer.error else _Costs()
         return Offer(
             folder=offer.folder,
             manifest=manifest,
             signer_name=self._library.trust.name_of(offer.signer) if offer.signer else None,
-            change=_change(offer, installed_version, highest),
+            change=change,
             installed_version=installed_version,
             highest_version=highest,
-            needed_bytes=to_copy.bytes_needed if to_copy else 0,
-            fits=to_copy is not None and to_copy.fits,
+            needed_bytes=costs.needed_bytes,
+            fits=costs.needed_bytes <= costs.usable_bytes,
             error=offer.error,
+            size_bytes=offer.size_bytes,
+            left_out=tuple(part for part in manifest.parts if not offer.selection.takes(part)) if manifest else (),
+            parts=costs.parts,
+            least_bytes=costs.least_bytes,
+            fits_without_parts=costs.least_bytes <= costs.usable_bytes,
         )
 
-    def _plan(self, manifest: Manifest, space: DiskSpace) -> InstallPlan:
+    def _costs(self, offer: PackOffer, manifest: Manifest, space: DiskSpace, change: Change) -> "_Costs":
+        """Return what the parts that are on the stick take, beside those the box has of this version."""
         data = self._settings.data
-        return plan(manifest, blob_store(data), *_both(space), selection=parts_to_take(data, manifest, EVERYTHING))
+        is_here = change is Change.HERE
+        here = selection_of(data, manifest.pack, manifest.version) if is_here else Selection(frozenset())
+        taken = parts_to_take(data, manifest, offer.selection)
+        to_copy = plan(manifest, blob_store(data), space.free_bytes, space.total_bytes, selection=offer.selection)
+        least_bytes = _needed_bytes(manifest, here, to_copy)
+        parts = [part for part in manifest.parts if offer.selection.takes(part) and not here.takes(part)]
+        return _Costs(
+            to_copy.usable_bytes,
+            _needed_bytes(manifest, taken, to_copy),
+            least_bytes,
+            tuple(
+                PartOffer(
+                    part,
+                    _needed_bytes(manifest, here.united(Selection(frozenset({part.id}))), to_copy) - least_bytes,
+                    is_here or taken.takes(part),
+                )
+                for part in parts
+            ),
+        )
+
+
+@dataclass(frozen=True)
+class _Costs:
+    """What an offer takes on the disk; without fields, of one that is refused."""
+
+    usable_bytes: int = -1
+    needed_bytes: int = 0
+    least_bytes: int = 0
+    parts: tuple[PartOffer, ...] = ()
+
+
+def _needed_bytes(manifest: Manifest, selection: Selection, to_copy: InstallPlan) -> int:
+    """Return what of the missing files these parts take on the disk."""
+    wanted = selected_blobs(manifest, selection)
+    return sum(on_disk_bytes(entry.size_bytes) for key, entry in to_copy.missing.items() if key in wanted)
 
 
 def find_sticks(folders: tuple[Path, ...], mounts: list[Path]) -> list[Path]:
@@ -239,10 +310,6 @@ def _usual_places(root: Path, usual: str) -> list[Path]:
         return [path for depth in range(DEPTH_MAX + 1) for path in sorted(root.glob("*/" * depth + usual))]
     except OSError:
         return []
-
-
-def _both(space: DiskSpace) -> tuple[int, int]:
-    return space.free_bytes, space.total_bytes
 
 
 def _change(offer: PackOffer, installed_version: int, highest_version: int) -> Change:

@@ -31,12 +31,12 @@ async def test_several_packs_are_loaded_and_put_on_a_stick_for_the_next_school(
     context = await browser.new_context(locale="en", viewport=SIZE)
     await context.add_cookies([{"name": "edgebox_session", "value": school.teacher.session, "url": site.address}])
     page = await open_page(context, f"{site.address}staff/packs")
-    await page.uncheck("label:has-text('Course two') >> xpath=../input")
+    await page.uncheck("label:has-text('Course two') >> xpath=../../input")
     shown = await page.inner_text("[data-sum-shown] b")
     await page.evaluate("document.activeElement.blur()")
     async with page.expect_response("**/staff/packs/sticks"):
         pass
-    assert not await page.is_checked("label:has-text('Course two') >> xpath=../input")
+    assert not await page.is_checked("label:has-text('Course two') >> xpath=../../input")
     assert await page.inner_text("[data-sum-shown] b") == shown
     await page.click("text=Load what is ticked")
     await page.wait_for_selector("text=2 of 2 packs ready to use")

@@ -16,8 +16,10 @@ async function refresh(part, known) {
   // A part somebody is typing in, or has a button focused in, is left alone until the next round.
   if (!fresh || !shown || shown.contains(document.activeElement)) return;
   const ticks = tickedIn(shown);
+  const folds = Array.from(shown.querySelectorAll("details[open]"), (fold) => fold.id);
   shown.innerHTML = fresh.innerHTML;
   keepTicks(shown, ticks);
+  folds.map((id) => document.getElementById(id)).forEach((fold) => fold && (fold.open = true));
   known.etag = etag;
 }
 

@@ -8,6 +8,8 @@ from content_packs.base.signing import SigningKey
 from content_packs.format import keyfile
 from edgebox.cli import main
 from edgebox.commands.wording import size_text
+from tests.support.course import PUBLISHER
+from tests.support.shelf import WATER, build_water
 from tests.support.small_course import PACK, build_small
 
 KEY = SigningKey(b"k" * 32)
@@ -51,6 +53,22 @@ def test_a_scan_says_why_a_pack_cannot_be_loaded_and_what_to_do(
     assert "unknown signer · cannot be loaded" in facts
     assert error.startswith("  pack.signer_unknown: ")
     assert "ask your technician" in error
+
+
+def test_parts_are_named_for_one_pack_and_added_later(
+    tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stick = tmp_path / "stick"
+    build_water(tmp_path, stick)
+    (data / "keys" / "publishers" / "water.pub").write_text(keyfile.format_public(PUBLISHER.verify_key, "Water Press"))
+    install = ["usb", "install", str(stick)]
+    with pytest.raises(SystemExit):
+        main([*install, "--parts", "films", "--data", str(data)])
+    for parts, taken in (("arabic", "films (left out), arabic"), ("films", "films, arabic")):
+        assert main([*install, WATER, "--parts", parts, "--data", str(data)]) == 0
+        capsys.readouterr()
+        assert main(["pack", "list", "--data", str(data)]) == 0
+        assert f"parts: {taken}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

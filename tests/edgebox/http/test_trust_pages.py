@@ -56,6 +56,16 @@ async def test_the_page_tells_the_day_of_the_list_and_what_was_withdrawn(site: S
         assert f"/staff/packs/{PACK}/remove" in text
 
 
+async def test_a_withdrawn_pack_on_a_stick_is_not_called_a_strangers(site: Site, depot: PlayDepot) -> None:
+    await site.box.loading.trust(depot.root)
+    await asyncio.to_thread(depot.change, lambda one: publishing.withdraw(one, PACK, 1, depot.keys))
+    await site.box.loading.sticks.look(afresh=True)
+    async with site.teacher() as browser:
+        _, text = await browser.get("/staff/packs")
+        assert "withdrawn by those who published it" in text
+        assert "not from a publisher you trust" not in text
+
+
 async def test_a_list_on_a_stick_that_cannot_be_trusted_is_named(site: Site, depot: PlayDepot) -> None:
     await site.box.loading.trust(depot.root)
     await asyncio.to_thread(depot.path("snapshot").write_bytes, b"{}")

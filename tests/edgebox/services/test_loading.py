@@ -1,6 +1,7 @@
 """Installing and removing packs: progress, pulled sticks, restarts, refusals."""
 
 import asyncio
+import shutil
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,22 +17,24 @@ from content_packs.format.errors import (
     PackNotFound,
     PackRollback,
     PackSpace,
+    PartUnknown,
     SignerUnknown,
     StickGone,
 )
 from content_packs.installer import DiskSpace, measure_disk
 from content_packs.installer.library import library_lock
-from content_packs.installer.planning import MeasureDisk
+from content_packs.installer.planning import RESERVE_MIN_BYTES, MeasureDisk
 from edgebox.services.library import Library
 from edgebox.services.loading import Loading
 from edgebox.services.retiring import Retiring
-from edgebox.services.sticks import Change
+from edgebox.services.sticks import Change, Offer
 from edgebox.settings import Settings, prepare_folders
 from edgebox.store.database import Database
 from edgebox.store.jobs import InstallJob, JobState
 from sync.records.kinds import Kind
 from tests.support.clock import FakeClock
-from tests.support.course import tree_bytes
+from tests.support.course import PUBLISHER, tree_bytes
+from tests.support.shelf import WATER, build_water, hold_only
 from tests.support.small_course import PACK, built, trust
 
 KEY = SigningKey(b"k" * 32)
@@ -361,6 +364,72 @@ async def test_one_of_several_packs_that_fails_is_named_and_the_others_are_loade
         assert codes == [BlobAltered.code, SignerUnknown.code, PackNotFound.code]
         assert await bench.loading.run() == last
         assert [manifest.pack for manifest in bench.library.packs()] == ["org.example.one", "org.example.three"]
+
+
+async def test_parts_are_chosen_of_each_of_several_packs(settings: Settings, stick: Path, tmp_path: Path) -> None:
+    trust(settings.keys, PUBLISHER, "Water Press")
+    water = await asyncio.to_thread(build_water, tmp_path, stick)
+    folders = [water, await built(stick, KEY)]
+    async with opened(settings) as bench:
+        async for _run in bench.loading.watch_all(await bench.loading.start_all(folders, {water: ["arabic"]})):
+            pass
+        taken = {part.id: part.is_taken for part in bench.library.shelf.current[WATER].parts}
+        assert taken == {"films": False, "arabic": True}
+        assert PACK in bench.library.shelf.current
+        (no,) = await bench.loading.start_all([water], {water: ["sounds"]})
+        assert ((await bench.wait(no)).error or {})["code"] == PartUnknown.code
+
+
+async def test_an_offer_says_what_each_part_takes_and_whether_it_is_taken_unless_somebody_chooses(
+    settings: Settings, stick: Path, tmp_path: Path
+) -> None:
+    trust(settings.keys, PUBLISHER, "Water Press")
+    water = await asyncio.to_thread(build_water, tmp_path, stick)
+
+    async def offer() -> tuple[Offer, dict[str, bool]]:
+        (found,) = (await bench.loading.sticks.look(afresh=True))[0].offers
+        return found, {part.part.id: part.is_taken for part in found.parts}
+
+    async with opened(settings) as bench:
+        new, parts = await offer()
+        assert parts == {"films": True, "arabic": True}
+        assert new.needed_bytes == new.least_bytes + sum(part.needed_bytes for part in new.parts)
+        assert new.parts[0].needed_bytes > 3_000_000
+        await bench.wait(await bench.loading.start(water, ["arabic"]))
+        here, parts = await offer()
+        assert (here.change, parts, here.can_install) == (Change.HERE, {"films": True}, True)
+        assert (here.least_bytes, here.needed_bytes) == (0, 0)
+        water = await asyncio.to_thread(build_water, tmp_path, tmp_path / "newer", 2)
+        await asyncio.to_thread(shutil.rmtree, stick)
+        await asyncio.to_thread((tmp_path / "newer").rename, stick)
+        newer, parts = await offer()
+        assert (newer.change, parts) == (Change.UPDATE, {"films": False, "arabic": True})
+
+
+async def test_of_a_stick_that_holds_some_parts_only_these_are_offered_and_counted(
+    settings: Settings, stick: Path, tmp_path: Path
+) -> None:
+    trust(settings.keys, PUBLISHER, "Water Press")
+    hold_only(await asyncio.to_thread(build_water, tmp_path, stick), "arabic")
+    async with opened(settings) as bench:
+        (offer,) = (await bench.loading.sticks.look())[0].offers
+        assert offer.size_bytes < 10_000
+        assert offer.needed_bytes < 100_000
+        assert [part.part.id for part in offer.parts] == ["arabic"]
+        assert [part.id for part in offer.left_out] == ["films"]
+
+
+async def test_a_pack_that_fits_without_a_part_can_be_loaded_without_it(
+    settings: Settings, stick: Path, tmp_path: Path
+) -> None:
+    trust(settings.keys, PUBLISHER, "Water Press")
+    await asyncio.to_thread(build_water, tmp_path, stick)
+    space = DiskSpace(RESERVE_MIN_BYTES + 1_000_000, 2 * RESERVE_MIN_BYTES)
+    async with opened(settings) as bench:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("edgebox.services.sticks.measure_disk", lambda _: space)
+            (offer,) = (await bench.loading.sticks.look())[0].offers
+        assert (offer.fits, offer.can_install) == (False, True)
 
 
 async def test_a_run_is_what_is_on_its_way_together(settings: Settings, stick: Path) -> None:
