@@ -6,7 +6,7 @@ full patch. Whatever stops it, what came is kept, and the packs of the box are a
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,10 +24,11 @@ from content_packs.fetch.want import Neighbour, WantFetch
 from content_packs.format import layout
 from content_packs.format.envelope import ENVELOPE_MAX_BYTES, open_envelope
 from content_packs.format.errors import PackRollback
-from content_packs.format.manifest import Manifest
+from content_packs.format.manifest import FileEntry, Manifest
+from content_packs.format.selection import EVERYTHING
 from content_packs.installer import Installer, InstallPlan, InstallResult, blob_store, measure_disk, plan
-from content_packs.installer.library import highest_version
-from content_packs.installer.planning import MeasureDisk
+from content_packs.installer.library import highest_version, library_lock, parts_to_take
+from content_packs.installer.planning import MeasureDisk, check_space
 from content_packs.patch import USE_WHOLE_PACK, PatchLimits, apply_patch
 from content_packs.usb.writing import make_folder
 
@@ -68,6 +69,7 @@ class Bringing:
         Raises:
             NotOffered: nobody has anything newer.
             SourceLied, SourceDown, SourceCaptured, FetchPaused: like `Transfer`.
+            PackSpace: the file that has to be fetched does not fit; found before it is.
             EdgeboxError: what applying says of it; what was fetched is then removed.
         """
         if base.root:
@@ -84,6 +86,7 @@ class Bringing:
         Raises:
             NotOffered, SourceLied, SourceDown, SourceCaptured: it does not come.
             PackRollback, PackSpace and the refusals of a manifest: it is not wanted here.
+            LibraryBusy: something else is being installed; run it again, what came is kept.
         """
         name = f"{layout.PACKS_NAME}/{pack}/{version}/{layout.MANIFEST_NAME}"
         envelope = await read_small(source, name, ENVELOPE_MAX_BYTES)
@@ -94,7 +97,6 @@ class Bringing:
         return await asyncio.to_thread(self._install, manifest, envelope)
 
     async def _fetch_missing(self, source: Neighbour, manifest: Manifest) -> None:
-        store = blob_store(self._data)
         to_copy = await asyncio.to_thread(self._plan, manifest)
         if not to_copy.missing:
             return
@@ -107,16 +109,30 @@ class Bringing:
 
         entries = list(to_copy.missing.values())
         fetch = WantFetch(
-            source, manifest.pack, manifest.version, entries, store, self._folder, on_bytes=tell, clock=self._clock
+            source,
+            manifest.pack,
+            manifest.version,
+            entries,
+            self._take_in,
+            self._folder,
+            on_bytes=tell,
+            clock=self._clock,
         )
         await fetch.run()
+
+    def _take_in(self, entry: FileEntry, content: Iterable[bytes]) -> None:
+        """Put a file that came into the store, while nobody sweeps there what is on its way. Blocks."""
+        with library_lock(self._data):
+            blob_store(self._data).add(entry.hash, content, entry.path)
 
     def _plan(self, manifest: Manifest) -> InstallPlan:
         highest = highest_version(self._data, manifest.pack)
         if manifest.version < highest:
             raise PackRollback(pack=manifest.pack, installed=highest, offered=manifest.version)
         space = self._measure(self._data)
-        to_copy = plan(manifest, blob_store(self._data), space.free_bytes, space.total_bytes)
+        selection = parts_to_take(self._data, manifest, EVERYTHING)
+        store = blob_store(self._data)
+        to_copy = plan(manifest, store, space.free_bytes, space.total_bytes, selection=selection)
         to_copy.check()
         return to_copy
 
@@ -134,7 +150,13 @@ class Bringing:
 
     async def _patch(self, sources: Sequence[Source], target: Target) -> InstallResult:
         transfer = Transfer(
-            target, sources, self._folder, budget=self._budget, on_progress=self._on_progress, clock=self._clock
+            target,
+            sources,
+            self._folder,
+            budget=self._budget,
+            on_progress=self._on_progress,
+            check_space=lambda needed_bytes: check_space(self._measure(self._data), needed_bytes),
+            clock=self._clock,
         )
         partial = await transfer.run()
         try:

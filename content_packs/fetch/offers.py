@@ -20,6 +20,7 @@ INDEX_NAME = f"{layout.PACKS_NAME}/index.ebl"
 WANT_NAME = "want"
 WANT_TYPE = "application/vnd.edgebox.want"
 WANT_MAX_BYTES = 1024 * 1024
+WANT_HASHES_MAX = 20_000
 INDEX_MAX_BYTES = 1024 * 1024
 PACKS_MAX = 5_000
 SIZE_BYTES = 8
@@ -39,7 +40,7 @@ class Want:
     """Files of one pack version that are missing.
 
     Attributes:
-        hashes: in the order in which they are to come.
+        hashes: in the order in which they are to come; at most 20,000, so that servers take the request.
         skip_bytes: how much of the answer came before, the first time.
     """
 

@@ -61,14 +61,17 @@ class Transfer:
         *,
         budget: Budget | None = None,
         on_progress: Callable[[Progress], None] = lambda _: None,
+        check_space: Callable[[int], None] = lambda _: None,
         clock: Clock | None = None,
         pace: Pace | None = None,
     ) -> None:
+        """Take what to fetch; `check_space` gets the bytes still to come first, and raises if there is no room."""
         self._target = target
         self._sources = list(sources)
         self._folder = folder
         self._budget = budget or Budget()
         self._on_progress = on_progress
+        self._check_space = check_space
         self._clock = clock or SystemClock()
         self._pace = pace or Pace()
         self._known = _Known()
@@ -98,6 +101,7 @@ class Transfer:
             SourceLied: what the sources have is not what was signed.
             SourceDown, SourceCaptured: nothing came for a long time; run it again later.
             FetchPaused: not now; run it again when the budget allows.
+            EdgeboxError: what `check_space` raises; what came before is kept.
         """
         partial = await asyncio.to_thread(PartialFile, self._folder, blake2b_256(self._target.name.encode()).hex()[:32])
         try:
@@ -121,6 +125,8 @@ class Transfer:
             except (SourceLied, NotOffered):
                 head.clear()
         plan = None if blocks is None else Plan(blocks, journal.held, journal.parts)
+        if plan is not None:
+            await asyncio.to_thread(self._check_space, plan.blocks.length_bytes - plan.done_bytes)
         self._known = _Known(plan, head, bool(head), dict(journal.validators))
         self._crew = self._new_crew()
 
@@ -277,6 +283,7 @@ class Transfer:
             raise self._lie_of(lane.source.name)
         rest = bytes(known.head[blocks.head_bytes :])
         del known.head[blocks.head_bytes :]
+        await asyncio.to_thread(self._check_space, blocks.length_bytes)
         await _to_the_end(asyncio.to_thread(partial.write, 0, bytes(known.head)))
         known.plan = Plan(blocks)
         lane.span = known.plan.take(lane.source.name)

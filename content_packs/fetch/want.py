@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -11,15 +11,16 @@ from content_packs.base.clock import Clock, SystemClock
 from content_packs.base.hashing import HASH_BYTES
 from content_packs.fetch.contract import Source, Stream
 from content_packs.fetch.errors import NotOffered, SourceDown, SourceLied
-from content_packs.fetch.offers import HEADER_BYTES, Want
+from content_packs.fetch.offers import HEADER_BYTES, WANT_HASHES_MAX, Want
 from content_packs.fetch.turns import Turn
 from content_packs.format.errors import BlobAltered
 from content_packs.format.manifest import FileEntry
-from content_packs.installer import BlobStore
 from content_packs.usb.writing import make_folder
 
 _CHUNK_BYTES = 1024 * 1024
 TRIES_MAX = 12
+
+TakeIn = Callable[[FileEntry, Iterable[bytes]], None]
 
 
 class Neighbour(Source, Protocol):
@@ -80,7 +81,7 @@ class AnswerReader:
 
 
 class WantFetch:
-    """The missing files of one pack version, from one neighbour into the store. What came whole stays."""
+    """The missing files of one pack version, from one neighbour; `take_in` gets each that came whole."""
 
     def __init__(
         self,
@@ -88,7 +89,7 @@ class WantFetch:
         pack: str,
         version: int,
         entries: Sequence[FileEntry],
-        store: BlobStore,
+        take_in: TakeIn,
         folder: Path,
         *,
         on_bytes: Callable[[int], None] = lambda _: None,
@@ -98,7 +99,7 @@ class WantFetch:
         self._pack = pack
         self._version = version
         self._missing = {entry.hash: entry for entry in entries}
-        self._store = store
+        self._take_in = take_in
         self._path = folder / f"{ids.new_token()}.part"
         self._on_bytes = on_bytes
         self._clock = clock or SystemClock()
@@ -134,9 +135,8 @@ class WantFetch:
     async def _receive(self, patience: int) -> None:
         current = self._reader.current
         hashes = [*([current] if current else []), *(wanted for wanted in self._missing if wanted != current)]
-        stream = await self._source.want(
-            Want(self._pack, self._version, tuple(hashes), self._reader.taken_bytes), patience
-        )
+        asked = tuple(hashes[:WANT_HASHES_MAX])
+        stream = await self._source.want(Want(self._pack, self._version, asked, self._reader.taken_bytes), patience)
         left = len(self._missing)
         try:
             async for part in stream.parts():
@@ -156,7 +156,7 @@ class WantFetch:
                 if is_last:
                     entry = self._missing[content_hash]
                     with self._path.open("rb") as file:
-                        self._store.add(content_hash, iter(lambda: file.read(_CHUNK_BYTES), b""), entry.path)
+                        self._take_in(entry, iter(lambda: file.read(_CHUNK_BYTES), b""))
                     self._path.unlink()
                     del self._missing[content_hash]
         except (BlobAltered, KeyError) as error:

@@ -98,6 +98,17 @@ def plan(
     )
 
 
+def check_space(space: DiskSpace, needed_bytes: int) -> None:
+    """Return if so much may be written and the reserve stays free.
+
+    Raises:
+        PackSpace: it may not.
+    """
+    usable_bytes = max(space.free_bytes - reserve_bytes(space.total_bytes), 0)
+    if needed_bytes > usable_bytes:
+        raise PackSpace(needed_bytes=needed_bytes, usable_bytes=usable_bytes)
+
+
 def measure_disk(folder: Path) -> DiskSpace:
     """Return the space of the disk that holds `folder`, or the nearest folder above it that exists."""
     while not folder.exists():

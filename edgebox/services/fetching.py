@@ -29,7 +29,7 @@ from edgebox.services.library import Library
 from edgebox.services.loading import Loading
 from edgebox.settings import Settings
 from edgebox.store import changes, packs, spending
-from edgebox.store.database import Database
+from edgebox.store.database import NOT_WRITTEN, Database, StoreUnavailable
 
 LOOK_AGAIN_MS = 6 * 3_600_000
 KEPT_MS = 30 * 24 * 3_600_000
@@ -125,6 +125,11 @@ class Fetching:
         self._look: asyncio.Task[None] | None = None
         self.neighbours: tuple[str, ...] = settings.neighbours
 
+    @property
+    def is_busy(self) -> bool:
+        """Return whether something is being looked for or brought."""
+        return self._busy.locked()
+
     def updates(self) -> list[Update]:
         """Return what is known of newer versions, by pack."""
         return [self._updates[pack] for pack in sorted(self._updates)]
@@ -189,8 +194,10 @@ class Fetching:
         async with self._busy, self._places() as places:
             budget = await self._budget()
             sources = (*places.neighbours, *places.depots)
-            partial = await fetch_blob(sources, pack, version, entry, self._settings.fetched, budget)
-            await self._write_spent(budget)
+            try:
+                partial = await fetch_blob(sources, pack, version, entry, self._settings.fetched, budget)
+            finally:
+                await self._write_spent(budget)
             await asyncio.to_thread(_take_in, self._settings.data, partial, entry)
 
     async def cancel(self, pack: str) -> None:
@@ -245,6 +252,10 @@ class Fetching:
         except EdgeboxError as error:
             log.warning("fetching.failed pack=%s error=%s", pack, error)
             self._set(pack, UpdateState.PAUSED if error.retryable else UpdateState.FAILED, error)
+        except OSError as error:
+            # The disk of the box: the other packs may still come.
+            log.exception("fetching.disk_fault pack=%s", pack)
+            self._set(pack, UpdateState.FAILED, StoreUnavailable(reason=NOT_WRITTEN, fault=type(error).__name__))
         except asyncio.CancelledError:
             if (known := self._updates.get(pack)) is None or known.state is not UpdateState.STOPPED:
                 task.cancel()

@@ -17,7 +17,9 @@ class NetworkSource:
         self._fetching = fetching
 
     async def bring(self, wanted: WantedBlob, store: BlobStore) -> bool:
-        """See `BlobSource`."""
+        """See `BlobSource`; nothing comes while updates are fetched, which may take hours and need the same lock."""
+        if self._fetching.is_busy:
+            return False
         for pack, version in wanted.packs:
             try:
                 await self._fetching.repair(pack, version, wanted.entry)

@@ -1,6 +1,7 @@
 """Updates of packs from a hub and from neighbours: how many requests they take, what stops them, what is shown."""
 
 import asyncio
+import errno
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,16 +12,21 @@ import pytest
 
 from content_packs.base import sockets
 from content_packs.base.signing import SigningKey
-from content_packs.fetch import Window
+from content_packs.fetch import Window, want
+from content_packs.fetch.bringing import Bringing
 from content_packs.fetch.errors import AddressInvalid, NotOffered
 from content_packs.format import layout
 from content_packs.format.errors import SignerUnknown
-from content_packs.installer import blob_store
+from content_packs.installer import DiskSpace, WantedBlob, blob_store, measure_disk
+from content_packs.installer.library import library_lock
+from content_packs.installer.planning import RESERVE_MIN_BYTES
 from content_packs.patch import make_patch
+from content_packs.patch.head import PREFACE_BYTES, head_length
 from edgebox.content.app import serving_content
 from edgebox.services.fetching import Fetching, Update, UpdateState
 from edgebox.services.library import Library
 from edgebox.services.loading import Loading
+from edgebox.services.network_source import NetworkSource
 from edgebox.settings import Settings, prepare_folders
 from edgebox.store.database import Database
 from edgebox.store.jobs import JobState
@@ -338,3 +344,95 @@ async def test_a_damaged_file_is_brought_from_a_neighbour(tmp_path: Path, one: P
         assert await asyncio.to_thread(store.is_intact, entry.hash)
         with pytest.raises(NotOffered):
             await bench.fetching.repair(PACK, 7, entry)
+
+
+async def test_a_patch_that_does_not_fit_is_not_fetched(tmp_path: Path, one: Path, two: Path) -> None:
+    patch = await publish(tmp_path / "depot", one, two)
+    content = await asyncio.to_thread(patch.read_bytes)
+    async with serving(content) as server, box(tmp_path / "box", depots=(server.address,)) as bench:
+        await bench.install(one)
+        server.absent = ["index.ebl"]
+        bench.fetching._measure = lambda _folder: DiskSpace(RESERVE_MIN_BYTES + 10, 2 * RESERVE_MIN_BYTES)
+        update = await bench.update()
+        assert update is not None
+        assert update.error is not None
+        assert (update.state, update.error["code"]) == (UpdateState.FAILED, "pack.space")
+        assert bench.version == 1
+        assert await asyncio.to_thread(blocks_in, bench.settings.fetched) == 0
+        bench.fetching._measure = measure_disk
+        assert await bench.update() == Update(PACK, 2, UpdateState.DONE)
+
+
+def blocks_in(folder: Path) -> int:
+    """Return the bytes of bodies of patches that are on their way."""
+    total_bytes = 0
+    for path in folder.glob("*.part"):
+        content = path.read_bytes()
+        total_bytes += len(content) - PREFACE_BYTES - head_length(content[:PREFACE_BYTES])
+    return total_bytes
+
+
+async def test_a_disk_that_fails_keeps_one_pack_back_and_not_the_others(
+    tmp_path: Path, one: Path, two: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = await built(tmp_path / "stick", KEY, pack="org.example.zebra")
+    async with hub_with(tmp_path) as (hub, depot), box(tmp_path / "box", depots=(f"{hub.url}/depot",)) as bench:
+        await bench.install(one)
+        await bench.install(other)
+        await publish(depot, one, two)
+        await list_in(depot, two)
+        with monkeypatch.context() as patched:
+            patched.setattr(Bringing, "from_depots", failing)
+            await bench.fetching.update_all(is_asked=False)
+        assert next(update.state for update in bench.fetching.updates()) is UpdateState.FAILED
+        assert await bench.update() == Update(PACK, 2, UpdateState.DONE)
+
+
+async def failing(*_arguments: object, **_named: object) -> None:
+    raise OSError(errno.EIO, "the card")
+
+
+async def test_nothing_is_taken_in_from_a_neighbour_while_something_else_is_installed(
+    tmp_path: Path, one: Path, two: Path
+) -> None:
+    async with (
+        box(tmp_path / "other") as other,
+        neighbour(tmp_path / "other") as address,
+        box(tmp_path / "box", neighbours=(address,)) as bench,
+    ):
+        await bench.install(one)
+        await other.install(two)
+        store = blob_store(bench.settings.data)
+        before = await asyncio.to_thread(lambda: list(store.hashes()))
+        lock = library_lock(bench.settings.data)
+        await asyncio.to_thread(lock.__enter__)
+        update = await bench.update()
+        await asyncio.to_thread(lock.__exit__, None, None, None)
+        assert update is not None
+        assert update.state is UpdateState.PAUSED
+        assert await asyncio.to_thread(lambda: list(store.hashes())) == before
+        assert await bench.update() == Update(PACK, 2, UpdateState.DONE)
+
+
+async def test_more_files_than_one_request_may_name_come_from_a_neighbour(
+    tmp_path: Path, one: Path, two: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(want, "WANT_HASHES_MAX", 1)
+    async with (
+        box(tmp_path / "other") as other,
+        neighbour(tmp_path / "other") as address,
+        box(tmp_path / "box") as bench,
+    ):
+        await other.install(two)
+        await bench.fetching.install(f"{address}/packs/{PACK}")
+        assert bench.version == 2
+
+
+async def test_a_repair_asks_nobody_while_updates_are_fetched(tmp_path: Path, one: Path) -> None:
+    async with box(tmp_path / "box") as bench:
+        await bench.install(one)
+        manifest = await bench.library.pack(PACK)
+        wanted = WantedBlob(manifest.files[0], ((PACK, 1),))
+        async with bench.fetching._busy:
+            source = NetworkSource(bench.fetching)
+            assert not await source.bring(wanted, blob_store(bench.settings.data))
