@@ -23,14 +23,14 @@ from content_packs.format.errors import (
     PackDiffers,
     PackRollback,
     PackSignatureInvalid,
-    PackSpace,
     SignerUnknown,
 )
 from content_packs.format.manifest import Manifest
+from content_packs.format.selection import EVERYTHING
 from content_packs.installer import library
 from content_packs.installer.blobs import TakenBlob
 from content_packs.installer.install import Cancelled, InstallResult, OnProgress, full_disk
-from content_packs.installer.planning import MeasureDisk, measure_disk, on_disk_bytes, reserve_bytes
+from content_packs.installer.planning import MeasureDisk, check_space, measure_disk, on_disk_bytes
 from content_packs.patch import journal, plan
 from content_packs.patch.errors import PatchBaseMissing, PatchMalformed, PatchMemory, PatchResultDiffers
 from content_packs.patch.head import MEMORY_BYTES, PatchHead
@@ -220,19 +220,16 @@ class _Update:
         taken: list[TakenBlob] = []
         try:
             taken.extend(self._store.take(progress.observed(content)) for content in workshop.contents(unit))
-        except FileNotFoundError as error:
-            raise self._base_missing() from error
-        except BaseException:
+        except BaseException as error:
             self._store.drop(taken)
+            if isinstance(error, FileNotFoundError):
+                raise self._base_missing() from error
             raise
         self._store.show(taken)
         return [blob.hash for blob in taken]
 
     def _check_space(self, needed_bytes: int) -> None:
-        space = self._limits.measure(self._data)
-        usable_bytes = max(space.free_bytes - reserve_bytes(space.total_bytes), 0)
-        if needed_bytes > usable_bytes:
-            raise PackSpace(needed_bytes=needed_bytes, usable_bytes=usable_bytes)
+        check_space(self._limits.measure(self._data), needed_bytes)
 
     def _finish(self, following: Plan, hashes: list[bytes]) -> InstallResult:
         """Put the manifest together, check its own signature, and show it."""
@@ -243,6 +240,7 @@ class _Update:
             raise PatchResultDiffers(pack=self._head.pack) from error
         if not manifest.root.startswith(self._head.to_root):
             raise PatchResultDiffers(pack=self._head.pack)
+        library.keep_selection(self._data, manifest, EVERYTHING)
         if not self._path.exists() or self._path.read_bytes() != envelope:
             atomic.write_file(self._path, envelope)
         journal.discard_all(self._packs)

@@ -19,6 +19,7 @@ from content_packs.patch.errors import PatchMalformed, PatchUnsupported
 from content_packs.patch.head import PatchHead
 from content_packs.patch.table import Entry, Table
 
+STREAMS_MAX: Final = 1_000_000
 PLAN_MAX_BYTES: Final = MANIFEST_MAX_BYTES + 32 * 1024**2
 _TOLD_ELSEWHERE: Final = ("files", "root", "pack", "version")
 
@@ -210,7 +211,7 @@ def _read_container(value: Any, targets: int) -> tuple[int, Container]:
 def _spread(runs: list[int], most: int) -> tuple[int, ...]:
     """Return one parameter per stream; a stream takes at least a byte of the opened form."""
     counts = runs[::2]
-    if len(runs) % 2 or any(count < 1 for count in counts) or sum(counts) > most:
+    if len(runs) % 2 or any(count < 1 for count in counts) or sum(counts) > min(most, STREAMS_MAX):
         raise PatchMalformed(reason="containers")
     return tuple(value for count, value in zip(counts, runs[1::2], strict=True) for _ in range(count))
 

@@ -142,6 +142,9 @@ class Workshop:
                 yield step
 
     def _mapped(self, base: int) -> Buffer:
+        """Return a base that was just read whole: to touch what the disk cannot give would end the program."""
+        if not self._store.is_intact(self._old[base][HASH]):
+            raise FileNotFoundError(self._old[base][HASH].hex())
         with self._store.open(self._old[base][HASH]) as file:
             size_bytes = self._old[base][SIZE]
             return mmap.mmap(file.fileno(), size_bytes, access=mmap.ACCESS_READ) if size_bytes else b""

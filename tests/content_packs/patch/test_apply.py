@@ -22,11 +22,14 @@ from content_packs.format.errors import (
     PackSpace,
     SignerUnknown,
 )
+from content_packs.format.selection import EVERYTHING, Selection, serialise_selection
 from content_packs.installer import DiskSpace, Installer
+from content_packs.installer.library import selection_of
 from content_packs.patch import MEMORY_BYTES, PatchFile, PatchLimits, apply_patch, inspect_patch, make_patch
-from content_packs.patch.containers import closing
-from content_packs.patch.errors import PatchBaseMissing, PatchMemory, PatchResultDiffers
+from content_packs.patch.containers import ZIP, closing
+from content_packs.patch.errors import PatchBaseMissing, PatchMalformed, PatchMemory, PatchResultDiffers
 from content_packs.patch.journal import Journal
+from content_packs.patch.plan import _read_container
 from tests.content_packs.patch.test_containers import epub
 from tests.support.course import PUBLISHER, STRANGER, TRUSTED
 from tests.support.trees import PACK, write_tree
@@ -216,3 +219,16 @@ def test_publisher_without_the_compressor_is_told(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(compress, "import_module", fail)
     with pytest.raises(compress.CompressorMissing):
         make_patch(None, write_tree(tmp_path / "1", {"a": b"1"}), tmp_path / "out", PUBLISHER)
+
+
+def test_parts_that_an_unfinished_installation_noted_do_not_hide_what_a_patch_made(tmp_path: Path) -> None:
+    data, patch = update(tmp_path, {"a.html": PAGE}, {"a.html": PAGE, "b.html": PAGE[:900]})
+    note = data / "packs" / layout.selection_name(PACK, 2)
+    note.write_bytes(serialise_selection(Selection(frozenset({"some"}))))
+    apply_patch(data, patch, TRUSTED, limits=LIMITS)
+    assert selection_of(data, PACK, 2) == EVERYTHING
+
+
+def test_streams_without_number_are_refused_before_they_fill_the_memory() -> None:
+    with pytest.raises(PatchMalformed):
+        _read_container([0, ZIP, 10**15, [], [10**14, 6]], 1)

@@ -9,8 +9,9 @@ import pytest
 
 from content_packs import installer
 from content_packs.base.errors import EdgeboxError
+from content_packs.base.hashing import blake2b_256
 from content_packs.patch import apply_patch, make_patch
-from content_packs.patch.errors import PatchMalformed
+from content_packs.patch.errors import PatchBaseMissing, PatchMalformed
 from tests.content_packs.patch.test_apply import LIMITS, PAGE, contents, update
 from tests.content_packs.patch.test_containers import epub
 from tests.content_packs.test_install_power_cuts import cut_everywhere
@@ -105,3 +106,17 @@ def test_update_of_several_groups_cut_anywhere_finishes_at_the_second_try(tmp_pa
         except EdgeboxError as error:
             assert error.retryable
     assert contents(data, 2) == new
+
+
+@pytest.mark.parametrize("spoil", [lambda content: content[:100], lambda content: content[::-1]])
+def test_base_container_that_the_disk_spoiled_is_told_as_missing(
+    tmp_path: Path, spoil: Callable[[bytes], bytes]
+) -> None:
+    data, patch = update(tmp_path, OLD, NEW)
+    store = installer.blob_store(data)
+    place = store.path_of(blake2b_256(OLD["book.epub"]))
+    place.write_bytes(spoil(OLD["book.epub"]))
+    with pytest.raises(PatchBaseMissing):
+        apply_patch(data, patch, TRUSTED, limits=LIMITS)
+    assert versions(data) == [1]
+    assert list((store.root / "incoming").glob("*")) == []
