@@ -6,7 +6,7 @@ that an older one cannot come back by removing first.
 
 import fcntl
 import os
-from collections.abc import Collection, Iterator, Set
+from collections.abc import Collection, Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from content_packs.base.errors import EdgeboxError
 from content_packs.format import layout
 from content_packs.format.envelope import open_unverified
 from content_packs.format.errors import LibraryBusy, ManifestMalformed, PackNotFound
-from content_packs.format.manifest import Manifest
+from content_packs.format.manifest import FileEntry, Manifest
 from content_packs.format.selection import (
     EVERYTHING,
     Selection,
@@ -213,6 +213,11 @@ def _read_all(data: Path) -> Iterator[InstalledPack | DamagedPack]:
             manifest = open_unverified(path.read_bytes())
             if (manifest.pack, manifest.version) != (name, version):
                 raise ManifestMalformed(reason="name")
+        except FileNotFoundError:
+            # Removed since the folder was listed.
+            continue
+        except OSError:
+            yield DamagedPack(path, ManifestMalformed(reason="unreadable"))
         except EdgeboxError as error:
             yield DamagedPack(path, error)
         else:
@@ -254,20 +259,23 @@ def _seen_version(data: Path, pack: str) -> int:
 
 def _hashes_in(path: Path) -> set[bytes]:
     """Return what a manifest file names; nothing when it is damaged: `sweep` removes what was only there."""
+    return set(_blobs_in(path))
+
+
+def _blobs_in(path: Path) -> Mapping[bytes, FileEntry]:
     try:
-        return set(open_unverified(path.read_bytes()).blobs)
-    except EdgeboxError:
-        return set()
+        return open_unverified(path.read_bytes()).blobs
+    except (OSError, EdgeboxError):
+        return {}
 
 
 def only_in_bytes(data: Path, pack: str, versions: Collection[int]) -> int:
-    """Return how many bytes of a pack only these versions of it need."""
+    """Return how many bytes of a pack only these versions of it need; a damaged manifest counts as one of no files."""
     only: dict[bytes, int] = {}
     others: set[bytes] = set()
     for name, version in _installed_names(data):
         if name == pack:
-            path = packs_folder(data) / layout.installed_name(name, version)
-            blobs = open_unverified(path.read_bytes()).blobs
+            blobs = _blobs_in(packs_folder(data) / layout.installed_name(name, version))
             if version in versions:
                 only |= {key: entry.size_bytes for key, entry in blobs.items()}
             else:

@@ -1,5 +1,6 @@
 """What a box has: listed, checked, removed and swept without taking a file from a pack that needs it."""
 
+import errno
 import fcntl
 import shutil
 from pathlib import Path
@@ -105,3 +106,36 @@ def test_plan_counts_shared_content_once(tmp_path: Path) -> None:
     assert to_copy.bytes_to_copy == to_copy.bytes_total == result.size_bytes
     assert isinstance(next(iter(to_copy.missing.values())), FileEntry)
     assert to_copy.usable_bytes == 9 * GB
+
+
+def test_manifest_the_disk_does_not_give_is_damaged_and_hides_no_other_pack(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path / "data"
+    for version in (1, 2):
+        installer_of(build_course(tmp_path, version=version), data).run()
+    real = Path.read_bytes
+
+    def read(path: Path) -> bytes:
+        if path.name == f"{PACK}@1.ebm":
+            raise OSError(errno.EIO, "the card", str(path))
+        return real(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read)
+    assert visible(data) == [(PACK, 2)]
+    assert [each.path.name for each in installer.damaged(data)] == [f"{PACK}@1.ebm"]
+    assert installer.only_in_bytes(data, PACK, [1]) == 0
+    assert installer.sweep(data) == 0
+    assert list(installer.lost_files(data)) == []
+
+
+def test_version_that_is_removed_while_packs_are_listed_is_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path / "data"
+    for version in (1, 2):
+        installer_of(build_course(tmp_path, version=version), data).run()
+    packs = installer.iterate_installed(data)
+    assert next(packs).manifest.version == 1
+    installer.remove(data, PACK, 2)
+    assert list(packs) == []
