@@ -25,7 +25,8 @@ async def upload(request: web.Request) -> web.StreamResponse:
     """Take in a file and make a pack of it."""
     importing = request.app[BOX].importing
     try:
-        await importing.check_space(request.content_length or 0)
+        length_bytes = request.content_length
+        await importing.check_space(UPLOAD_MAX_BYTES if length_bytes is None else length_bytes)
         async with importing.receiving() as folder:
             path, fields = await _read_parts(request, folder)
             made = await importing.make(path, _wishes(fields))

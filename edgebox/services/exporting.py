@@ -99,6 +99,7 @@ class Exporting:
         self._sticks = sticks
         self._poll_seconds = poll_seconds
         self._changed = asyncio.Condition()
+        self._starting = asyncio.Lock()
         self._stop = threading.Event()
         self._task: asyncio.Task[None] | None = None
         self.job: ExportJob | None = None
@@ -122,16 +123,18 @@ class Exporting:
             NothingChosen, PackNotFound: no pack was named, or one that is not on this box.
             StickFull: they do not fit; nothing was written.
         """
-        if self.job is not None and self.job.state.is_open:
-            raise StickBusy
         if not packs:
             raise NothingChosen
-        cargo = await asyncio.to_thread(self._cargo, packs, parts)
-        exporter = Exporter(stick, cargo)
-        await asyncio.to_thread(exporter.check)
-        self._stop.clear()
-        self.job = ExportJob(stick, tuple(one.manifest for one in cargo), total_bytes=exporter.total_bytes)
-        self._task = asyncio.get_running_loop().create_task(self._work(cargo))
+        # A form that is sent twice must not fill the stick twice at the same time.
+        async with self._starting:
+            if self.job is not None and self.job.state.is_open:
+                raise StickBusy
+            cargo = await asyncio.to_thread(self._cargo, packs, parts)
+            exporter = Exporter(stick, cargo)
+            await asyncio.to_thread(exporter.check)
+            self._stop.clear()
+            self.job = ExportJob(stick, tuple(one.manifest for one in cargo), total_bytes=exporter.total_bytes)
+            self._task = asyncio.get_running_loop().create_task(self._work(cargo))
 
     async def cancel(self) -> None:
         """Stop; what was written stays on the stick, where it offers nothing."""

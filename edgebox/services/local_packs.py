@@ -35,6 +35,7 @@ class LocalPacks:
         self._identity = identity
         self._loading = loading
         self._folder = settings.data / FOLDER
+        self._making: set[Path] = set()
 
     async def scripts_allowed(self) -> bool:
         """Return whether the school allows programs in packs made here; it does not at first."""
@@ -70,9 +71,12 @@ class LocalPacks:
         return await self._add(bring)
 
     async def sweep(self) -> None:
-        """Remove what was made and is not being installed any more."""
+        """Remove what was made and is not being installed any more; what is being made meanwhile stays."""
+        # The folders first: what is made by then has a job that the look at the jobs finds.
+        places = await asyncio.to_thread(lambda: sorted(self._folder.glob("*")))
+        left = [place for place in places if place not in self._making]
         open_jobs = await self._database.read(jobs.list_open_jobs)
-        await asyncio.to_thread(_remove_others, self._folder, [Path(job.folder) for job in open_jobs])
+        await asyncio.to_thread(_remove_others, left, [Path(job.folder) for job in open_jobs])
 
     async def _add(self, bring: Callable[[Path], Path]) -> int:
         await self.sweep()
@@ -85,11 +89,14 @@ class LocalPacks:
             sign_local(folder, self._identity.signing, scripts_allowed=scripts_allowed)
             return folder
 
+        self._making.add(place)
         try:
             return await self._loading.start(await asyncio.to_thread(make))
         except BaseException:
             await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)
             raise
+        finally:
+            self._making.discard(place)
 
 
 def sign_local(folder: Path, key: SigningKey, *, scripts_allowed: bool) -> Manifest:
@@ -110,7 +117,7 @@ def sign_local(folder: Path, key: SigningKey, *, scripts_allowed: bool) -> Manif
     return manifest
 
 
-def _remove_others(folder: Path, used: list[Path]) -> None:
-    for place in sorted(folder.glob("*")):
+def _remove_others(places: list[Path], used: list[Path]) -> None:
+    for place in places:
         if not any(one.is_relative_to(place) for one in used):
             shutil.rmtree(place, ignore_errors=True)

@@ -159,6 +159,25 @@ async def test_a_box_without_space_says_so_before_it_takes_anything_in(
         assert await left(site) == []
 
 
+async def test_a_file_of_which_nobody_says_the_size_needs_the_space_of_the_largest(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site.box.loading, "_measure", lambda _folder: DiskSpace(600_000_000, 1_000_000_000))
+    async with (
+        site.teacher() as teacher,
+        teacher.session.post(
+            f"{teacher.address}/staff/packs/upload",
+            data=in_pieces(),
+            headers={"Origin": teacher.address, "Content-Type": "multipart/form-data; boundary=x"},
+        ) as response,
+    ):
+        assert response.status == 507
+
+
+async def in_pieces() -> AsyncIterator[bytes]:
+    yield b"--x--\r\n"
+
+
 async def test_an_app_that_grows_beyond_the_space_is_refused_and_leaves_nothing(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:

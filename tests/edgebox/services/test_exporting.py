@@ -166,6 +166,14 @@ async def test_nothing_and_unknown_packs_are_refused(settings: Settings, stick: 
         assert exporting.job is None
 
 
+async def test_a_form_that_is_sent_twice_fills_the_stick_once(settings: Settings, stick: Path) -> None:
+    async with opened(settings) as exporting:
+        twice = [exporting.start(stick, PACKS, EVERY_PART) for _ in range(2)]
+        found = await asyncio.gather(*twice, return_exceptions=True)
+        assert [type(each) for each in found] == [type(None), StickBusy]
+        assert (await ended(exporting)).state is ExportState.DONE
+
+
 def test_as_many_packs_as_fit_are_chosen() -> None:
     choices = [Choice(small_manifest(pack=f"org.example.{name}"), Selection()) for name in "ab"]
     assert choose_fitting(choices, 100) == ["org.example.a", "org.example.b"]

@@ -126,3 +126,17 @@ async def test_a_box_with_a_new_key_still_reads_what_was_made_with_the_old_one(t
     (tmp_path / "box" / "keys" / "box.key").unlink()
     async with opened(tmp_path / "box") as bench:
         assert (await bench.library.pack(pack)).version == 1
+
+
+async def test_what_is_being_made_stays_when_another_pack_is_done(tmp_path: Path) -> None:
+    async with opened(tmp_path / "box") as bench:
+        loop = asyncio.get_running_loop()
+
+        def slow(folder: Path) -> Path:
+            made = build_small(folder / "out", SigningKey.generate(), pack=bench.made.new_id("Water"))
+            asyncio.run_coroutine_threadsafe(bench.made.sweep(), loop).result()
+            return made
+
+        assert await bench.ended(await bench.made.add_pack(slow)) is JobState.DONE
+        await bench.made.sweep()
+        assert bench.left_over() == []
