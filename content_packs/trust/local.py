@@ -61,9 +61,12 @@ def seal_local(manifest: Manifest, key: SigningKey, read: ReadFile, *, scripts_a
 def _refuse_programs(manifest: Manifest, read: ReadFile) -> None:
     if any(resource.kind == "app" for resource in manifest.resources):
         raise LocalPackRefused(pack=manifest.pack, reason=HAS_APP)
-    for entry in manifest.blobs.values():
+    types_of: dict[bytes, set[str]] = {}
+    for entry in manifest.files:
         # The same content may be in the pack under two types.
-        types = {each.media_type for each in manifest.files if each.hash == entry.hash}
+        types_of.setdefault(entry.hash, set()).add(entry.media_type)
+    for entry in manifest.blobs.values():
+        types = types_of[entry.hash]
         if types & (_SCRIPTS | _MARKUP) or not all(_is_harmless(entry, media_type, read) for media_type in types):
             raise LocalPackRefused(pack=manifest.pack, reason=HAS_SCRIPT)
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from content_packs.base.hashing import blake2b_256
 from content_packs.fetch.offers import INDEX_NAME, Offered, Want, write_index
 from content_packs.format import layout
+from content_packs.format.fields import is_local
 from content_packs.format.manifest import FileEntry
 from edgebox.content.packs import InstalledPacks
 
 PREFIX = "/depot/"
-LOCAL_PREFIX = "local."
 _PLAIN = "application/octet-stream"
 _IN_PACK = re.compile(
     r"packs/([a-z0-9.-]{3,80})/([1-9][0-9]{0,9})/(?:(manifest\.ebm)|blobs/([0-9a-f]{2})/(\4[0-9a-f]{62}))"
@@ -36,14 +36,15 @@ class Depot:
     def __init__(self, packs: InstalledPacks, folder: Path) -> None:
         self._packs = packs
         self._folder = folder
-        self._by_hash: dict[str, tuple[object, dict[bytes, FileEntry]]] = {}
+        # Of the pack that was asked for last: neighbours take one after the other, and a box has little memory.
+        self._last: tuple[str, object, dict[bytes, FileEntry]] | None = None
 
     async def find(self, name: str) -> FileEntry | SmallFile | None:
         """Return the file with this name, None when there is none to be passed on."""
         if name == INDEX_NAME:
             return _small(await self._index())
         match = _IN_PACK.fullmatch(name)
-        if match is None or match[1].startswith(LOCAL_PREFIX):
+        if match is None or is_local(match[1]):
             return None
         pack, version = match[1], int(match[2])
         if match[3]:
@@ -52,16 +53,14 @@ class Depot:
 
     async def wanted(self, want: Want) -> list[FileEntry]:
         """Return those of the wanted files that are here, in the order in which they are wanted."""
-        if want.pack.startswith(LOCAL_PREFIX):
+        if is_local(want.pack):
             return []
         entries = await self._entries(want.pack, want.version)
         return [entries[content_hash] for content_hash in dict.fromkeys(want.hashes) if content_hash in entries]
 
     async def _index(self) -> bytes:
         names = [name.partition("@") for name in await self._packs.names()]
-        return write_index(
-            [Offered(pack, int(version)) for pack, _, version in names if not pack.startswith(LOCAL_PREFIX)]
-        )
+        return write_index([Offered(pack, int(version)) for pack, _, version in names if not is_local(pack)])
 
     async def _manifest(self, name: str) -> SmallFile | None:
         try:
@@ -72,13 +71,10 @@ class Depot:
     async def _entries(self, pack: str, version: int) -> dict[bytes, FileEntry]:
         name = f"{pack}@{version}"
         files = await self._packs.files(name)
-        known = self._by_hash.get(name)
-        if known is None or known[0] is not files:
-            self._by_hash = {key: value for key, value in self._by_hash.items() if key != name}
-            known = files, {entry.hash: replace(entry, media_type=_PLAIN) for entry in files.values()}
-            if files:
-                self._by_hash[name] = known
-        return known[1]
+        if self._last is None or self._last[0] != name or self._last[1] is not files:
+            entries = {entry.hash: replace(entry, media_type=_PLAIN) for entry in files.values()}
+            self._last = name, files, entries
+        return self._last[2]
 
 
 def _small(content: bytes) -> SmallFile:
