@@ -49,7 +49,7 @@ class HttpSource:
         parts = urlsplit(address)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
             raise AddressInvalid(address=address)
-        self.name = parts.netloc.rpartition("@")[2]
+        self.name = parts.netloc.rpartition("@")[2] + parts.path.rstrip("/")
         self.is_metered = is_metered
         self.streams_max = streams_max
         self._address = address.rstrip("/")

@@ -20,10 +20,10 @@ from content_packs.base import atomic
 from content_packs.base.errors import N_, EdgeboxError
 from content_packs.trust import roles
 from content_packs.trust.client import fetch_list
-from content_packs.trust.errors import RootRefused
+from content_packs.trust.errors import ListTooLarge, RootRefused
 from content_packs.trust.listing import PackList, decode_list, encode_list
-from content_packs.trust.reading import DepotReader, NotThere
-from content_packs.usb.writing import make_folder
+from content_packs.trust.reading import DepotReader, FolderReader, NotThere
+from content_packs.usb.writing import make_folder, write_whole
 
 NO_ROOT = N_("no such file was given to this box yet")
 _HISTORY = "root_history"
@@ -97,31 +97,32 @@ class TrustStore:
         """Write the records of the box's list into a depot for others, such as `edgebox` on a stick; return success.
 
         Nothing is written when the box has no whole list, or when the depot has one that is not older, or one of
-        another platform. Blocks.
+        another platform; and nothing through a link. Blocks.
         """
         found, timestamp = self.load(), self._records / f"{Timestamp.type}.json"
+        if depot.is_symlink() or (depot / roles.METADATA_NAME).is_symlink():
+            return False
         if found is None or sha256(timestamp.read_bytes()).digest() != found.stamp or not self._may_replace(depot):
             return False
         make_folder(depot / roles.METADATA_NAME)
         for path in sorted((self._records / _HISTORY).glob("*.json")):
-            atomic.write_file(depot / roles.METADATA_NAME / path.name, path.read_bytes())
+            write_whole(depot / roles.METADATA_NAME / path.name, path.read_bytes())
         for path in sorted(self._records.glob("*.json"), key=lambda path: (path == timestamp, path.name)):
             content = path.read_bytes()
-            atomic.write_file(depot / roles.file_name(path.name.removesuffix(".json"), _version(content)), content)
+            write_whole(depot / roles.file_name(path.name.removesuffix(".json"), _version(content)), content)
         return True
 
     def _may_replace(self, depot: Path) -> bool:
         """Return whether a folder has no list yet, or an older one of the same platform: with a root in common."""
-        metadata, roots = depot / roles.METADATA_NAME, self._records / _HISTORY
+        reader, roots = FolderReader(depot), sorted((self._records / _HISTORY).glob("*.json"))
         try:
-            theirs = _version((depot / roles.file_name(Timestamp.type, 0)).read_bytes())
-            common = [path for path in roots.glob("*.json") if (metadata / path.name).is_file()]
-            is_same = any((metadata / path.name).read_bytes() == path.read_bytes() for path in common)
-        except FileNotFoundError:
+            theirs = _version(reader.read(roles.file_name(Timestamp.type, 0), roles.TIMESTAMP_MAX_BYTES))
+        except NotThere:
             return True
-        except RepositoryError:
+        except (RepositoryError, ListTooLarge):
             return False
-        return is_same and theirs < _version((self._records / f"{Timestamp.type}.json").read_bytes())
+        ours = _version((self._records / f"{Timestamp.type}.json").read_bytes())
+        return theirs < ours and any(_has_root(reader, path) for path in roots)
 
     def _is_same(self, reader: DepotReader, pack_list: PackList) -> bool:
         try:
@@ -129,6 +130,13 @@ class TrustStore:
         except NotThere:
             return False
         return sha256(timestamp).digest() == pack_list.stamp
+
+
+def _has_root(reader: DepotReader, path: Path) -> bool:
+    try:
+        return reader.read(f"{roles.METADATA_NAME}/{path.name}", roles.ROOT_MAX_BYTES) == path.read_bytes()
+    except (NotThere, ListTooLarge):
+        return False
 
 
 def _version(content: bytes) -> int:

@@ -99,10 +99,14 @@ class ExportResult:
 
 
 class Exporter:
-    """Puts packs on one stick. It may be run again after any failure; it then goes on where it stopped."""
+    """Puts packs on one stick. It may be run again after any failure; it then goes on where it stopped.
+
+    Attributes:
+        stick: where it is.
+    """
 
     def __init__(self, stick: Path, cargo: Sequence[Cargo], *, part_bytes: int = layout.PART_BYTES) -> None:
-        self._stick = stick
+        self.stick = stick
         self._cargo = tuple(cargo)
         self._part_bytes = part_bytes
         self._root: os.stat_result | None = None
@@ -119,9 +123,9 @@ class Exporter:
         Raises:
             StickGone: the stick does not answer.
         """
-        with _stick_faults(self._stick):
+        with _stick_faults(self.stick):
             missing = [entry for cargo in self._cargo for entry in self._missing(cargo)]
-            status = os.statvfs(self._stick)
+            status = os.statvfs(self.stick)
         usable_bytes = max(status.f_bavail * status.f_frsize - RESERVE_BYTES, 0)
         return ExportPlan(sum(map(needed_bytes, missing)), usable_bytes)
 
@@ -137,7 +141,7 @@ class Exporter:
             StickReadOnly, StickGone, ExportCancelled: run it again.
         """
         self._on_progress, self._cancelled = on_progress, cancelled
-        with _stick_faults(self._stick):
+        with _stick_faults(self.stick):
             self.check()
             refused = [found for cargo in self._cargo if (found := self._write(cargo)) is not None]
             bad = {one.manifest.pack for one in refused}
@@ -154,7 +158,7 @@ class Exporter:
         Raises:
             StickFull, StickPlaceTaken, StickGone: they cannot.
         """
-        with _stick_faults(self._stick):
+        with _stick_faults(self.stick):
             self._check_there()
             self._check_places()
             self._cargo = tuple(map(self._with_parts_there, self._cargo))
@@ -168,7 +172,7 @@ class Exporter:
         return 2 * sum(cargo.size_bytes for cargo in self._cargo)
 
     def _missing(self, cargo: Cargo) -> list[FileEntry]:
-        folder = self._stick / cargo.place
+        folder = self.stick / cargo.place
         if not folder.is_dir():
             return list(cargo.entries)
         writer = self._writer(cargo)
@@ -176,27 +180,27 @@ class Exporter:
 
     def _writer(self, cargo: Cargo) -> PackWriter:
         self._check_there()
-        return PackWriter(self._stick / cargo.place, part_bytes=self._part_bytes)
+        return PackWriter(self.stick / cargo.place, part_bytes=self._part_bytes)
 
     def _check_there(self) -> None:
         """Raise StickGone if the stick was unmounted: what is written into the folder that is left is on the box."""
-        status = self._stick.stat()
+        status = self.stick.stat()
         self._root = self._root or status
         if not os.path.samestat(status, self._root):
-            raise StickGone(place=str(self._stick), reason="ENOENT")
+            raise StickGone(place=str(self.stick), reason="ENOENT")
 
     def _check_places(self) -> None:
         """Refuse to write through anything that is not a plain folder, or over a manifest that is another one."""
         for cargo in self._cargo:
             for folder in _folders_of(cargo):
                 self._check_folder(folder)
-            manifest = self._stick / cargo.place / layout.MANIFEST_NAME
+            manifest = self.stick / cargo.place / layout.MANIFEST_NAME
             if os.path.lexists(manifest) and not _holds(manifest, cargo.envelope):
                 raise StickPlaceTaken(place=f"{cargo.place}/{layout.MANIFEST_NAME}")
 
     def _check_folder(self, folder: str) -> None:
         try:
-            status = (self._stick / folder).lstat()
+            status = (self.stick / folder).lstat()
         except FileNotFoundError:
             return
         if not stat.S_ISDIR(status.st_mode):
@@ -261,21 +265,21 @@ class Exporter:
 
     def _with_parts_there(self, cargo: Cargo) -> Cargo:
         """Add the parts that the stick has of this version already: nothing is taken away from it."""
-        if not os.path.lexists(self._stick / cargo.place / layout.MANIFEST_NAME):
+        if not os.path.lexists(self.stick / cargo.place / layout.MANIFEST_NAME):
             return cargo
-        with PackFolder(self._stick / cargo.place) as there:
+        with PackFolder(self.stick / cargo.place) as there:
             return replace(cargo, selection=cargo.selection.united(there.read_selection()))
 
     def _finish(self, cargo: Cargo) -> None:
         """Write what goes with the pack and its manifest, and see that the stick keeps these as well."""
         for name, source in cargo.beside.items():
-            self._put(self._stick / layout.STICK_NAME / name, source.read_bytes())
-        parts = self._stick / cargo.place / layout.SELECTION_NAME
+            self._put(self.stick / layout.STICK_NAME / name, source.read_bytes())
+        parts = self.stick / cargo.place / layout.SELECTION_NAME
         if cargo.manifest.parts and not all(map(cargo.selection.takes, cargo.manifest.parts)):
             self._put(parts, serialise_selection(cargo.selection))
         elif os.path.lexists(parts):
             parts.unlink()
-        self._put(self._stick / cargo.place / layout.MANIFEST_NAME, cargo.envelope)
+        self._put(self.stick / cargo.place / layout.MANIFEST_NAME, cargo.envelope)
         self._on_progress(self._done_bytes, self.total_bytes, "")
 
     def _put(self, path: Path, content: bytes) -> None:
@@ -299,12 +303,12 @@ class Exporter:
         FAT says of every file of a pulled stick that it does not exist; only a write tells.
         """
         self._check_there()
-        probe = self._stick / layout.STICK_NAME / _PROBE_NAME
+        probe = self.stick / layout.STICK_NAME / _PROBE_NAME
         write_whole(probe, b"is anybody there")
         probe.unlink()
-        status = os.statvfs(self._stick)
+        status = os.statvfs(self.stick)
         claimed_mb = status.f_blocks * status.f_frsize // _MB
-        return StickLies(stick=self._stick.name, claimed_mb=claimed_mb, kept_mb=self._good_bytes // _MB)
+        return StickLies(stick=self.stick.name, claimed_mb=claimed_mb, kept_mb=self._good_bytes // _MB)
 
 
 def needed_bytes(entry: FileEntry) -> int:

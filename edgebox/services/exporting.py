@@ -22,7 +22,8 @@ from content_packs.format.manifest import FileEntry, Manifest
 from content_packs.format.selection import Selection, selected_size_bytes
 from content_packs.installer import InstalledPack
 from content_packs.usb.errors import ExportCancelled, StickBusy
-from content_packs.usb.export import Cargo, Exporter, ExportPlan, ExportResult
+from content_packs.usb.export import Cargo, Exporter, ExportPlan, ExportResult, OnProgress
+from content_packs.usb.stick import stick_errors
 from edgebox.services.library import Library
 from edgebox.services.loading import NothingChosen
 from edgebox.services.sticks import Sticks
@@ -220,7 +221,7 @@ class Exporting:
             done[:] = [done_bytes, total_bytes]
 
         await self._change(state=ExportState.WRITING, error=None)
-        thread = asyncio.create_task(asyncio.to_thread(exporter.run, tell, self._stop.is_set))
+        thread = asyncio.create_task(asyncio.to_thread(self._put_all, exporter, tell))
         try:
             while not thread.done():
                 await asyncio.wait({thread}, timeout=PROGRESS_SECONDS)
@@ -230,6 +231,13 @@ class Exporting:
             if not thread.done():
                 self._stop.set()
                 await asyncio.gather(thread, return_exceptions=True)
+
+    def _put_all(self, exporter: Exporter, on_progress: OnProgress) -> ExportResult:
+        """Put the packs on the stick, and the list without which the next school may not take them. Blocks."""
+        result = exporter.run(on_progress, self._stop.is_set)
+        with stick_errors(exporter.stick):
+            self._library.trust.hand_on(exporter.stick / layout.STICK_NAME)
+        return result
 
     async def _find_again(self, cargo: list[Cargo]) -> Path | None:
         """Return where the stick is now: in its old place, or where one holds what was begun."""

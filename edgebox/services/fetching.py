@@ -5,7 +5,7 @@ Sticks are the business of `loading`. One pack at a time; what is cut off goes o
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -14,19 +14,20 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from content_packs.base.clock import Clock, offset_minutes
-from content_packs.base.codec import CodecMalformed
 from content_packs.base.errors import EdgeboxError
 from content_packs.fetch import Budget, HttpSource, Progress
 from content_packs.fetch.bringing import Base, Bringing
 from content_packs.fetch.errors import AddressInvalid, FetchPaused, NotOffered
-from content_packs.fetch.packs import fetch_blob, read_offers
+from content_packs.fetch.packs import fetch_blob
 from content_packs.fetch.partial import PartialFile, sweep
 from content_packs.format.fields import is_local
 from content_packs.format.manifest import FileEntry
 from content_packs.installer import InstallResult, blob_store, measure_disk
 from content_packs.installer.planning import MeasureDisk
 from edgebox.services.library import Library
+from edgebox.services.list_line import refresh_list
 from edgebox.services.loading import Loading
+from edgebox.services.places import Places, offers_of
 from edgebox.settings import Settings
 from edgebox.store import changes, packs, spending
 from edgebox.store.database import NOT_WRITTEN, Database, StoreUnavailable
@@ -75,28 +76,6 @@ class Update:
     def is_open(self) -> bool:
         """Return whether it is still to come."""
         return self.state not in (UpdateState.DONE, UpdateState.STOPPED)
-
-
-@dataclass(frozen=True)
-class _Places:
-    """The sources of one look, and the newest version of each pack that each has; None for one without a list."""
-
-    depots: tuple[HttpSource, ...]
-    neighbours: tuple[HttpSource, ...]
-    offers: Mapping[str, Mapping[str, int] | None]
-
-    def neighbour_of(self, pack: str, above_version: int) -> tuple[HttpSource, int] | None:
-        """Return the neighbour with the highest version of a pack, if that is above the one given."""
-        found = [((self.offers.get(source.name) or {}).get(pack, 0), source) for source in self.neighbours]
-        version, source = max(found, key=lambda pair: pair[0], default=(0, None))
-        return (source, version) if source is not None and version > above_version else None
-
-    def depots_of(self, pack: str, above_version: int) -> tuple[list[HttpSource], int]:
-        """Return the depots that may have something newer, and the highest version known of, 0 for none."""
-        listed = [(source, self.offers.get(source.name)) for source in self.depots]
-        newest = max([versions.get(pack, 0) for _, versions in listed if versions is not None], default=0)
-        found = [source for source, versions in listed if versions is None or versions.get(pack, 0) > above_version]
-        return found, newest
 
 
 class Fetching:
@@ -179,7 +158,8 @@ class Fetching:
             await self._library.notice_publishers()
             source = HttpSource(depot, clock=self._clock)
             try:
-                versions = await _offers_of(source)
+                await self._refresh_list([source])
+                versions = await offers_of(source)
                 base = (await self._bases()).get(pack, Base())
                 return await self._bring_from(source, pack, base, (versions or {}).get(pack, 0))
             finally:
@@ -191,11 +171,10 @@ class Fetching:
         Raises:
             NotOffered, SourceLied, SourceDown, SourceCaptured, FetchPaused: nobody gives it, or nobody now.
         """
-        async with self._busy, self._places() as places:
+        async with self._busy, self._sources() as (depots, neighbours):
             budget = await self._budget()
-            sources = (*places.neighbours, *places.depots)
             try:
-                partial = await fetch_blob(sources, pack, version, entry, self._settings.fetched, budget)
+                partial = await fetch_blob((*neighbours, *depots), pack, version, entry, self._settings.fetched, budget)
             finally:
                 await self._write_spent(budget)
             await asyncio.to_thread(_take_in, self._settings.data, partial, entry)
@@ -227,7 +206,7 @@ class Fetching:
             if not is_local(pack) and (pack, shelved.version) in roots
         }
 
-    def _note_available(self, places: _Places, pack: str, base: Base) -> None:
+    def _note_available(self, places: Places, pack: str, base: Base) -> None:
         neighbour = places.neighbour_of(pack, base.version)
         depots, newest = places.depots_of(pack, base.version)
         if neighbour is not None:
@@ -238,7 +217,7 @@ class Fetching:
         elif pack in self._updates and self._updates[pack].version <= base.version:
             del self._updates[pack]
 
-    async def _update(self, places: _Places, pack: str, base: Base) -> None:
+    async def _update(self, places: Places, pack: str, base: Base) -> None:
         """Bring one pack up to date, and keep in its state how that went."""
         work = self._bring(places, pack, base)
         task = self._tasks[pack] = asyncio.get_running_loop().create_task(work)
@@ -265,7 +244,7 @@ class Fetching:
         finally:
             del self._tasks[pack]
 
-    async def _bring(self, places: _Places, pack: str, base: Base) -> InstallResult:
+    async def _bring(self, places: Places, pack: str, base: Base) -> InstallResult:
         neighbour = places.neighbour_of(pack, base.version)
         depots, newest = places.depots_of(pack, base.version)
         if neighbour is not None and neighbour[1] >= newest:
@@ -356,9 +335,18 @@ class Fetching:
         self._updates[pack] = replace(known, state=state, error=error.as_record())
 
     @asynccontextmanager
-    async def _places(self) -> AsyncIterator[_Places]:
+    async def _places(self) -> AsyncIterator[Places]:
         """Give the sources there are now, each asked once for its list."""
         await self._library.notice_publishers()
+        async with self._sources() as (depots, neighbours):
+            await self._refresh_list(depots)
+            sources = (*depots, *neighbours)
+            found = await asyncio.gather(*(offers_of(source) for source in sources))
+            yield Places(depots, neighbours, dict(zip(sources, found, strict=True)))
+
+    @asynccontextmanager
+    async def _sources(self) -> AsyncIterator[tuple[tuple[HttpSource, ...], tuple[HttpSource, ...]]]:
+        """Give the depots and the neighbours; none of them is asked for anything."""
         hub = await self._database.read(changes.find_hub)
         addresses = [*self._settings.depots, *([hub[0].rstrip("/") + DEPOT_PATH] if hub else [])]
         depots = tuple(HttpSource(address, clock=self._clock) for address in dict.fromkeys(addresses))
@@ -366,31 +354,19 @@ class Fetching:
             HttpSource(address, is_metered=False, clock=self._clock) for address in dict.fromkeys(self.neighbours)
         )
         try:
-            sources = (*depots, *neighbours)
-            found = await asyncio.gather(*(_offers_of(source) for source in sources))
-            offers = {source.name: versions for source, versions in zip(sources, found, strict=True)}
-            yield _Places(depots, neighbours, offers)
+            yield depots, neighbours
         finally:
             for source in (*depots, *neighbours):
                 await source.close()
 
-
-async def _offers_of(source: HttpSource) -> dict[str, int] | None:
-    """Return the newest version of each pack of a source, None when it does not say."""
-    try:
-        offers = await read_offers(source)
-    except CodecMalformed as error:
-        log.warning("fetching.list_unreadable source=%s error=%s", source.name, error)
-        return {}
-    except NotOffered:
-        return None
-    except EdgeboxError as error:
-        log.info("fetching.list_missing source=%s error=%s", source.name, error)
-        return {}
-    newest: dict[str, int] = {}
-    for one in offers:
-        newest[one.pack] = max(one.version, newest.get(one.pack, 0))
-    return newest
+    async def _refresh_list(self, depots: Sequence[HttpSource]) -> None:
+        """Learn what the platform lists and took back, unless bytes may not be spent now."""
+        budget = await self._budget()
+        if budget.left_bytes(self._clock.now_ms()) == 0:
+            return
+        if read_bytes := await refresh_list(self._library.trust, depots):
+            budget.spend(self._clock.now_ms(), read_bytes)
+            await self._write_spent(budget)
 
 
 def _take_in(data: Path, partial: PartialFile, entry: FileEntry) -> None:

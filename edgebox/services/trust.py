@@ -73,8 +73,12 @@ class Trust:
         """Read all keys and the list again. Blocks."""
         self.publishers = read_publishers(self._settings.keys / "publishers")
         self._kept = read_publishers(self._settings.keys / "signers")
-        with self._refreshing:
-            self.pack_list = self._store.load()
+        # A refresh that is under way, which over a slow line takes long, says itself what came of it.
+        if self._refreshing.acquire(blocking=False):
+            try:
+                self.pack_list = self._store.load()
+            finally:
+                self._refreshing.release()
 
     def stamp(self) -> Stamp:
         """Return what differs as soon as a publisher's key file is put there, replaced or removed. Blocks."""

@@ -161,3 +161,25 @@ def test_a_box_hands_its_list_on_and_never_over_a_newer_one_or_anothers(
         foreign.joinpath(name).write_bytes((depot.folder / "metadata" / name).read_bytes())
     foreign.joinpath("1.root.json").write_bytes(b"{}")
     assert not box.store.write_records(foreign.parent)
+
+
+def test_a_list_is_handed_on_through_no_link_and_over_nothing_endless(
+    tmp_path: Path, depot: PlayDepot, box: PlayBox
+) -> None:
+    depot.publish()
+    box.refresh(FolderReader(depot.folder))
+    stick, elsewhere = tmp_path / "stick" / "edgebox", tmp_path / "elsewhere"
+    stick.mkdir(parents=True)
+    elsewhere.mkdir()
+    (stick / "metadata").symlink_to(elsewhere)
+    assert not box.store.write_records(stick)
+    assert list(elsewhere.iterdir()) == []
+    (stick / "metadata").unlink()
+    (stick / "metadata").mkdir()
+    with (stick / "metadata" / "timestamp.json").open("wb") as file:
+        file.truncate(10**12)
+    assert not box.store.write_records(stick)
+    (stick / "metadata" / "timestamp.json").unlink()
+    (stick / "metadata" / "timestamp.json.part").symlink_to(elsewhere / "taken")
+    assert box.store.write_records(stick)
+    assert list(elsewhere.iterdir()) == []

@@ -11,6 +11,7 @@ from content_packs import installer, usb
 from content_packs.base.signing import SigningKey
 from content_packs.format.errors import PackNotFound
 from content_packs.format.selection import Selection
+from content_packs.trust.reading import FolderReader
 from content_packs.usb.errors import StickBusy, StickLies
 from content_packs.usb.export import Exporter
 from edgebox.services.exporting import Choice, Exporting, ExportJob, ExportState, choose_fitting, matches
@@ -19,6 +20,7 @@ from edgebox.services.loading import NothingChosen
 from edgebox.services.sticks import Sticks
 from edgebox.settings import Settings, prepare_folders
 from tests.support.clock import FakeClock
+from tests.support.depot import PlayBox, PlayDepot
 from tests.support.packs import small_manifest
 from tests.support.small_course import built, trust
 from tests.support.stick import LyingStick
@@ -96,6 +98,19 @@ async def test_lists_and_patches_of_the_box_go_along(settings: Settings, stick: 
     assert "metadata/1.root.json" in found
     assert f"patches/{PACKS[0]}/{'0' * 32}.ebp" in found
     assert not [name for name in found if PACKS[1] in name]
+
+
+async def test_the_list_the_box_goes_by_goes_along(settings: Settings, stick: Path, tmp_path: Path) -> None:
+    platform = await asyncio.to_thread(PlayDepot, tmp_path / "depot")
+    async with opened(settings) as exporting:
+        trust = exporting._library.trust
+        await asyncio.to_thread(trust.set_root, platform.root)
+        await asyncio.to_thread(trust.refresh, FolderReader(platform.folder))
+        await exporting.start(stick, PACKS[:1], EVERY_PART)
+        assert (await ended(exporting)).state is ExportState.DONE
+    next_school = await asyncio.to_thread(PlayBox, tmp_path / "next", platform.root)
+    found = await asyncio.to_thread(next_school.refresh, FolderReader(stick / "edgebox"))
+    assert found == trust.pack_list
 
 
 async def test_a_pulled_stick_is_waited_for_and_filling_goes_on_by_itself(

@@ -3,7 +3,7 @@
 import asyncio
 import errno
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from edgebox.settings import Settings, prepare_folders
 from edgebox.store.database import Database
 from edgebox.store.jobs import JobState
 from tests.support.clock import FakeClock
+from tests.support.depot import PlayDepot
 from tests.support.file_servers import Server, serving
 from tests.support.small_course import PACK, built, trust
 from tests.sync.hub_support import TestHub, hub_on
@@ -436,3 +437,46 @@ async def test_a_repair_asks_nobody_while_updates_are_fetched(tmp_path: Path, on
         async with bench.fetching._busy:
             source = NetworkSource(bench.fetching)
             assert not await source.bring(wanted, blob_store(bench.settings.data))
+
+
+async def test_the_platforms_list_comes_over_the_line_before_its_packs(tmp_path: Path) -> None:
+    platform = await asyncio.to_thread(PlayDepot, tmp_path / "hub" / "STICK", tmp_path / "work")
+    folder = await asyncio.to_thread(platform.publish)
+    async with hub_on(tmp_path / "hub", depot=platform.folder) as hub, box_of(tmp_path, hub) as bench:
+        await publish(platform.folder, None, folder, platform.press)
+        await asyncio.to_thread(bench.library.trust.set_root, platform.root)
+        await bench.fetching.install(f"{hub.url}/depot/packs/{PACK}")
+        assert bench.version == 1
+        newer = await asyncio.to_thread(platform.publish, 2, more="two")
+        await publish(platform.folder, folder, newer, platform.press)
+        assert await bench.update() == Update(PACK, 2, UpdateState.DONE)
+        assert bench.library.trust.pack_list is not None
+        assert (PACK, 2) in bench.library.trust.pack_list.packs
+
+
+def box_of(tmp_path: Path, hub: TestHub) -> AbstractAsyncContextManager[Bench]:
+    """Return a box that fetches from the depot of a hub."""
+    return box(tmp_path / "box", depots=(f"{hub.url}/depot",))
+
+
+async def test_a_list_that_is_not_signed_changes_nothing(tmp_path: Path, one: Path, two: Path) -> None:
+    platform = await asyncio.to_thread(PlayDepot, tmp_path / "hub" / "STICK", tmp_path / "work")
+    stranger = await asyncio.to_thread(PlayDepot, tmp_path / "other", tmp_path / "more")
+    await asyncio.to_thread(stranger.forge, "timestamp", lambda _signed: None, KEY)
+    async with hub_on(tmp_path / "hub", depot=stranger.folder) as hub, box_of(tmp_path, hub) as bench:
+        await asyncio.to_thread(bench.library.trust.set_root, platform.root)
+        await bench.install(one)
+        await publish(stranger.folder, one, two)
+        await list_in(stranger.folder, two)
+        assert await bench.update() == Update(PACK, 2, UpdateState.DONE)
+        assert bench.library.trust.pack_list is None
+
+
+async def test_two_depots_of_one_server_are_two_places(tmp_path: Path, one: Path, two: Path) -> None:
+    async with hub_with(tmp_path) as (hub, depot), serving(b"", status=404) as empty:
+        address = f"{hub.url}/depot"
+        async with box(tmp_path / "box", depots=(f"{address}/packs", empty.address, address)) as bench:
+            await bench.install(one)
+            await publish(depot, one, two)
+            await list_in(depot, two)
+            assert await bench.update() == Update(PACK, 2, UpdateState.DONE)
