@@ -20,6 +20,7 @@ from content_packs.fetch.bringing import Base, Bringing
 from content_packs.fetch.errors import AddressInvalid, FetchPaused, NotOffered
 from content_packs.fetch.packs import fetch_blob
 from content_packs.fetch.partial import PartialFile, sweep
+from content_packs.format.errors import LibraryBusy, PackSpace
 from content_packs.format.fields import is_local
 from content_packs.format.manifest import FileEntry
 from content_packs.installer import InstallResult, blob_store, measure_disk
@@ -207,10 +208,11 @@ class Fetching:
         }
 
     def _note_available(self, places: Places, pack: str, base: Base) -> None:
-        neighbour = places.neighbour_of(pack, base.version)
+        neighbours = places.neighbours_of(pack, base.version)
         depots, newest = places.depots_of(pack, base.version)
-        if neighbour is not None:
-            self._updates[pack] = Update(pack, neighbour[1], UpdateState.AVAILABLE, (neighbour[0].name,))
+        if neighbours:
+            source, version = neighbours[0]
+            self._updates[pack] = Update(pack, version, UpdateState.AVAILABLE, (source.name,))
         elif newest > base.version:
             names = tuple(source.name for source in depots)
             self._updates[pack] = Update(pack, newest, UpdateState.AVAILABLE, names)
@@ -245,12 +247,20 @@ class Fetching:
             del self._tasks[pack]
 
     async def _bring(self, places: Places, pack: str, base: Base) -> InstallResult:
-        neighbour = places.neighbour_of(pack, base.version)
+        """Bring the newest version there is; a neighbour's word for what it has keeps nobody from asking the next."""
         depots, newest = places.depots_of(pack, base.version)
-        if neighbour is not None and neighbour[1] >= newest:
-            return await self._bring_from_neighbour(*neighbour, pack)
+        failed: EdgeboxError = NotOffered(file=pack)
+        for source, version in places.neighbours_of(pack, base.version):
+            if version >= newest:
+                try:
+                    return await self._bring_from_neighbour(source, version, pack)
+                except (LibraryBusy, PackSpace):
+                    raise
+                except EdgeboxError as error:
+                    log.warning("fetching.neighbour_failed pack=%s source=%s error=%s", pack, source.name, error)
+                    failed = error
         if not depots:
-            raise NotOffered(file=pack)
+            raise failed
         # Without a list, only the patch says that there is something newer: a full one is not fetched to find out.
         return await self._bring_from_depots(depots, pack, base, or_full=newest > base.version)
 

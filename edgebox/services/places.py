@@ -21,11 +21,10 @@ class Places:
     neighbours: tuple[HttpSource, ...]
     offers: Mapping[HttpSource, Mapping[str, int] | None]
 
-    def neighbour_of(self, pack: str, above_version: int) -> tuple[HttpSource, int] | None:
-        """Return the neighbour with the highest version of a pack, if that is above the one given."""
-        found = [((self.offers.get(source) or {}).get(pack, 0), source) for source in self.neighbours]
-        version, source = max(found, key=lambda pair: pair[0], default=(0, None))
-        return (source, version) if source is not None and version > above_version else None
+    def neighbours_of(self, pack: str, above_version: int) -> list[tuple[HttpSource, int]]:
+        """Return the neighbours that say they have a version above the one given, the highest first."""
+        found = [(source, (self.offers.get(source) or {}).get(pack, 0)) for source in self.neighbours]
+        return sorted((pair for pair in found if pair[1] > above_version), key=lambda pair: -pair[1])
 
     def depots_of(self, pack: str, above_version: int) -> tuple[list[HttpSource], int]:
         """Return the depots that may have something newer, and the highest version known of, 0 for none."""

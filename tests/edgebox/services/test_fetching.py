@@ -213,17 +213,39 @@ async def test_what_a_neighbour_changed_is_not_installed(tmp_path: Path, one: Pa
     ):
         await bench.install(one)
         await other.install(two)
-        new = {path.name for path in (tmp_path / "other" / "blobs").glob("*/*")}
-        old = {path.name for path in (tmp_path / "box" / "blobs").glob("*/*")}
-        for name in new - old:
-            path = tmp_path / "other" / "blobs" / name[:2] / name
-            path.write_bytes(b"x" * path.stat().st_size)
+        spoil(tmp_path / "other" / "blobs", tmp_path / "box" / "blobs")
         update = await bench.update()
         assert update is not None
         assert update.state is UpdateState.FAILED
         assert update.error is not None
         assert update.error["code"] == "fetch.source_lied"
         assert bench.version == 1
+
+
+def spoil(blobs: Path, but: Path) -> None:
+    """Change what is in a store and not in the other one."""
+    known = {path.name for path in but.glob("*/*")}
+    for path in blobs.glob("*/*"):
+        if path.name not in known:
+            path.write_bytes(b"x" * path.stat().st_size)
+
+
+async def test_a_neighbour_that_promises_more_than_it_has_keeps_nobody_from_the_hub(
+    tmp_path: Path, one: Path, two: Path
+) -> None:
+    three = await built(tmp_path / "stick", KEY, version=3, more="three " * 500)
+    async with (
+        box(tmp_path / "other") as other,
+        neighbour(tmp_path / "other") as address,
+        hub_with(tmp_path) as (hub, depot),
+        box(tmp_path / "box", neighbours=(address,), depots=(f"{hub.url}/depot",)) as bench,
+    ):
+        await bench.install(one)
+        await other.install(three)
+        spoil(tmp_path / "other" / "blobs", tmp_path / "box" / "blobs")
+        await publish(depot, one, two)
+        await list_in(depot, two)
+        assert await bench.update() == Update(PACK, 2, UpdateState.DONE)
 
 
 async def test_a_patch_of_an_unknown_signer_is_refused_before_its_body_is_read(
