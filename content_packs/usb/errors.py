@@ -1,6 +1,16 @@
-"""What can be wrong with a stick that is to be filled; one class per code."""
+"""What can be wrong with what is asked of a stick; one class per code."""
 
 from content_packs.base.errors import N_, EdgeboxError
+
+
+class NothingChosen(EdgeboxError):
+    """Packs were asked for, but none was named."""
+
+    code = "usb.nothing_chosen"
+    status = 400
+    exit_code = 48
+    sentence = N_("No pack was chosen.")
+    remedy = N_("Tick at least one pack, then try again.")
 
 
 class StickFull(EdgeboxError):

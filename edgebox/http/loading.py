@@ -13,6 +13,7 @@ from content_packs.format.fields import is_local
 from content_packs.format.vouching import PackWithdrawn
 from content_packs.importers.contract import Remark
 from content_packs.installer.planning import reserve_bytes
+from content_packs.usb.errors import NothingChosen
 from edgebox.domain.catalogue import Shelved
 from edgebox.domain.language import choose
 from edgebox.http.body import read_form
@@ -24,7 +25,7 @@ from edgebox.http.updates import updates
 from edgebox.http.wording import language_of
 from edgebox.keys import BOX
 from edgebox.services.library import Library
-from edgebox.services.loading import Loading, NothingChosen
+from edgebox.services.loading import Loading
 from edgebox.services.sticks import Change, Offer, PartOffer, Stick
 from edgebox.store.jobs import InstallJob, JobState
 

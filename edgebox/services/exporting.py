@@ -21,11 +21,10 @@ from content_packs.format.errors import BlobMissing, PackNotFound, StickGone
 from content_packs.format.manifest import FileEntry, Manifest
 from content_packs.format.selection import Selection, selected_size_bytes
 from content_packs.installer import InstalledPack
-from content_packs.usb.errors import ExportCancelled, StickBusy
+from content_packs.usb.errors import ExportCancelled, NothingChosen, StickBusy
 from content_packs.usb.export import Cargo, Exporter, ExportPlan, ExportResult, OnProgress
 from content_packs.usb.stick import stick_errors
 from edgebox.services.library import Library
-from edgebox.services.loading import NothingChosen
 from edgebox.services.sticks import Sticks
 from edgebox.settings import Settings
 

@@ -14,18 +14,18 @@ from types import MappingProxyType
 
 from content_packs import installer
 from content_packs.base.clock import Clock
-from content_packs.base.errors import N_, EdgeboxError
+from content_packs.base.errors import EdgeboxError
 from content_packs.format import layout
 from content_packs.format.errors import InstallCancelled, LibraryBusy, PackNotFound, PackRollback, PackSpace, StickGone
 from content_packs.format.selection import name_parts
 from content_packs.installer import DiskSpace, Installer, InstallResult, measure_disk
 from content_packs.installer.library import highest_version, want_parts
 from content_packs.installer.planning import MeasureDisk
-from content_packs.patch import PatchLimits, apply_patch, inspect_patch
+from content_packs.patch import PatchFile, PatchLimits, apply_patch, inspect_patch
 from content_packs.usb.scanning import read_offer
 from edgebox.services.library import Library
 from edgebox.services.shelf import ResourceGone
-from edgebox.services.sticks import Sticks, depot_of, find_again
+from edgebox.services.sticks import Sticks, claimed, depot_of, find_again
 from edgebox.settings import Settings
 from edgebox.store import jobs, packs, versions
 from edgebox.store.database import NOT_WRITTEN, Database, Job, StoreUnavailable
@@ -36,16 +36,6 @@ POLL_SECONDS = 3.0
 RECENT_MAX = 20
 
 log = logging.getLogger(__name__)
-
-
-class NothingChosen(EdgeboxError):
-    """Packs were asked for, but none was named."""
-
-    code = "usb.nothing_chosen"
-    status = 400
-    exit_code = 48
-    sentence = N_("No pack was chosen.")
-    remedy = N_("Tick at least one pack, then try again.")
 
 
 class _Running:
@@ -242,7 +232,7 @@ class Loading:
         try:
             return Wanted(str(folder), *await self._look_at(folder, parts))
         except EdgeboxError as error:
-            pack, version = await asyncio.to_thread(_claimed, folder)
+            pack, version = await asyncio.to_thread(claimed, folder)
             return Wanted(str(folder), pack, version, 0, error.as_record())
 
     async def _look_at(self, folder: Path, parts: Sequence[str] | None) -> tuple[str, int, int]:
@@ -345,6 +335,8 @@ class Loading:
     def _copy(self, job: InstallJob, folder: Path, running: _Running) -> InstallResult:
         try:
             if _is_patch(folder):
+                with PatchFile(folder, self._library.trust.keyring()) as file:
+                    _check_same(job, folder, file.head.pack, file.head.to_version)
                 return apply_patch(
                     self._settings.data,
                     folder,
@@ -354,8 +346,8 @@ class Loading:
                     cancelled=running.stop.is_set,
                 )
             manifest = read_offer(folder, self._library.trust.keyring()).manifest
-            if manifest is not None and (manifest.pack, manifest.version) != (job.pack, job.version):
-                raise StickGone(place=str(folder), reason="another pack")
+            if manifest is not None:
+                _check_same(job, folder, manifest.pack, manifest.version)
             return self._installer(folder).run(running.tell, running.stop.is_set)
         except PackNotFound as error:
             raise StickGone(place=str(folder), reason="ENOENT") from error
@@ -396,13 +388,10 @@ async def _no_room() -> bool:
     return False
 
 
-def _claimed(folder: Path) -> tuple[str, int]:
-    """Return what a pack that cannot be installed calls itself, or the names of its folders."""
-    with contextlib.suppress(EdgeboxError, OSError):
-        manifest = read_offer(folder, {}).manifest
-        if manifest is not None:
-            return manifest.pack, manifest.version
-    return folder.parent.name or str(folder), 0
+def _check_same(job: InstallJob, folder: Path, pack: str, version: int) -> None:
+    """Return if this is what was asked for: another stick may be in the place of the first one."""
+    if (pack, version) != (job.pack, job.version):
+        raise StickGone(place=str(folder), reason="another pack")
 
 
 def _is_patch(place: Path) -> bool:

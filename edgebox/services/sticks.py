@@ -6,6 +6,7 @@ one's own, and only when they hold a folder `edgebox`, as in the demo.
 """
 
 import asyncio
+import contextlib
 import errno
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from content_packs.format.selection import Selection, selected_blobs
 from content_packs.installer import DiskSpace, blob_store, measure_disk, plan
 from content_packs.installer.library import highest_version, parts_to_take, selection_of
 from content_packs.installer.planning import InstallPlan, on_disk_bytes
-from content_packs.usb.scanning import Look, PackOffer, look
+from content_packs.usb.scanning import Look, PackOffer, look, read_offer
 from edgebox.services.library import Library
 from edgebox.services.mounts import mounted_devices
 from edgebox.settings import MOUNT_ROOTS, Settings
@@ -273,6 +274,15 @@ def find_sticks(folders: tuple[Path, ...], mounts: list[Path]) -> list[Path]:
 def depot_of(folder: Path) -> Path:
     """Return the depot that a pack folder is in, if it is in one: `<depot>/packs/<pack>/<version>`."""
     return folder.parent.parent.parent
+
+
+def claimed(folder: Path) -> tuple[str, int]:
+    """Return what a pack that cannot be installed calls itself, or the names of its folders. Blocks."""
+    with contextlib.suppress(EdgeboxError, OSError):
+        manifest = read_offer(folder, {}).manifest
+        if manifest is not None:
+            return manifest.pack, manifest.version
+    return folder.parent.name or str(folder), 0
 
 
 def _depth(path: Path, folder: Path) -> int:

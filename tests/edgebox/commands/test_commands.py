@@ -22,9 +22,9 @@ from content_packs.fetch.errors import AddressInvalid
 from content_packs.format import keyfile
 from content_packs.format.errors import BlobAltered, PackNotFound, PackRollback, SignerUnknown, SourceInvalid
 from content_packs.patch import make_patch
+from content_packs.usb.errors import NothingChosen
 from edgebox.app import BoxBusy, open_box
 from edgebox.cli import main
-from edgebox.services.loading import NothingChosen
 from edgebox.services.signing_in import StaffSignInFailed
 from edgebox.services.syncing import NotEnrolled
 from edgebox.settings import Settings

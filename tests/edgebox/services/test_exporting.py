@@ -12,11 +12,10 @@ from content_packs.base.signing import SigningKey
 from content_packs.format.errors import PackNotFound
 from content_packs.format.selection import Selection
 from content_packs.trust.reading import FolderReader
-from content_packs.usb.errors import StickBusy, StickLies
+from content_packs.usb.errors import NothingChosen, StickBusy, StickLies
 from content_packs.usb.export import Exporter
 from edgebox.services.exporting import Choice, Exporting, ExportJob, ExportState, choose_fitting, matches
 from edgebox.services.library import Library
-from edgebox.services.loading import NothingChosen
 from edgebox.services.sticks import Sticks
 from edgebox.settings import Settings, prepare_folders
 from tests.support.clock import FakeClock

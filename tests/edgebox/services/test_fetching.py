@@ -502,3 +502,22 @@ async def test_two_depots_of_one_server_are_two_places(tmp_path: Path, one: Path
             await publish(depot, one, two)
             await list_in(depot, two)
             assert await bench.update() == Update(PACK, 2, UpdateState.DONE)
+
+
+async def test_another_patch_in_the_place_of_the_one_asked_for_is_not_applied(
+    tmp_path: Path, one: Path, two: Path
+) -> None:
+    zebra = await built(tmp_path / "stick", KEY, pack="org.example.zebra")
+    wanted = (await asyncio.to_thread(make_patch, one, two, tmp_path / "wanted.ebp", KEY)).path
+    other = (await asyncio.to_thread(make_patch, None, zebra, tmp_path / "other.ebp", KEY)).path
+    async with box(tmp_path / "box") as bench:
+        await bench.install(one)
+        lock = library_lock(bench.settings.data)
+        await asyncio.to_thread(lock.__enter__)
+        no = await bench.loading.start(wanted)
+        await asyncio.to_thread(other.replace, wanted)
+        await asyncio.to_thread(lock.__exit__, None, None, None)
+        async for _job in bench.loading.watch(no):
+            bench.loading.resume()
+        assert (await bench.loading.job(no)).state is JobState.STICK_GONE
+        assert list(bench.library.shelf.current) == [PACK]
