@@ -5,6 +5,7 @@ types. The reader refuses what the writer never makes, because a signature must 
 """
 
 import math
+from array import array
 from typing import Any
 
 import msgpack
@@ -59,6 +60,42 @@ def decode(data: bytes, *, max_bytes: int, max_depth: int = MAX_DEPTH, max_conta
         raise CodecMalformed(reason=type(error).__name__) from error
     _check(value, max_depth)
     return value
+
+
+def split_list(data: bytes, key: str, *, max_bytes: int) -> tuple[dict[str, Any], "array[int]"]:
+    """Return the map in `data` without what is under `key`, and where the elements of the list there begin and end.
+
+    For lists that are too long to be held as objects: element n is what `decode` makes of the bytes from place n to
+    place n + 1. None are there when the map lacks the key.
+
+    Raises:
+        CodecMalformed: like `decode`, as far as it concerns the rest of the map; or no map with a list under `key`.
+    """
+    if len(data) > max_bytes:
+        raise CodecMalformed(reason="too large")
+    reader = msgpack.Unpacker(None, max_buffer_size=max(len(data), 1), raw=False, strict_map_key=False)
+    reader.feed(data)
+    places = array("q")
+    rest = b""
+    kept = 0
+    try:
+        for _ in range(reader.read_map_header()):
+            start = reader.tell()
+            if reader.unpack() == key and not places:
+                count = reader.read_array_header()
+                places.append(reader.tell())
+                for _ in range(count):
+                    reader.skip()
+                    places.append(reader.tell())
+            else:
+                reader.skip()
+                rest += data[start : reader.tell()]
+                kept += 1
+    except (ValueError, msgpack.UnpackException, RecursionError) as error:
+        raise CodecMalformed(reason=type(error).__name__) from error
+    if reader.tell() != len(data):
+        raise CodecMalformed(reason="ExtraData")
+    return decode(msgpack.Packer().pack_map_header(kept) + rest, max_bytes=max_bytes), places
 
 
 def _ordered(value: Any) -> Any:

@@ -1,7 +1,8 @@
 """The one source of randomness and of identifiers."""
 
 import os
-from hashlib import blake2b
+
+from content_packs.base.hashing import blake2b
 
 ID_BYTES = 16
 

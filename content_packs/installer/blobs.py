@@ -1,9 +1,7 @@
 """The box's store of files by their hash. What is visible in it was verified; it is never changed, only removed."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from pathlib import Path
 from typing import BinaryIO
@@ -16,7 +14,6 @@ from content_packs.usb.writing import make_folder, write_all
 INCOMING = "incoming"
 _ASIDE = "damaged"
 _CHUNK_BYTES = 1024 * 1024
-_FLUSHED_TOGETHER = 8
 
 
 class Verdict(Enum):
@@ -28,20 +25,12 @@ class Verdict(Enum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class TakenBlob:
-    """A content that was taken in under a name of its own and is not visible yet."""
-
-    beside: Path
-    hash: bytes
-    size_bytes: int
-
-
 class BlobStore:
     """Files under `<data>/blobs/<2 hex>/<64 hex>`; those on their way are in `incoming`, damaged ones in `damaged`."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._root_name = str(root)
 
     def path_of(self, content_hash: bytes) -> Path:
         """Return where the content is or would be."""
@@ -51,13 +40,13 @@ class BlobStore:
     def has(self, content_hash: bytes, size_bytes: int) -> bool:
         """Return whether the content is there with this size; the content itself is not read."""
         try:
-            return self.path_of(content_hash).stat().st_size == size_bytes
+            return os.stat(self._place(content_hash)).st_size == size_bytes  # noqa: PTH116 - asked for thousands
         except FileNotFoundError:
             return False
 
     def open(self, content_hash: bytes) -> BinaryIO:
         """Return the content, open for reading."""
-        return self.path_of(content_hash).open("rb")
+        return open(self._place(content_hash), "rb")  # noqa: PTH123 - a path object costs as much again
 
     def add(self, content_hash: bytes, content: Iterable[bytes], file: str) -> None:
         """Take in the content and make it visible once its hash was found right; safe to repeat.
@@ -74,35 +63,6 @@ class BlobStore:
         except BaseException:
             beside.unlink(missing_ok=True)
             raise
-
-    def take(self, content: Iterable[bytes]) -> TakenBlob:
-        """Take in a content whose hash nobody knows yet; it is not visible, and not flushed, before `show`.
-
-        Raises:
-            OSError: the disk is full or broken.
-        """
-        beside = self.root / INCOMING / f"{ids.new_token()}.part"
-        try:
-            return self._write(beside, content)
-        except BaseException:
-            beside.unlink(missing_ok=True)
-            raise
-
-    def show(self, taken: Sequence[TakenBlob]) -> None:
-        """Flush contents that were taken in and make them visible under their hashes; a power cut shows some or all."""
-        _flush([blob.beside for blob in taken])
-        folders = dict.fromkeys(self.path_of(blob.hash).parent for blob in taken)
-        for folder in folders:
-            make_folder(folder)
-        for blob in taken:
-            blob.beside.replace(self.path_of(blob.hash))
-        for folder in folders:
-            atomic.sync_directory(folder)
-
-    def drop(self, taken: Sequence[TakenBlob]) -> None:
-        """Remove contents that were taken in and will not be shown."""
-        for blob in taken:
-            blob.beside.unlink(missing_ok=True)
 
     def check(self, content_hash: bytes, stopped: Callable[[], bool] = lambda: False) -> Verdict:
         """Read the content from the disk, not from memory, and return what it is; `stopped` is asked on the way."""
@@ -183,46 +143,30 @@ class BlobStore:
         for path in sorted((self.root / INCOMING).glob("*.part")):
             path.unlink()
 
+    def _place(self, content_hash: bytes) -> str:
+        name = content_hash.hex()
+        return f"{self._root_name}/{name[:2]}/{name}"
+
     def _aside(self, content_hash: bytes) -> Path:
         return self.root / _ASIDE / content_hash.hex()
 
     def _receive(self, beside: Path, content_hash: bytes, content: Iterable[bytes], file: str) -> None:
-        blob = self._write(beside, content)
-        if blob.hash != content_hash:
-            raise BlobAltered(file=file)
-        self.show([blob])
-
-    def _write(self, beside: Path, content: Iterable[bytes]) -> TakenBlob:
         make_folder(beside.parent)
         hasher = Hasher()
-        size_bytes = 0
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         try:
             for chunk in content:
                 hasher.update(chunk)
                 write_all(descriptor, chunk)
-                size_bytes += len(chunk)
+            if hasher.digest() != content_hash:
+                raise BlobAltered(file=file)
+            os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        return TakenBlob(beside, hasher.digest(), size_bytes)
-
-
-def _flush(paths: Sequence[Path]) -> None:
-    """Flush files, several at a time: a file system that is asked together writes its own records once for all."""
-    if len(paths) == 1:
-        _flush_file(paths[0])
-        return
-    with ThreadPoolExecutor(_FLUSHED_TOGETHER) as pool:
-        for done in [pool.submit(_flush_file, path) for path in paths]:
-            done.result()
-
-
-def _flush_file(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        path = self.path_of(content_hash)
+        make_folder(path.parent)
+        beside.replace(path)
+        atomic.sync_directory(path.parent)
 
 
 def _hash_of(path: Path) -> bytes:

@@ -1,6 +1,7 @@
 """Contents on their way into the store, flushed and made visible many at a time."""
 
 import os
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -23,11 +24,12 @@ class Intake:
 
     Each is written beside. A batch becomes visible after one flush of the file system, so that a power cut leaves whole
     contents or none; that the names themselves last is certain only after `settle`. What was kept before an error is
-    settled as well, so that a second try does not copy it again.
+    settled as well, so that a second try does not copy it again. `on_shown` is called when a batch became visible.
     """
 
-    def __init__(self, store: BlobStore) -> None:
+    def __init__(self, store: BlobStore, on_shown: Callable[[], None] = lambda: None) -> None:
         self._store = store
+        self._on_shown = on_shown
         self._beside = str(store.root / INCOMING / ids.new_token())
         self._count = 0
         self._descriptor: int | None = None
@@ -69,12 +71,14 @@ class Intake:
         if self._hasher.digest() != content_hash:
             self._drop()
             raise BlobAltered(file=file)
-        os.close(self._open() if self._descriptor is None else self._descriptor)
-        self._kept.append((self._path(), content_hash))
-        self._kept_bytes += self._size_bytes
-        self._begin_next()
-        if self._kept_bytes >= BATCH_BYTES or len(self._kept) >= BATCH_FILES:
-            self._show()
+        self._keep(content_hash)
+
+    def keep_any(self) -> bytes:
+        """End the content that is on its way, whatever it is; return its hash. It becomes visible with its batch."""
+        self._wait_for_hash()
+        content_hash = self._hasher.digest()
+        self._keep(content_hash)
+        return content_hash
 
     def settle(self) -> None:
         """Make visible what was kept, and make sure that it stays; safe to repeat."""
@@ -83,6 +87,14 @@ class Intake:
         if self._folders:
             atomic.sync_file_system(self._store.root)
             self._folders.clear()
+
+    def _keep(self, content_hash: bytes) -> None:
+        os.close(self._open() if self._descriptor is None else self._descriptor)
+        self._kept.append((self._path(), content_hash))
+        self._kept_bytes += self._size_bytes
+        self._begin_next()
+        if self._kept_bytes >= BATCH_BYTES or len(self._kept) >= BATCH_FILES:
+            self._show()
 
     def _take_hash(self, chunk: bytes) -> None:
         """Hash while the same bytes are written; handing a small piece to another thread costs more than its hash."""
@@ -109,6 +121,7 @@ class Intake:
             os.replace(beside, f"{root}/{name[:2]}/{name}")  # noqa: PTH105 - a path object each costs as much again
         self._kept.clear()
         self._kept_bytes = 0
+        self._on_shown()
 
     def _open(self) -> int:
         if not self._count:

@@ -14,6 +14,7 @@ from content_packs.base import atomic
 from content_packs.base.compress import CompressedMalformed, read_against
 from content_packs.base.errors import EdgeboxError
 from content_packs.base.hashing import blake2b_256
+from content_packs.base.memory import give_back_large_blocks
 from content_packs.base.signing import VerifyKey
 from content_packs.format import layout
 from content_packs.format.envelope import open_envelope, split_envelope
@@ -28,16 +29,16 @@ from content_packs.format.errors import (
 from content_packs.format.manifest import Manifest
 from content_packs.format.selection import EVERYTHING
 from content_packs.installer import library
-from content_packs.installer.blobs import TakenBlob
 from content_packs.installer.install import Cancelled, InstallResult, OnProgress, full_disk
+from content_packs.installer.intake import Intake
 from content_packs.installer.planning import MeasureDisk, check_space, measure_disk, on_disk_bytes
 from content_packs.patch import journal, plan
 from content_packs.patch.errors import PatchBaseMissing, PatchMalformed, PatchMemory, PatchResultDiffers
 from content_packs.patch.head import MEMORY_BYTES, PatchHead
 from content_packs.patch.journal import Journal
-from content_packs.patch.plan import PLAN_MAX_BYTES, Known, Plan
+from content_packs.patch.plan import PLAN_MAX_BYTES, Known, Plan, Work
 from content_packs.patch.reading import PatchFile
-from content_packs.patch.table import HASH, SIZE, Entry
+from content_packs.patch.table import HASH, SIZE
 from content_packs.patch.workshop import Unit, Workshop, units
 
 
@@ -72,6 +73,7 @@ def apply_patch(
         FormatUnsupported, ManifestMalformed, PathRefused: the new manifest is refused.
         InstallCancelled, LibraryBusy: run it again.
     """
+    give_back_large_blocks()
     try:
         with library.library_lock(data), PatchFile(patch, trusted) as file:
             return _Update(data, file, trusted, limits, on_progress, cancelled).run()
@@ -119,9 +121,7 @@ class _Update:
     def plan(self) -> int:
         """Return how many bytes are to be made, if that is possible."""
         self._check_head()
-        following = self._read_plan(self._find_base())
-        self._check_kept(following)
-        targets = following.table.targets
+        targets = self._read_work().targets
         self._check_space(sum(on_disk_bytes(target.size_bytes) for target in targets))
         return sum(target.size_bytes for target in targets)
 
@@ -130,21 +130,18 @@ class _Update:
         self._check_head()
         if there := self._already_there():
             return there
-        base = self._find_base()
-        old = base.entries
-        following = self._read_plan(base)
-        self._check_kept(following)
+        work = self._read_work()
         self._store.sweep_incoming()
         log = Journal(self._packs, blake2b_256(self._head.blocks + self._head.from_root))
-        done = {number: one for number, one in log.read().items() if self._is_done(following, number, one)}
+        done = {number: one for number, one in log.read().items() if self._is_done(work, number, one)}
         try:
-            return self._finish(following, self._make(following, old, log, done))
+            return self._finish(self._make(work, log, done))
         except PatchResultDiffers:
             journal.discard_all(self._packs)
-            self._explain(old, following)
+            self._explain(work)
             if not done:
                 raise
-        return self._finish(following, self._make(following, old, log, {}))
+        return self._finish(self._make(work, log, {}))
 
     def _check_head(self) -> None:
         if self._head.memory_bytes > self._limits.memory_bytes:
@@ -176,7 +173,15 @@ class _Update:
             raise self._base_missing()
         return base
 
-    def _read_plan(self, base: Known) -> Plan:
+    def _read_work(self) -> Work:
+        """Return what is to be made, if all that it is made from and all that stays is there."""
+        following = self._read_plan()
+        self._check_kept(following)
+        return following.work
+
+    def _read_plan(self) -> Plan:
+        """Return the plan; it and the lists in it are read again at the end rather than held all the time."""
+        base = self._find_base()
         source = self._file.part(0, self._head.plan_bytes)
         known = bytearray(base.plan_base())
         try:
@@ -189,51 +194,48 @@ class _Update:
         return following
 
     def _check_kept(self, following: Plan) -> None:
-        for entry in following.table.entries:
+        for entry in following.table.entries():
             if isinstance(entry[HASH], bytes) and not self._store.has(entry[HASH], entry[SIZE]):
                 raise self._base_missing()
 
-    def _is_done(self, following: Plan, number: int, content_hash: bytes) -> bool:
-        targets = following.table.targets
-        return number < len(targets) and self._store.has(content_hash, targets[number].size_bytes)
+    def _is_done(self, work: Work, number: int, content_hash: bytes) -> bool:
+        return number < len(work.targets) and self._store.has(content_hash, work.targets[number].size_bytes)
 
-    def _make(self, following: Plan, old: list[Entry], log: Journal, done: Mapping[int, bytes]) -> list[bytes]:
+    def _make(self, work: Work, log: Journal, done: Mapping[int, bytes]) -> list[bytes]:
         """Make what is not done yet; return the hash of every target."""
         hashes = dict(done)
-        targets = following.table.targets
-        to_make = [number for number in range(len(targets)) if number not in hashes]
-        needed_bytes = sum(on_disk_bytes(targets[number].size_bytes) for number in to_make)
+        to_make = [target for number, target in enumerate(work.targets) if number not in hashes]
+        needed_bytes = sum(on_disk_bytes(target.size_bytes) for target in to_make)
         self._check_space(needed_bytes)
-        workshop = Workshop(self._file, following, old, self._store)
-        progress = _Progress(following, self._on_progress, self._cancelled)
-        with full_disk(needed_bytes):
-            for unit in units(following, self._head.plan_bytes):
+        workshop = Workshop(self._file, work, self._store)
+        progress = _Progress(work, self._on_progress, self._cancelled)
+        made: dict[int, bytes] = {}
+        with full_disk(needed_bytes), Intake(self._store, lambda: log.take_over(made)) as intake:
+            for unit in units(work, self._head.plan_bytes):
                 if not all(target in hashes for target in unit.targets):
-                    made = self._make_unit(workshop, unit, progress)
-                    log.append(unit.targets, made)
-                    hashes.update(zip(unit.targets, made, strict=True))
+                    for target, content_hash in self._make_unit(workshop, unit, intake, progress):
+                        hashes[target] = made[target] = content_hash
                 progress.done(unit)
-        return [hashes[number] for number in range(len(targets))]
+        return [hashes[number] for number in range(len(work.targets))]
 
-    def _make_unit(self, workshop: Workshop, unit: Unit, progress: "_Progress") -> list[bytes]:
-        """Make the contents of one unit and show them together."""
-        taken: list[TakenBlob] = []
+    def _make_unit(
+        self, workshop: Workshop, unit: Unit, intake: Intake, progress: "_Progress"
+    ) -> Iterator[tuple[int, bytes]]:
+        """Make the contents of one unit; yield every target with its hash when it is on its way into the store."""
         try:
-            taken.extend(self._store.take(progress.observed(content)) for content in workshop.contents(unit))
-        except BaseException as error:
-            self._store.drop(taken)
-            if isinstance(error, FileNotFoundError):
-                raise self._base_missing() from error
-            raise
-        self._store.show(taken)
-        return [blob.hash for blob in taken]
+            for target, content in zip(unit.targets, workshop.contents(unit), strict=True):
+                for step in progress.observed(content):
+                    intake.write(step)
+                yield target, intake.keep_any()
+        except FileNotFoundError as error:
+            raise self._base_missing() from error
 
     def _check_space(self, needed_bytes: int) -> None:
         check_space(self._limits.measure(self._data), needed_bytes)
 
-    def _finish(self, following: Plan, hashes: list[bytes]) -> InstallResult:
+    def _finish(self, hashes: list[bytes]) -> InstallResult:
         """Put the manifest together, check its own signature, and show it."""
-        envelope = plan.rebuild(following, self._head, hashes)
+        envelope = plan.rebuild(self._read_plan(), self._head, hashes)
         try:
             manifest, signer = open_envelope(envelope, self._trusted)
         except PackSignatureInvalid as error:
@@ -246,11 +248,10 @@ class _Update:
         journal.discard_all(self._packs)
         return InstallResult(manifest, signer, _made_bytes(manifest, hashes))
 
-    def _explain(self, old: list[Entry], following: Plan) -> None:
+    def _explain(self, work: Work) -> None:
         """Tell a base that is damaged on the box from a result that differs for another reason."""
-        for base in sorted({target.base for target in following.table.targets if target.base >= 0}):
-            if not self._store.is_intact(old[base][HASH]):
-                raise self._base_missing()
+        if not all(self._store.is_intact(content_hash) for content_hash, _ in work.bases.values()):
+            raise self._base_missing()
 
     def _base_missing(self) -> PatchBaseMissing:
         return PatchBaseMissing(pack=self._head.pack, version=self._head.from_version, root=self._head.from_root.hex())
@@ -259,8 +260,8 @@ class _Update:
 class _Progress:
     """Tells how far an update is, and stops it when somebody cancels."""
 
-    def __init__(self, following: Plan, on_progress: OnProgress, cancelled: Cancelled) -> None:
-        self._targets = following.table.targets
+    def __init__(self, work: Work, on_progress: OnProgress, cancelled: Cancelled) -> None:
+        self._targets = work.targets
         self._total_bytes = sum(target.size_bytes for target in self._targets)
         self._done_bytes = 0
         self._on_progress = on_progress

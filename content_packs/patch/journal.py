@@ -5,7 +5,6 @@ not trusted: a wrong record leads to a manifest whose signature does not fit.
 """
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -31,20 +30,21 @@ class Journal:
         records = [content[at : at + _RECORD_BYTES] for at in range(0, len(content), _RECORD_BYTES)]
         return dict(_parse(record) for record in records if _is_whole(record))
 
-    def append(self, targets: Sequence[int], hashes: Sequence[bytes]) -> None:
-        """Note targets as done, each with its hash; flushed on return."""
+    def take_over(self, made: dict[int, bytes]) -> None:
+        """Note targets as done, each with its hash, and empty `made`; flushed on return."""
         make_folder(self._path.parent)
         is_new = not self._path.exists()
         descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             # What a power cut left of a record is written over.
             os.lseek(descriptor, os.fstat(descriptor).st_size // _RECORD_BYTES * _RECORD_BYTES, os.SEEK_SET)
-            write_all(descriptor, b"".join(_record(*pair) for pair in zip(targets, hashes, strict=True)))
+            write_all(descriptor, b"".join(_record(*pair) for pair in made.items()))
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
         if is_new:
             atomic.sync_directory(self._path.parent)
+        made.clear()
 
 
 def discard_all(packs: Path) -> None:

@@ -74,7 +74,7 @@ class _Maker:
         _check_versions(self._old_manifest, self._new_manifest)
         self._memory_bytes = memory_bytes
         self._known = plan.known(self._old_envelope)
-        entries = self._known.entries, plan.known(self._new_envelope).entries
+        entries = list(self._known.entries), list(plan.known(self._new_envelope).entries)
         self._sources = Sources((old, new), *entries, opened_max_bytes=memory_bytes // 2)
 
     def write(self, out: Path, key: SigningKey, body: BinaryIO) -> PatchReport:

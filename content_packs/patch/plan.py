@@ -2,6 +2,7 @@
 Plan). Read against the old manifest; decides nothing about trust.
 """
 
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -14,10 +15,11 @@ from content_packs.format.envelope import FORMAT as ENVELOPE_FORMAT
 from content_packs.format.envelope import Envelope
 from content_packs.format.manifest import MANIFEST_MAX_BYTES
 from content_packs.patch import table
+from content_packs.patch.compact import CompactBases, CompactEntries, CompactTargets
 from content_packs.patch.containers import KINDS
 from content_packs.patch.errors import PatchMalformed, PatchUnsupported
 from content_packs.patch.head import PatchHead
-from content_packs.patch.table import Entry, Table
+from content_packs.patch.table import HASH, NO_BASE, SIZE, Entry, Table, Target
 
 STREAMS_MAX: Final = 1_000_000
 PLAN_MAX_BYTES: Final = MANIFEST_MAX_BYTES + 32 * 1024**2
@@ -65,32 +67,42 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """Everything but the contents; `order` has the numbers of the targets as the groups make them."""
+class Work:
+    """How the new contents are made. Holds none of the lists of files, which may be long.
 
-    rest: Mapping[str, Any]
-    signatures: tuple[tuple[bytes, bytes], ...]
-    table: Table
+    Attributes:
+        bases: hash and size of the old contents that are needed, by their number in the old list.
+        order: the numbers of the targets as the groups make them.
+    """
+
+    targets: Sequence[Target]
+    bases: Mapping[int, tuple[bytes, int]]
     containers: Mapping[int, Container]
-    order: tuple[int, ...]
+    order: Sequence[int]
     groups: tuple[Group, ...]
 
     def stream_bytes(self, target: int) -> int:
         """Return how many bytes of the groups make this target."""
         opened = self.containers.get(target)
-        return opened.opened_bytes if opened else self.table.targets[target].size_bytes
+        return opened.opened_bytes if opened else self.targets[target].size_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything but the contents."""
+
+    rest: Mapping[str, Any]
+    signatures: tuple[tuple[bytes, bytes], ...]
+    table: Table
+    work: Work
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What both sides know of a version: the fields of its manifest as they are; nothing for no version."""
+    """What both sides know of a version: its file entries, and the other fields of its manifest as they are."""
 
     fields: Mapping[str, Any]
-
-    @property
-    def entries(self) -> list[Entry]:
-        """Return the file entries."""
-        return list(self.fields.get("files", ()))
+    entries: Sequence[Entry]
 
     @property
     def root(self) -> bytes:
@@ -113,7 +125,10 @@ def known(envelope: Envelope | None) -> Known:
     Raises:
         CodecMalformed: it is damaged.
     """
-    return Known(codec.decode(envelope.signed, max_bytes=MANIFEST_MAX_BYTES) if envelope else {})
+    if envelope is None:
+        return Known({}, ())
+    fields, places = codec.split_list(envelope.signed, "files", max_bytes=MANIFEST_MAX_BYTES)
+    return Known(fields, CompactEntries(envelope.signed, places))
 
 
 def write_plan(
@@ -154,17 +169,22 @@ def read_plan(data: bytes, old: Known, signer: bytes) -> Plan:
             pass
         case _:
             raise PatchMalformed(reason="plan")
-    files = table.read_table(old.entries, steps)
-    plan = Plan(
+    files, targets, paths = table.read_table(old.entries, steps)
+    bases = sorted({target.base for target in targets} - {NO_BASE})
+    work = Work(
+        targets=CompactTargets(targets),
+        bases=CompactBases((base, *old.entries[base][SIZE : HASH + 1]) for base in bases),
+        containers=dict(_read_container(one, len(targets)) for one in containers),
+        order=array("q", table.order_of(paths, is_by_name=is_by_name)),
+        groups=_read_groups(groups),
+    )
+    _check_groups(work)
+    return Plan(
         rest=old.rest if rest is None else rest,
         signatures=tuple(_read_signature(one, signer) for one in signatures),
         table=files,
-        containers=dict(_read_container(one, len(files.targets)) for one in containers),
-        order=tuple(files.order(is_by_name=is_by_name)),
-        groups=_read_groups(groups),
+        work=work,
     )
-    _check_groups(plan)
-    return plan
 
 
 def rebuild(plan: Plan, head: PatchHead, hashes: Sequence[bytes]) -> bytes:
@@ -255,20 +275,20 @@ def _read_group(value: Any, at: int) -> Group:
     raise PatchMalformed(reason="groups")
 
 
-def _check_groups(plan: Plan) -> None:
+def _check_groups(work: Work) -> None:
     """Every target is made exactly once, in order."""
     place, made_bytes = 0, 0
-    for group in plan.groups:
+    for group in work.groups:
         if group.targets and not made_bytes:
             place += group.targets
-        elif group.piece_bytes and place < len(plan.order):
+        elif group.piece_bytes and place < len(work.order):
             made_bytes += group.piece_bytes
-            wanted_bytes = plan.stream_bytes(plan.order[place])
+            wanted_bytes = work.stream_bytes(work.order[place])
             if made_bytes > wanted_bytes:
                 raise PatchMalformed(reason="groups")
             if made_bytes == wanted_bytes:
                 place, made_bytes = place + 1, 0
         else:
             raise PatchMalformed(reason="groups")
-    if place != len(plan.order) or made_bytes:
+    if place != len(work.order) or made_bytes:
         raise PatchMalformed(reason="groups")

@@ -5,9 +5,8 @@ that a later manifest may add to it. Contents that the old version does not have
 in which the list first names them; their hashes are not in the patch: who applies it computes them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, Final
 
 from content_packs.patch.errors import PatchMalformed
@@ -27,26 +26,25 @@ class Target:
     base: int
 
 
-@dataclass(frozen=True, slots=True)
 class Table:
-    """The new list: entries, with the number of a target instead of the hash where the content is new."""
+    """The new list, with the number of a target instead of the hash where the content is new.
 
-    entries: tuple[Entry, ...]
-    targets: tuple[Target, ...]
+    Holds the old list and the steps alone; the entries are made anew each time they are asked for.
+    """
 
-    def order(self, *, is_by_name: bool) -> list[int]:
-        """Return the numbers of the targets in the order they are made."""
-        paths: dict[int, str] = {}
-        for entry in self.entries:
-            if isinstance(entry[HASH], int):
-                paths.setdefault(entry[HASH], entry[PATH])
-        return order_of([paths[target] for target in range(len(self.targets))], is_by_name=is_by_name)
+    def __init__(self, old: Sequence[Entry], steps: Sequence[Any]) -> None:
+        self._old = old
+        self._steps = steps
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield the entries in order. Raises like `read_table` at the first time, and never again."""
+        return _Reader(self._old).entries(self._steps)
 
     def with_hashes(self, hashes: Sequence[bytes]) -> list[Entry]:
         """Return the entries as they are in the manifest, given the hash of every target."""
         return [
             [*entry[:HASH], hashes[entry[HASH]], *entry[REST:]] if isinstance(entry[HASH], int) else entry
-            for entry in self.entries
+            for entry in self.entries()
         ]
 
 
@@ -140,79 +138,85 @@ class _Writer:
         self._steps.append([entry[PATH], source, *entry[REST:]])
 
 
-def read_table(old: Sequence[Entry], steps: Any) -> Table:
-    """Return the new list that `steps` make of `old`; its paths and hashes are for the manifest's reader to check.
+def read_table(old: Sequence[Entry], steps: Any) -> tuple[Table, list[Target], list[str]]:
+    """Return the new list that `steps` make of `old`, its targets, and the path each is first named with.
+
+    Paths and hashes are for the manifest's reader to check.
 
     Raises:
         PatchMalformed: steps that lead nowhere.
     """
-    reader = _Reader(old)
     if not isinstance(steps, list):
         raise PatchMalformed(reason="files")
-    for step in steps:
-        match step:
-            case int(count) if count and not isinstance(count, bool):
-                reader.run(count)
-            case [int(), *_]:
-                reader.change(step)
-            case [str(path), source, *rest]:
-                reader.add(path, source, rest)
-            case _:
-                raise PatchMalformed(reason="files")
-    return reader.finish()
+    reader = _Reader(old)
+    paths: list[str] = []
+    before, count = None, 0
+    for count, entry in enumerate(reader.entries(steps), start=1):
+        if (before is not None and before >= entry[PATH]) or count > ENTRIES_MAX:
+            raise PatchMalformed(reason="files")
+        before = entry[PATH]
+        if isinstance(entry[HASH], int) and entry[HASH] == len(paths):
+            paths.append(entry[PATH])
+    return Table(old, steps), reader.targets, paths
 
 
 class _Reader:
+    """Goes through the old entries as the steps say; `targets` are those that were named so far."""
+
     def __init__(self, old: Sequence[Entry]) -> None:
         self._old = old
         self._at = 0
-        self._entries: list[Entry] = []
-        self._targets: list[Target] = []
+        self.targets: list[Target] = []
 
-    def run(self, count: int) -> None:
+    def entries(self, steps: Sequence[Any]) -> Iterator[Entry]:
+        """Yield the new entries."""
+        for step in steps:
+            match step:
+                case int(count) if count and not isinstance(count, bool):
+                    yield from self._run(count)
+                case [int(), *_]:
+                    yield from self._change(step)
+                case [str(path), source, *rest]:
+                    yield self._add(path, source, rest)
+                case _:
+                    raise PatchMalformed(reason="files")
+        if self._at != len(self._old):
+            raise PatchMalformed(reason="files")
+
+    def _run(self, count: int) -> Iterator[Entry]:
         """Keep `count` old entries, or drop as many as `count` is below zero."""
         taken = self._take(abs(count))
-        self._entries += taken if count > 0 else []
+        return (self._old[number] for number in taken) if count > 0 else iter(())
 
-    def change(self, growths: list[Any]) -> None:
+    def _change(self, growths: list[Any]) -> Iterator[Entry]:
         """Give the next old entries new contents."""
         if not all(type(growth) is int for growth in growths):
             raise PatchMalformed(reason="files")
-        first = self._at
-        for number, (entry, growth) in enumerate(zip(self._take(len(growths)), growths, strict=True), start=first):
-            self._new_target(entry[SIZE] + growth, number)
-            self._append(entry[PATH], entry[SIZE] + growth, len(self._targets) - 1, entry[REST:])
+        for number, growth in zip(self._take(len(growths)), growths, strict=True):
+            entry = self._old[number]
+            target = self._new_target(entry[SIZE] + growth, number)
+            yield [entry[PATH], entry[SIZE] + growth, target, *entry[REST:]]
 
-    def add(self, path: str, source: Any, rest: list[Any]) -> None:
+    def _add(self, path: str, source: Any, rest: list[Any]) -> Entry:
         """Add an entry whose content is that of an old entry, of a target told before, or new."""
         match source:
             case int(number) if 0 <= number < len(self._old):
-                self._append(path, self._old[number][SIZE], self._old[number][HASH], rest)
-            case int(number) if -len(self._targets) <= number < 0:
-                self._append(path, self._targets[-1 - number].size_bytes, -1 - number, rest)
+                return [path, *self._old[number][SIZE:REST], *rest]
+            case int(number) if -len(self.targets) <= number < 0:
+                return [path, self.targets[-1 - number].size_bytes, -1 - number, *rest]
             case [int(size_bytes), int(base)] if NO_BASE <= base < len(self._old):
-                self._new_target(size_bytes, base)
-                self._append(path, size_bytes, len(self._targets) - 1, rest)
-            case _:
-                raise PatchMalformed(reason="files")
+                return [path, size_bytes, self._new_target(size_bytes, base), *rest]
+        raise PatchMalformed(reason="files")
 
-    def finish(self) -> Table:
-        if self._at != len(self._old) or any(left[PATH] >= right[PATH] for left, right in pairwise(self._entries)):
-            raise PatchMalformed(reason="files")
-        return Table(tuple(self._entries), tuple(self._targets))
-
-    def _take(self, count: int) -> Sequence[Entry]:
+    def _take(self, count: int) -> range:
+        """Go over the next old entries and return their numbers."""
         if count > len(self._old) - self._at:
             raise PatchMalformed(reason="files")
         self._at += count
-        return self._old[self._at - count : self._at]
+        return range(self._at - count, self._at)
 
-    def _new_target(self, size_bytes: int, base: int) -> None:
+    def _new_target(self, size_bytes: int, base: int) -> int:
         if size_bytes < 0:
             raise PatchMalformed(reason="files")
-        self._targets.append(Target(size_bytes, base))
-
-    def _append(self, path: str, size_bytes: int, content: bytes | int, rest: list[Any]) -> None:
-        if len(self._entries) == ENTRIES_MAX:
-            raise PatchMalformed(reason="files")
-        self._entries.append([path, size_bytes, content, *rest])
+        self.targets.append(Target(size_bytes, base))
+        return len(self.targets) - 1

@@ -1,7 +1,7 @@
 """Makes the new contents of a patch from those the box has, one group at a time, within the memory it declares."""
 
 import mmap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from tempfile import TemporaryFile
@@ -12,9 +12,8 @@ from content_packs.installer import BlobStore
 from content_packs.patch import containers
 from content_packs.patch.containers import Buffer, Steps
 from content_packs.patch.errors import PatchMalformed, PatchResultDiffers
-from content_packs.patch.plan import Group, Plan
+from content_packs.patch.plan import Group, Work
 from content_packs.patch.reading import PatchFile
-from content_packs.patch.table import HASH, SIZE, Entry
 
 _STEP_BYTES = 64 * 1024
 
@@ -27,29 +26,28 @@ class Unit:
     groups: tuple[tuple[int, Group], ...]
 
 
-def units(plan: Plan, plan_bytes: int) -> Iterator[Unit]:
+def units(work: Work, plan_bytes: int) -> Iterator[Unit]:
     """Yield the units in order; each group comes with the place of its frame in the body."""
     at, place = plan_bytes, 0
     pieces: list[tuple[int, Group]] = []
-    for group in plan.groups:
+    for group in work.groups:
         if group.targets:
-            yield Unit(plan.order[place : place + group.targets], ((at, group),))
+            yield Unit(tuple(work.order[place : place + group.targets]), ((at, group),))
             place += group.targets
         else:
             pieces.append((at, group))
-            if sum(piece.piece_bytes for _, piece in pieces) == plan.stream_bytes(plan.order[place]):
-                yield Unit((plan.order[place],), tuple(pieces))
+            if sum(piece.piece_bytes for _, piece in pieces) == work.stream_bytes(work.order[place]):
+                yield Unit((work.order[place],), tuple(pieces))
                 place, pieces = place + 1, []
         at += group.frame_bytes
 
 
 class Workshop:
-    """Reads bases from `store` and frames from `file`; `old` are the entries of the version the patch starts from."""
+    """Reads bases from `store` and frames from `file`."""
 
-    def __init__(self, file: PatchFile, plan: Plan, old: Sequence[Entry], store: BlobStore) -> None:
+    def __init__(self, file: PatchFile, work: Work, store: BlobStore) -> None:
         self._file = file
-        self._plan = plan
-        self._old = old
+        self._work = work
         self._store = store
 
     def contents(self, unit: Unit) -> Iterator[Iterator[bytes]]:
@@ -62,9 +60,9 @@ class Workshop:
         """
         steps = Steps(self._stream(unit))
         for target in unit.targets:
-            part = steps.pass_on(self._plan.stream_bytes(target))
-            container = self._plan.containers.get(target)
-            size_bytes = self._plan.table.targets[target].size_bytes
+            part = steps.pass_on(self._work.stream_bytes(target))
+            container = self._work.containers.get(target)
+            size_bytes = self._work.targets[target].size_bytes
             if container is None:
                 yield part
             else:
@@ -73,7 +71,7 @@ class Workshop:
     def _stream(self, unit: Unit) -> Iterator[bytes]:
         if unit.groups[0][1].targets:
             at, group = unit.groups[0]
-            stream_bytes = sum(map(self._plan.stream_bytes, unit.targets))
+            stream_bytes = sum(map(self._work.stream_bytes, unit.targets))
             if group.frame_bytes:
                 yield from self._decompressed(
                     self._joined_bases(unit), self._file.part(at, group.frame_bytes), stream_bytes
@@ -113,7 +111,7 @@ class Workshop:
         if base < 0:
             return BytesIO()
         if opening is None:
-            return self._store.open(self._old[base][HASH])
+            return self._store.open(self._work.bases[base][0])
         file = TemporaryFile(dir=self._store.root)  # noqa: SIM115 - the caller closes it
         file.writelines(self._base_steps(base, opening))
         return file
@@ -129,24 +127,24 @@ class Workshop:
             raise PatchResultDiffers(pack=self._file.head.pack)
 
     def _base_name(self, target: int) -> tuple[int, tuple[int, tuple[int, ...]] | None]:
-        container = self._plan.containers.get(target)
+        container = self._work.containers.get(target)
         opening = (container.kind, container.left) if container else None
-        return self._plan.table.targets[target].base, opening
+        return self._work.targets[target].base, opening
 
     def _base_steps(self, base: int, opening: tuple[int, tuple[int, ...]] | None) -> Iterator[bytes]:
         if opening:
             yield from containers.open_container(self._mapped(base), *opening)
             return
-        with self._store.open(self._old[base][HASH]) as file:
+        with self._store.open(self._work.bases[base][0]) as file:
             while step := file.read(_STEP_BYTES):
                 yield step
 
     def _mapped(self, base: int) -> Buffer:
         """Return a base that was just read whole: to touch what the disk cannot give would end the program."""
-        if not self._store.is_intact(self._old[base][HASH]):
-            raise FileNotFoundError(self._old[base][HASH].hex())
-        with self._store.open(self._old[base][HASH]) as file:
-            size_bytes = self._old[base][SIZE]
+        content_hash, size_bytes = self._work.bases[base]
+        if not self._store.is_intact(content_hash):
+            raise FileNotFoundError(content_hash.hex())
+        with self._store.open(content_hash) as file:
             return mmap.mmap(file.fileno(), size_bytes, access=mmap.ACCESS_READ) if size_bytes else b""
 
     def _check_memory(self, held_bytes: int) -> None:

@@ -37,7 +37,8 @@ def register(actions: "Subparsers[argparse.ArgumentParser]") -> None:
 
 
 def _diff(options: argparse.Namespace) -> int:
-    from content_packs.patch import MEMORY_BYTES, make_patch
+    from content_packs.patch import MEMORY_BYTES
+    from content_packs.patch.making import make_patch
     from edgebox.commands.publisher_key import publisher_key
 
     _, key = publisher_key(options)

@@ -1,5 +1,8 @@
 """The codec writes one form only and refuses every other."""
 
+from itertools import pairwise
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -70,3 +73,17 @@ def test_more_parts_than_allowed_are_refused_though_they_are_few_bytes(bomb: byt
     assert codec.decode(data, max_bytes=LIMIT_BYTES, max_containers=11)
     with pytest.raises(codec.CodecMalformed):
         codec.decode(data, max_bytes=LIMIT_BYTES, max_containers=len(bomb) - 1)
+
+
+@given(st.dictionaries(st.sampled_from("abfx"), st.lists(st.lists(st.integers(0, 999) | st.binary(max_size=300)))))
+def test_list_that_is_split_off_is_the_one_that_decodes_whole(value: dict[str, Any]) -> None:
+    data = codec.encode(value)
+    rest, places = codec.split_list(data, "f", max_bytes=10**6)
+    elements = [codec.decode(data[start:end], max_bytes=10**6) for start, end in pairwise(places)]
+    assert (rest, elements) == ({key: one for key, one in value.items() if key != "f"}, value.get("f", []))
+
+
+@pytest.mark.parametrize("damaged", [b"", b"\x80\x00", b"\x81\xa1f\x01", b"\x81\xa1f\x92\x01", b"\x90", b"\x81\xa1f"])
+def test_list_in_a_damaged_map_is_not_split_off(damaged: bytes) -> None:
+    with pytest.raises(codec.CodecMalformed):
+        codec.split_list(damaged, "f", max_bytes=10**6)

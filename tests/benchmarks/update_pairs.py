@@ -14,7 +14,7 @@ from typing import Final
 from content_packs.base.errors import EdgeboxError
 from content_packs.format.names import check_path
 
-CACHE: Final = Path("var/benchmarks/updates")
+CACHE: Final = Path(__file__).resolve().parents[2] / "var/benchmarks/updates"
 
 _SENTENCE = b" Corrected in the second edition: see also the new exercise below.</p>"
 _DEBIAN: Final = {
@@ -59,6 +59,18 @@ def pair(name: str) -> Pair:
     return Pair(name, folder / "old", folder / "new")
 
 
+@contextlib.contextmanager
+def fresh_folder(name: str) -> Iterator[Path]:
+    """Give an empty folder in the cache, without what a run that was killed left in it; removed at the end."""
+    folder = CACHE / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def files_of(folder: Path) -> Iterator[Path]:
     """Yield the files below a folder in order."""
     return (path for path in sorted(folder.rglob("*")) if path.is_file())
@@ -68,7 +80,7 @@ def _debian(name: str, folder: Path) -> None:
     package, *versions, inside = _DEBIAN[name]
     for version, place in zip(versions, ("old", "new"), strict=True):
         archive = _download(f"{package}_{version}_all.deb", ["apt-get", "download", f"{package}={version}"])
-        with _scratch() as scratch:
+        with fresh_folder("scratch") as scratch:
             _run(["dpkg-deb", "-x", str(archive), str(scratch)])
             _lay_out(scratch / inside, folder / place)
 
@@ -78,7 +90,7 @@ def _npm(name: str, folder: Path) -> None:
     for version, place in zip(versions, ("old", "new"), strict=True):
         file = f"{package.lstrip('@').replace('/', '-')}-{version}.tgz"
         archive = _download(file, ["npm", "pack", "--silent", f"{package}@{version}"])
-        with _scratch() as scratch, tarfile.open(archive) as packed:
+        with fresh_folder("scratch") as scratch, tarfile.open(archive) as packed:
             packed.extractall(scratch, filter="data")
             _lay_out(scratch, folder / place)
 
@@ -86,7 +98,7 @@ def _npm(name: str, folder: Path) -> None:
 def _epub(_name: str, folder: Path) -> None:
     """A book of one documentation set; in the new one three paragraphs of one chapter have a sentence more."""
     archive = _download("debian-handbook_11.20220922_all.deb", ["apt-get", "download", "debian-handbook=11.20220922"])
-    with _scratch() as scratch:
+    with fresh_folder("scratch") as scratch:
         _run(["dpkg-deb", "-x", str(archive), str(scratch)])
         chapters = scratch / "usr/share/doc/debian-handbook/html/en-US"
         for place in ("old", "new"):
@@ -112,7 +124,7 @@ def _pdf(_name: str, folder: Path) -> None:
     except ImportError as error:
         raise NotHad("pikepdf is not installed") from error
     archive = _download("debian-reference-en_2.100_all.deb", ["apt-get", "download", "debian-reference-en=2.100"])
-    with _scratch() as scratch:
+    with fresh_folder("scratch") as scratch:
         _run(["dpkg-deb", "-x", str(archive), str(scratch)])
         source = next((scratch / "usr/share/debian-reference").glob("*.pdf"))
         for place in ("old", "new"):
@@ -181,17 +193,6 @@ def _run(command: list[str], folder: Path | None = None) -> None:
         subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     except (OSError, subprocess.CalledProcessError) as error:
         raise NotHad(f"{command[0]} does not work here") from error
-
-
-@contextlib.contextmanager
-def _scratch() -> Iterator[Path]:
-    folder = CACHE / "scratch"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 _MAKERS: Final[dict[str, Callable[[Path], None]]] = {

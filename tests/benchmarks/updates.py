@@ -7,14 +7,16 @@ import json
 import shutil
 import subprocess
 import sys
-import tempfile
+import time
 from pathlib import Path
 
-from content_packs.installer import DiskSpace, Installer
-from content_packs.patch import MEMORY_BYTES, PatchReport, make_patch
+from content_packs.base import atomic
+from content_packs.installer import DiskSpace, Installer, blob_store, installed
+from content_packs.patch import MEMORY_BYTES
+from content_packs.patch.making import PatchReport, make_patch
 from tests.benchmarks import update_peers
 from tests.benchmarks.table import show, verdict
-from tests.benchmarks.update_pairs import CACHE, NAMES, NotHad, Pair, files_of, pair
+from tests.benchmarks.update_pairs import NAMES, NotHad, Pair, files_of, fresh_folder, pair
 from tests.support.course import PUBLISHER, TRUSTED
 from tests.support.trees import write_tree
 
@@ -38,11 +40,11 @@ def main() -> None:
         except NotHad as reason:
             missing.append(f"{name}: {reason}")
             continue
-        with tempfile.TemporaryDirectory(dir=CACHE) as folder:
-            _measure(one, Path(folder), sizes, applied)
+        with fresh_folder("run") as folder:
+            _measure(one, folder, sizes, applied)
     peers = [peer for peer in update_peers.PEERS if shutil.which(peer)]
     show("Updates: bytes, one request each", ["pair", "ours", "goal", "128 MiB", *peers, "of the best"], sizes)
-    show("Updates: applying", ["pair", "made", "MB/s", "peak RSS", "goals"], applied)
+    show("Updates: applying", ["pair", "files", "bytes", "MB/s", "plain write MB/s", "peak RSS", "goals"], applied)
     for line in missing:
         print(f"not measured: {line}")
 
@@ -90,7 +92,30 @@ def _apply(name: str, old: Path, made: PatchReport, data: Path) -> list[str]:
     told = json.loads(done.stdout)
     speed, peak = told["bytes"] / told["seconds"] / 1e6, told["peak_kib"] * 1024 / 1e6
     goals = f"{verdict(speed >= SPEED_GOAL_MB)}, {verdict(peak <= MEMORY_GOAL_MB)}"
-    return [name, f"{told['bytes']:,}", f"{speed:.0f}", f"{peak:.1f} MB", goals]
+    contents = _made(data)
+    plain = told["bytes"] / _write_plainly(contents, data / "plain") / 1e6
+    sizes = [f"{len(contents):,}", f"{told['bytes']:,}"]
+    return [name, *sizes, f"{speed:.0f}", f"{plain:.0f}", f"{peak:.1f} MB", goals]
+
+
+def _made(data: Path) -> dict[str, bytes]:
+    """Return the contents that only the new version has."""
+    packs = installed(data)
+    old, new = (
+        {entry.hash for entry in one.manifest.files} for one in sorted(packs, key=lambda one: one.manifest.version)
+    )
+    return {one.hex(): blob_store(data).path_of(one).read_bytes() for one in new - old}
+
+
+def _write_plainly(contents: dict[str, bytes], folder: Path) -> float:
+    """Write the same files into as many folders and flush them once; return the seconds: what the disk allows."""
+    for first in {name[:2] for name in contents}:
+        (folder / first).mkdir(parents=True)
+    begin = time.perf_counter()
+    for name, content in contents.items():
+        (folder / name[:2] / name).write_bytes(content)
+    atomic.sync_file_system(folder)
+    return time.perf_counter() - begin
 
 
 if __name__ == "__main__":

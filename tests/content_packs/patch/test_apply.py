@@ -25,10 +25,11 @@ from content_packs.format.errors import (
 from content_packs.format.selection import EVERYTHING, Selection, serialise_selection
 from content_packs.installer import DiskSpace, Installer
 from content_packs.installer.library import selection_of
-from content_packs.patch import MEMORY_BYTES, PatchFile, PatchLimits, apply_patch, inspect_patch, make_patch
+from content_packs.patch import MEMORY_BYTES, PatchFile, PatchLimits, apply_patch, inspect_patch
 from content_packs.patch.containers import ZIP, closing
 from content_packs.patch.errors import PatchBaseMissing, PatchMalformed, PatchMemory, PatchResultDiffers
 from content_packs.patch.journal import Journal
+from content_packs.patch.making import make_patch
 from content_packs.patch.plan import _read_container
 from tests.content_packs.patch.test_containers import epub
 from tests.support.course import PUBLISHER, STRANGER, TRUSTED
@@ -194,7 +195,7 @@ def test_record_of_earlier_work_that_is_wrong_is_thrown_away(tmp_path: Path) -> 
     data, patch = update(tmp_path, old, {path: content[::-1] for path, content in old.items()})
     with PatchFile(patch, TRUSTED) as file:
         name = blake2b_256(file.head.blocks + file.head.from_root)
-    Journal(data / "packs", name).append([0], [blake2b_256(old["a.bin"])])
+    Journal(data / "packs", name).take_over({0: blake2b_256(old["a.bin"])})
     apply_patch(data, patch, TRUSTED, limits=LIMITS)
     assert contents(data, 2) == {path: content[::-1] for path, content in old.items()}
 

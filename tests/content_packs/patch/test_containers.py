@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from content_packs.patch import containers, make_patch
+from content_packs.patch import containers
 from content_packs.patch.errors import PatchMalformed
+from content_packs.patch.making import make_patch
 from tests.support.course import PUBLISHER
 from tests.support.trees import write_tree
 
@@ -73,6 +74,7 @@ def test_containers_of_others_close_to_the_same_bytes(samples: Path, ending: str
         assert close_again(path.read_bytes())[0] == path.read_bytes(), path.name
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_damaged_container_closes_to_the_same_bytes_or_is_left_alone(draw: st.DataObject) -> None:
     data = bytearray(draw.draw(st.sampled_from([epub(b"a"), pdf(b"b"), mp4(5)])))
@@ -84,6 +86,7 @@ def test_damaged_container_closes_to_the_same_bytes_or_is_left_alone(draw: st.Da
         assert close_again(one)[0] == one
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.lists(st.integers(0, 5000), max_size=4))
 def test_bytes_that_are_no_opened_form_end_in_a_coded_error(data: bytes, parameters: list[int]) -> None:
     try:

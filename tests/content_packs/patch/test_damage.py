@@ -10,8 +10,9 @@ import pytest
 from content_packs import installer
 from content_packs.base.errors import EdgeboxError
 from content_packs.base.hashing import blake2b_256
-from content_packs.patch import apply_patch, make_patch
+from content_packs.patch import apply_patch
 from content_packs.patch.errors import PatchBaseMissing, PatchMalformed
+from content_packs.patch.making import make_patch
 from tests.content_packs.patch.test_apply import LIMITS, PAGE, contents, update
 from tests.content_packs.patch.test_containers import epub
 from tests.content_packs.test_install_power_cuts import cut_everywhere

@@ -11,7 +11,7 @@ from nacl.signing import VerifyKey
 
 from content_packs.base.errors import all_error_classes
 from content_packs.base.signing import SigningKey
-from content_packs.patch import make_patch
+from content_packs.patch.making import make_patch
 from tests.content_packs.patch.test_apply import PAGE
 from tests.content_packs.patch.test_containers import epub, mp4, pdf
 from tests.content_packs.test_format_reader import PAGE as DOCUMENT

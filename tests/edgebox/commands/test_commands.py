@@ -21,7 +21,7 @@ from content_packs.base.signing import SealingKey, SigningKey
 from content_packs.fetch.errors import AddressInvalid
 from content_packs.format import keyfile
 from content_packs.format.errors import BlobAltered, PackNotFound, PackRollback, SignerUnknown, SourceInvalid
-from content_packs.patch import make_patch
+from content_packs.patch.making import make_patch
 from content_packs.usb.errors import NothingChosen
 from edgebox.app import BoxBusy, open_box
 from edgebox.cli import main

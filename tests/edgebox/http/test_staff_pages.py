@@ -11,7 +11,7 @@ import pytest
 
 from content_packs import installer
 from content_packs.base.signing import SigningKey
-from content_packs.patch import make_patch
+from content_packs.patch.making import make_patch
 from edgebox.app import Part, running_box
 from edgebox.domain.session import Access
 from edgebox.http.routes import ROUTES, Route

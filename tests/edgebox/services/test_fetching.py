@@ -20,8 +20,8 @@ from content_packs.format.errors import SignerUnknown
 from content_packs.installer import DiskSpace, WantedBlob, blob_store, measure_disk
 from content_packs.installer.library import library_lock
 from content_packs.installer.planning import RESERVE_MIN_BYTES
-from content_packs.patch import make_patch
 from content_packs.patch.head import PREFACE_BYTES, head_length
+from content_packs.patch.making import make_patch
 from edgebox.content.app import serving_content
 from edgebox.services.fetching import Fetching, Update, UpdateState
 from edgebox.services.library import Library
