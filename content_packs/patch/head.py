@@ -28,7 +28,7 @@ PREFACE_BYTES: Final = len(MAGIC) + LENGTH_BYTES
 NOTHING: Final = bytes(ROOT_NAME_BYTES)
 MEMORY_UNIT_BYTES: Final = 64 * 1024
 # With what the program itself takes, a box that applies a patch stays below 48 MB.
-MEMORY_BYTES: Final = 20 * 1024**2
+MEMORY_BYTES: Final = 21 * 1024**2
 
 _BLOCK_LOG_MIN, _BLOCK_LOG_MAX = 18, 22
 _BLOCKS_WANTED = 1024
