@@ -229,7 +229,7 @@ def _read_container(value: Any, targets: int) -> tuple[int, Container]:
 
 
 def _spread(runs: list[int], most: int) -> tuple[int, ...]:
-    """Return one parameter per stream; a stream takes at least a byte of the opened form."""
+    """Return one parameter per stream; a stream takes at least a byte of the opened form, and they are so many only."""
     counts = runs[::2]
     if len(runs) % 2 or any(count < 1 for count in counts) or sum(counts) > min(most, STREAMS_MAX):
         raise PatchMalformed(reason="containers")

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from content_packs.format.manifest import FILE_MAX_BYTES
 from content_packs.patch.errors import PatchMalformed
 
 PATH, SIZE, HASH, REST = 0, 1, 2, 3
@@ -216,7 +217,7 @@ class _Reader:
         return range(self._at - count, self._at)
 
     def _new_target(self, size_bytes: int, base: int) -> int:
-        if size_bytes < 0:
+        if not 0 <= size_bytes <= FILE_MAX_BYTES:
             raise PatchMalformed(reason="files")
         self.targets.append(Target(size_bytes, base))
         return len(self.targets) - 1

@@ -13,7 +13,8 @@ SECONDS_PER_INPUT_MAX = 1
 OWN_MEMORY_MB = 256
 
 with atheris.instrument_imports(include=["content_packs", "sync", "edgebox", "html", "tomllib", "zipfile"]):
-    from tests.fuzz.targets import BY_NAME, run
+    from tests.fuzz.target import run
+    from tests.fuzz.targets import BY_NAME
 
 
 def main() -> None:

@@ -4,8 +4,7 @@ import contextlib
 import io
 import json
 import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 from content_packs.base import codec, compress, host
@@ -42,6 +41,8 @@ from sync.records.activity import parse_activity
 from sync.records.moments import parse_duration, parse_timestamp
 from sync.records.outside import without_people
 from sync.records.xapi import canonical_json, check_actor, check_statement, parse_json
+from tests.fuzz.pack_targets import PACK_TARGETS
+from tests.fuzz.target import Target, void
 from tests.support.hostile_archives import cases
 from tests.support.packs import small_manifest
 from tests.support.small_course import _PACK_TOML, _QUIZ
@@ -53,26 +54,6 @@ SEALING = SealingKey(b"a sealing key for fuzzing".ljust(32, b"."))
 TRUSTED = {KEY.verify_key.key_id: KEY.verify_key}
 CODE = enrolment.make_code(b"0123456789", KEY.verify_key)
 NOW_MS = 1_780_300_800_000
-
-
-@dataclass(frozen=True)
-class Target:
-    """One parser.
-
-    Attributes:
-        parse: feeds it; raises EdgeboxError or nothing.
-        seeds: good and bad inputs to begin with.
-    """
-
-    name: str
-    parse: Callable[[bytes], None]
-    seeds: Sequence[bytes]
-
-
-def run(target: Target, data: bytes) -> None:
-    """Feed one input; what is refused with a code is fine."""
-    with contextlib.suppress(EdgeboxError):
-        target.parse(data)
 
 
 def _text(parse: Callable[[str], Any], *also: type[Exception]) -> Callable[[bytes], None]:
@@ -235,6 +216,7 @@ _SIGNED = enrolment.make_request(CODE, KEY)
 _ANSWERED = enrolment.make_answer(b"0123456789", KEY.verify_key, 3, KEY, SEALING.public)
 
 TARGETS: tuple[Target, ...] = (
+    *PACK_TARGETS,
     Target("codec", lambda data: codec.decode(data, max_bytes=2**20), [codec.encode({"a": [1, 2.5, b"x", None]})]),
     Target("compress", lambda data: void(compress.decompress(data, max_bytes=2**20)), [compress.compress(b"abc" * 99)]),
     Target("manifest", _manifest, [manifest.serialise(small_manifest())]),
@@ -270,10 +252,6 @@ TARGETS: tuple[Target, ...] = (
     Target("mounts", lambda data: void(list(parse_table(data))), [b"36 35 98:0 / /media/a rw - vfat /dev/sda1 rw"]),
 )  # fmt: skip
 BY_NAME = {target.name: target for target in TARGETS}
-
-
-def void(_value: object) -> None:
-    """Take a value and give nothing, for targets that only parse."""
 
 
 def variants(seed: bytes, count: int, number: int) -> list[bytes]:

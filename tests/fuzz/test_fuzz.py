@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.fuzz.targets import TARGETS, Target, run, variants
+from tests.fuzz.target import Target, run
+from tests.fuzz.targets import TARGETS, variants
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 60

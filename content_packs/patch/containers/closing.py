@@ -64,9 +64,7 @@ class _Closer:
             case pieces.LOCAL:
                 yield from self._member(self._header(tag))
             case pieces.DESCRIPTOR:
-                header = self._header(tag)
-                has_mark = len(header) > _HEADERS[tag]
-                yield shifted(header, zips.descriptor_fields(has_mark, *self._told), 1)
+                yield self._descriptor(self._header(tag))
             case pieces.CENTRAL:
                 yield self._central(self._header(tag))
             case pieces.END:
@@ -82,6 +80,12 @@ class _Closer:
         (flags,) = struct.unpack_from("<H", header, zips.FLAGS_AT)
         yield shifted(header, zips.local_fields(flags, *self._told), 1)
         yield packed
+
+    def _descriptor(self, header: bytes) -> bytes:
+        mark_bytes = len(header) - _HEADERS[pieces.DESCRIPTOR]
+        if mark_bytes not in (0, len(zips.DESCRIPTOR_MARK)):
+            raise PatchMalformed(reason="container")
+        return shifted(header, zips.descriptor_fields(bool(mark_bytes), *self._told), 1)
 
     def _central(self, header: bytes) -> bytes:
         if self._listed == len(self._values):
