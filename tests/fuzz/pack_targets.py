@@ -149,6 +149,8 @@ _NEW_ENTRY = codec.encode(
     [None, [bytes(64)], [-1, ["c", [4, 1], "text/html"], ["d", -1, "text/css"], ["e", 0, "a/b"], -1], [], True,
      [[3, 2, 0, 2], [0, 2, -1]]]
 )  # fmt: skip
+_BOMB = codec.encode([None, [bytes(64)], [1, [5]], [[0, 1, 2**50, [], [2**40, 6]]], False, [[7, 1]]])
+_TOO_LONG = codec.encode([None, [bytes(64)], [1, [2**63]], [], False, [[7, 1]]])
 _OVERLAY = manifest.serialise(
     small_manifest(
         pack="org.example.small-fr",
@@ -159,6 +161,7 @@ _OVERLAY = manifest.serialise(
         lessons=(),
     )
 )
+_KEY_ID = KEY.verify_key.key_id.hex()
 _PLACE = "packs/org.example.small/3/manifest.ebm"
 _TARGETS = {
     "signatures": [],
@@ -173,11 +176,11 @@ _TARGETS = {
         },
         "delegations": {
             "keys": {
-                "ab": {"keytype": "ed25519", "scheme": "ed25519", "keyval": {"public": KEY.verify_key.raw.hex()}},
+                _KEY_ID: {"keytype": "ed25519", "scheme": "ed25519", "keyval": {"public": KEY.verify_key.raw.hex()}},
             },
             "roles": [
                 {
-                    "name": "org.example", "keyids": ["ab"], "threshold": 1, "terminating": True,
+                    "name": "org.example", "keyids": [_KEY_ID], "threshold": 1, "terminating": True,
                     "paths": ["packs/org.example.*/*/manifest.ebm"], "edgebox_name": "Press",
                 },
             ],
@@ -199,7 +202,7 @@ _RANGE = b"206\nContent-Range: bytes 5-89/100\nContent-Type: application/octet-s
 PACK_TARGETS: tuple[Target, ...] = (
     Target("patch_head", _patch_file, [seal_head(_HEAD, KEY)]),
     Target("patch_record", _patch_record, [codec.decode(seal_head(_HEAD, KEY)[8:], max_bytes=9999)[0]]),
-    Target("patch_plan", _patch_plan, [_PLAN, _NEW_ENTRY]),
+    Target("patch_plan", _patch_plan, [_PLAN, _NEW_ENTRY, _BOMB, _TOO_LONG]),
     Target("patch_container", _containers, _OPENED),
     Target("selection", lambda data: void(selection.parse_selection(data)), [
         selection.serialise_selection(Selection(frozenset({"film", "sound"}))),
