@@ -17,7 +17,8 @@ from content_packs.base.signing import VerifyKey
 from content_packs.fetch.budget import Budget
 from content_packs.fetch.contract import Source
 from content_packs.fetch.errors import NotOffered, SourceLied
-from content_packs.fetch.packs import patch_target, read_small
+from content_packs.fetch.packs import patch_target
+from content_packs.fetch.small import SmallFiles
 from content_packs.fetch.target import Progress, Target
 from content_packs.fetch.transfer import Transfer
 from content_packs.fetch.want import Neighbour, WantFetch
@@ -58,7 +59,7 @@ class Bringing:
         self._data = data
         self._folder = folder
         self._trusted = trusted
-        self._budget = budget
+        self._budget = budget or Budget()
         self._on_progress = on_progress
         self._clock = clock or SystemClock()
         self._measure = measure
@@ -84,12 +85,13 @@ class Bringing:
         """Fetch the manifest and every file that is missing, and install.
 
         Raises:
-            NotOffered, SourceLied, SourceDown, SourceCaptured: it does not come.
+            NotOffered, SourceLied, SourceDown, SourceCaptured, FetchPaused: it does not come.
             PackRollback, PackSpace and the refusals of a manifest: it is not wanted here.
             LibraryBusy: something else is being installed; run it again, what came is kept.
         """
         name = f"{layout.PACKS_NAME}/{pack}/{version}/{layout.MANIFEST_NAME}"
-        envelope = await read_small(source, name, ENVELOPE_MAX_BYTES)
+        files = SmallFiles(source, budget=self._budget, clock=self._clock)
+        envelope = await files.read(name, ENVELOPE_MAX_BYTES)
         manifest, _ = open_envelope(envelope, self._trusted)
         if (manifest.pack, manifest.version) != (pack, version):
             raise SourceLied(source=source.name, file=name)
@@ -105,6 +107,8 @@ class Bringing:
         def tell(came_bytes: int) -> None:
             nonlocal done_bytes
             done_bytes = min(done_bytes + came_bytes, to_copy.bytes_total)
+            if source.is_metered:
+                self._budget.spend(self._clock.now_ms(), came_bytes)
             self._on_progress(Progress(done_bytes, to_copy.bytes_total, (source.name,)))
 
         entries = list(to_copy.missing.values())

@@ -11,13 +11,13 @@ from content_packs.base.hashing import HASH_BYTES
 from content_packs.base.signing import VerifyKey
 from content_packs.fetch.blocks import BlockMap, one_block
 from content_packs.fetch.budget import Budget
-from content_packs.fetch.contract import Ask, Source
-from content_packs.fetch.errors import NotOffered, SourceLied
-from content_packs.fetch.offers import INDEX_MAX_BYTES, INDEX_NAME, Offered, read_index
+from content_packs.fetch.contract import Source
+from content_packs.fetch.errors import NotOffered
 from content_packs.fetch.partial import PartialFile
 from content_packs.fetch.target import Pace, Target
 from content_packs.fetch.transfer import Transfer
 from content_packs.format import layout
+from content_packs.format.keyring import Keyring
 from content_packs.format.manifest import FileEntry
 from content_packs.patch.head import BODY_MAX_BYTES, HEAD_MAX_BYTES, NOTHING, PREFACE_BYTES, head_length, open_head
 
@@ -28,7 +28,8 @@ PATCH_MAX_BYTES = BODY_MAX_BYTES + HEAD_MAX_BYTES
 def patch_target(pack: str, root: bytes, above_version: int, trusted: Mapping[bytes, VerifyKey]) -> Target:
     """Return the patch of `pack` from the version with this Merkle root, or from nothing if `root` is empty.
 
-    It is wanted only if it makes a version above `above_version`, and its head has to be signed by a trusted key.
+    It is wanted only if it makes a version above `above_version` that was not withdrawn, and its head has to be signed
+    by a trusted key.
     """
     name = layout.patch_name(pack, root)
 
@@ -41,6 +42,8 @@ def patch_target(pack: str, root: bytes, above_version: int, trusted: Mapping[by
         head, _ = open_head(start[PREFACE_BYTES:head_bytes], trusted)
         if head.pack != pack or head.from_root != (root[: len(NOTHING)] or NOTHING) or head.to_version <= above_version:
             raise NotOffered(file=name)
+        if isinstance(trusted, Keyring):
+            trusted.check_version(head.pack, head.to_version)
         hashes = tuple(head.blocks[at : at + HASH_BYTES] for at in range(0, len(head.blocks), HASH_BYTES))
         return BlockMap(head_bytes + head.body_bytes, head.block_bytes, hashes, head_bytes)
 
@@ -63,27 +66,3 @@ async def fetch_blob(
     """
     pace = Pace(give_up_ms=BLOB_GIVE_UP_MS)
     return await Transfer(blob_target(pack, version, entry), sources, folder, budget=budget, pace=pace).run()
-
-
-async def read_small(source: Source, name: str, max_bytes: int) -> bytes:
-    """Return a whole small file, not verified.
-
-    Raises:
-        NotOffered, SourceDown, SourceCaptured: it does not come.
-        SourceLied: it is longer than it may be.
-    """
-    stream = await source.open(Ask(name))
-    try:
-        content = bytearray()
-        async for part in stream.parts():
-            content += part
-            if len(content) > max_bytes:
-                raise SourceLied(source=source.name, file=name)
-        return bytes(content)
-    finally:
-        await stream.close()
-
-
-async def read_offers(source: Source) -> list[Offered]:
-    """Return the list of packs of a source. Raises like `read_small`; NotOffered also when the source has no list."""
-    return read_index(await read_small(source, INDEX_NAME, INDEX_MAX_BYTES))

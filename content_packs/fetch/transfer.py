@@ -22,6 +22,7 @@ from content_packs.fetch.errors import FetchPaused, NotOffered, SourceCaptured, 
 from content_packs.fetch.partial import Journal, PartialFile
 from content_packs.fetch.ranges import Counts, Plan
 from content_packs.fetch.target import Pace, Progress, Target
+from content_packs.format.vouching import PackWithdrawn
 
 HEAD_MAX_BYTES = 16 * 1024**2
 TICK_SECONDS = 0.25
@@ -79,6 +80,7 @@ class Transfer:
         self._disk = asyncio.Lock()
         self._error: EdgeboxError | None = None
         self._lied: SourceLied | None = None
+        self._refused: PackWithdrawn | None = None
         self._journal_ms = self._heard_ms = self._clock.monotonic_ms()
         self.requests = 0
         self.received_bytes = 0
@@ -98,6 +100,7 @@ class Transfer:
 
         Raises:
             NotOffered: no source has it.
+            PackWithdrawn: what they have was taken back.
             SourceLied: what the sources have is not what was signed.
             SourceDown, SourceCaptured: nothing came for a long time; run it again later.
             FetchPaused: not now; run it again when the budget allows.
@@ -122,7 +125,7 @@ class Transfer:
             head = bytearray(await asyncio.to_thread(partial.read, 0, journal.head_bytes))
             try:
                 blocks = self._read_head(head, "disk")
-            except (SourceLied, NotOffered):
+            except (SourceLied, NotOffered, PackWithdrawn):
                 head.clear()
         plan = None if blocks is None else Plan(blocks, journal.held, journal.parts)
         if plan is not None:
@@ -161,7 +164,7 @@ class Transfer:
         """Nobody is left to ask: forget a head of an earlier try, once, for the file may be another one since."""
         await self._stop(self._crew.lanes)
         if not self._known.is_resumed:
-            raise self._lied or NotOffered(file=self._target.name)
+            raise self._lied or self._refused or NotOffered(file=self._target.name)
         await asyncio.to_thread(partial.write_journal, Journal(b""))
         await self._resume(partial)
 
@@ -202,7 +205,8 @@ class Transfer:
         turn = self._crew.turns[lane.source.name]
         try:
             await self._receive_answer(lane, partial)
-        except NotOffered:
+        except (NotOffered, PackWithdrawn) as error:
+            self._refused = error if isinstance(error, PackWithdrawn) else self._refused
             turn.is_out = True
         except SourceLied as error:
             self._condemn(error)
@@ -294,7 +298,7 @@ class Transfer:
             raise self._lie_of(source)
         try:
             blocks = self._target.read_head(bytes(head))
-        except NotOffered:
+        except (NotOffered, PackWithdrawn):
             raise
         except EdgeboxError as error:
             log.warning("fetch.head_refused file=%s source=%s error=%s", self._target.name, source, error)

@@ -22,3 +22,11 @@ class Keyring(Mapping[bytes, VerifyKey]):
         Raises:
             EdgeboxError: none of them may, or the pack was withdrawn.
         """
+
+    @abstractmethod
+    def check_version(self, pack: str, version: int) -> None:
+        """Return unless this version cannot be taken, whoever signed it: nothing of it need be fetched.
+
+        Raises:
+            PackWithdrawn: it was withdrawn.
+        """

@@ -1,5 +1,6 @@
 """A patch file on disk: its head verified, and every block of its body before a byte of it is used."""
 
+import errno
 import io
 import os
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from content_packs.base.signing import VerifyKey
 from content_packs.format.errors import PackNotFound, StickGone
 from content_packs.patch.errors import PatchMalformed
 from content_packs.patch.head import PREFACE_BYTES, head_length, open_head
+from content_packs.usb.stick import NotPlain, StickFolder
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -28,14 +30,17 @@ class PatchFile:
     Raises:
         PatchMalformed, PatchUnsupported: it is no patch this program can read, or it is cut short.
         SignerUnknown, PatchSignatureInvalid: it cannot be trusted.
-        PackNotFound: there is no such file.
+        PackNotFound: there is no such plain file.
+        StickGone: it cannot be read any more.
     """
 
     def __init__(self, path: Path, trusted: Mapping[bytes, VerifyKey]) -> None:
         self._path = path
         try:
-            self._file = path.open("rb")
-        except OSError as error:
+            # Somebody may have brought it: no link is followed, and a pipe is not waited for.
+            with StickFolder(path.parent.resolve()) as folder:
+                self._file = folder.open(path.name)
+        except (OSError, NotPlain) as error:
             raise PackNotFound(place=str(path)) from error
         try:
             length = head_length(self._file.read(PREFACE_BYTES))
@@ -43,6 +48,9 @@ class PatchFile:
             self._body_at = PREFACE_BYTES + length
             if os.fstat(self._file.fileno()).st_size != self._body_at + self.head.body_bytes:
                 raise PatchMalformed(reason="length")
+        except OSError as error:
+            self._file.close()
+            raise self._gone(error) from error
         except BaseException:
             self._file.close()
             raise
@@ -80,11 +88,14 @@ class PatchFile:
         return self._held[inside : inside + most_bytes]
 
     def _read_block(self, number: int) -> bytes:
+        at = self._body_at + number * self.head.block_bytes
         try:
-            self._file.seek(self._body_at + number * self.head.block_bytes)
-            return self._file.read(self.head.block_length(number))
+            return os.pread(self._file.fileno(), self.head.block_length(number), at)
         except OSError as error:
-            raise StickGone(place=str(self._path), reason=type(error).__name__) from error
+            raise self._gone(error) from error
+
+    def _gone(self, error: OSError) -> StickGone:
+        return StickGone(place=str(self._path), reason=errno.errorcode.get(error.errno or 0, ""))
 
 
 class _BodyPart(io.RawIOBase):

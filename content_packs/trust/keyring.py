@@ -65,10 +65,18 @@ class BoxKeyring(Keyring):
         others = [signer for signer in signers if signer != own]
         if not others:
             raise LocalPackRefused(pack=manifest.pack, reason=NOT_LOCAL)
-        if self._list and (manifest.pack, manifest.version) in self._list.withdrawn:
-            raise PackWithdrawn(pack=manifest.pack, offered=manifest.version)
+        self.check_version(manifest.pack, manifest.version)
         trusted = next((signer for signer in others if signer in self._publishers), None)
         return trusted or self._listed(manifest, others, envelope)
+
+    def check_version(self, pack: str, version: int) -> None:
+        """Return unless the list took this version back.
+
+        Raises:
+            PackWithdrawn: it did.
+        """
+        if self._list and (pack, version) in self._list.withdrawn:
+            raise PackWithdrawn(pack=pack, offered=version)
 
     def _listed(self, manifest: Manifest, signers: Sequence[bytes], envelope: bytes) -> bytes:
         pack, version = manifest.pack, manifest.version

@@ -59,6 +59,11 @@ class TrustStore:
             shutil.rmtree(self._records, ignore_errors=True)
         atomic.write_file(self._root, content)
 
+    def copy_to(self, folder: Path) -> "TrustStore":
+        """Return a store in another folder that has seen what this one has."""
+        shutil.copytree(self._folder, folder)
+        return TrustStore(folder)
+
     def load(self) -> PackList | None:
         """Return the last whole list; nothing when there is none, or when its file is damaged."""
         try:

@@ -1,4 +1,4 @@
-"""What is on a stick: a bounded look for pack folders. Nothing is installed and no link is followed.
+"""What is on a stick: a bounded look for pack folders and patches. Nothing is installed and no link is followed.
 
 Packs lie under a folder named `edgebox`, however deep below the place given; the place may also be that folder, or a
 pack folder. Capitals in names do not count: other systems change them. Only manifests are read; the files of a pack are
@@ -63,10 +63,16 @@ class PackOffer:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a look found; `is_whole` is False when it ended before everything was looked at."""
+    """What a look found.
+
+    Attributes:
+        is_whole: False when it ended before everything was looked at.
+        patches: folders that may hold patches of a pack, each named after its pack.
+    """
 
     offers: list[PackOffer]
     is_whole: bool
+    patches: tuple[Path, ...] = ()
 
 
 def scan(path: Path, *, trusted: Mapping[bytes, VerifyKey] | None = None) -> list[PackOffer]:
@@ -79,7 +85,8 @@ def look(
 ) -> Look:
     """Return what is offered under `path`, in the order of folders; damaged and unknown packs with their error.
 
-    At most 200,000 directory entries are looked at in at most 20 seconds by `clock`, and 500 packs listed.
+    At most 200,000 directory entries are looked at in at most 20 seconds by `clock`, and 500 packs listed. Patches are
+    not opened.
 
     Raises:
         PackNotFound: there is no such folder.
@@ -89,7 +96,8 @@ def look(
     with stick_errors(path):
         folders = list(islice(_find(path, budget), OFFERS_MAX + 1))
     offers = [read_offer(folder, trusted or {}) for folder in sorted(folders[:OFFERS_MAX])]
-    return Look(offers, is_whole=not budget.is_spent and len(folders) <= OFFERS_MAX)
+    is_whole = not budget.is_spent and len(folders) <= OFFERS_MAX
+    return Look(offers, is_whole, tuple(sorted(budget.patches[:OFFERS_MAX])))
 
 
 def read_offer(folder: Path, trusted: Mapping[bytes, VerifyKey]) -> PackOffer:
@@ -121,12 +129,13 @@ def _claimed(folder: Path, data: bytes, reason: EdgeboxError) -> PackOffer:
 
 
 class _Budget:
-    """What a look may still cost: directory entries, and time."""
+    """What a look may still cost, directory entries and time; and the folders of patches it came by."""
 
     def __init__(self, entries: int, end_seconds: float, clock: Callable[[], float]) -> None:
         self._left = entries
         self._end_seconds = end_seconds
         self._clock = clock
+        self.patches: list[Path] = []
 
     @property
     def is_spent(self) -> bool:
@@ -193,8 +202,10 @@ def _is_searched(name: str) -> bool:
 
 
 def _packs_in(folders: list[Path], budget: _Budget) -> Iterator[Path]:
-    """Yield the packs when one of the folders is `packs`."""
+    """Yield the packs when one of the folders is `packs`, and take note of patches when one is `patches`."""
     for packs in folders:
+        if packs.name.lower() == layout.PATCHES_NAME:
+            budget.patches += [folder for folder in budget.folders(packs) if is_pack_id(folder.name.lower())]
         if packs.name.lower() == layout.PACKS_NAME:
             for pack in budget.folders(packs):
                 if is_pack_id(pack.name.lower()):

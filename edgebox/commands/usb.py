@@ -105,7 +105,11 @@ def _lines(offer: dict[str, Any]) -> list[str]:
     titles = offer["title"]
     signer = f"signed by {offer['publisher']}" if offer["publisher"] else "unknown signer"
     facts = (f"{offer['pack']} version {offer['version']}", size_text(offer["size_bytes"]), signer, _change(offer))
-    return [titles.get("en") or next(iter(titles.values())), "  " + " · ".join(facts), *_error_lines(offer)]
+    return [
+        titles.get("en") or next(iter(titles.values()), offer["pack"]),
+        "  " + " · ".join(facts),
+        *_error_lines(offer),
+    ]
 
 
 def _change(offer: dict[str, Any]) -> str:

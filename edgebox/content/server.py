@@ -129,7 +129,8 @@ class ContentServer:
             return _problem(request, transport, 404)
         if isinstance(found, SmallFile):
             return _send_small(request, transport, found)
-        return await self._send_sound(request, transport, found, "")
+        # A box that repairs itself asks somebody else at once, rather than the same one again and again.
+        return await self._send_sound(request, transport, found, "", if_damaged=404)
 
     async def _send_wanted(self, request: BaseRequest, transport: asyncio.Transport) -> None:
         try:
@@ -155,13 +156,18 @@ class ContentServer:
         return None
 
     async def _send_sound(
-        self, request: BaseRequest, transport: asyncio.Transport, entry: FileEntry, document: str
+        self,
+        request: BaseRequest,
+        transport: asyncio.Transport,
+        entry: FileEntry,
+        document: str,
+        if_damaged: int = 503,
     ) -> None:
         try:
             await self._send(request, transport, entry, document)
         except BlobDamaged:
             log.error("content.blob_damaged hash=%s", entry.hash.hex())
-            _problem(request, transport, 503)
+            _problem(request, transport, if_damaged)
 
     async def _send(self, request: BaseRequest, transport: asyncio.Transport, entry: FileEntry, document: str) -> None:
         headers = request.headers

@@ -78,7 +78,7 @@ async def install_from_stick(box: Box, arguments: dict[str, Any], progress: Any)
     path, pack = arguments["path"], arguments.get("pack")
     parts = None if pack is None else arguments.get("parts")
     stick = await box.loading.sticks.look_at(Path(path))
-    offers = [offer for offer in stick.offers if pack is None or (offer.manifest and offer.manifest.pack == pack)]
+    offers = [offer for offer in stick.offers if pack is None or offer.pack == pack]
     if stick.error is not None or not offers:
         raise stick.error or PackNotFound(place=path if pack is None else f"{path} {pack}")
     changes = (Change.NEW, Change.UPDATE) if parts is None else (Change.NEW, Change.UPDATE, Change.HERE)
@@ -108,11 +108,10 @@ def _overall(run: list[InstallJob]) -> dict[str, Any]:
 
 
 def _refused(offer: Offer) -> dict[str, Any]:
-    manifest, error = offer.manifest, offer.error
     return {
-        "pack": manifest.pack if manifest else str(offer.folder),
-        "version": manifest.version if manifest else None,
-        "error": error.as_record() if error else None,
+        "pack": offer.pack or str(offer.folder),
+        "version": offer.version or None,
+        "error": offer.error.as_record() if offer.error else None,
     }
 
 
@@ -138,11 +137,9 @@ def _newest(offers: list[Offer], changes: Collection[Change]) -> list[Offer]:
     """Return the offers with these changes, one per pack: older versions would be refused after the highest."""
     best: dict[str, tuple[int, Offer]] = {}
     for offer in offers:
-        if offer.manifest is None or offer.change not in changes:
-            continue
-        known = best.get(offer.manifest.pack)
-        if known is None or known[0] < offer.manifest.version:
-            best[offer.manifest.pack] = (offer.manifest.version, offer)
+        known = best.get(offer.pack)
+        if offer.change in changes and (known is None or known[0] < offer.version):
+            best[offer.pack] = (offer.version, offer)
     return [offer for _, offer in best.values()]
 
 
@@ -150,11 +147,10 @@ def _older(offers: list[Offer]) -> list[PackRollback]:
     """Return why packs are not loaded of which nothing on the stick is as new as the box has or had, one per pack."""
     best: dict[str, tuple[int, Offer]] = {}
     for offer in offers:
-        manifest = offer.manifest
-        if manifest is None or offer.change is Change.UNUSABLE:
+        if offer.change is Change.UNUSABLE:
             continue
-        if manifest.pack not in best or best[manifest.pack][0] < manifest.version:
-            best[manifest.pack] = (manifest.version, offer)
+        if offer.pack not in best or best[offer.pack][0] < offer.version:
+            best[offer.pack] = (offer.version, offer)
     return [
         PackRollback(pack=pack, installed=offer.highest_version, offered=version)
         for pack, (version, offer) in best.items()
@@ -163,12 +159,11 @@ def _older(offers: list[Offer]) -> list[PackRollback]:
 
 
 def _offer(offer: Offer) -> dict[str, Any]:
-    manifest = offer.manifest
     return {
         "folder": str(offer.folder),
-        "pack": manifest.pack if manifest else None,
-        "version": manifest.version if manifest else None,
-        "title": dict(manifest.title) if manifest else {},
+        "pack": offer.pack or None,
+        "version": offer.version or None,
+        "title": dict(offer.title),
         "size_bytes": offer.size_bytes,
         "parts": {part.part.id: part.needed_bytes for part in offer.parts},
         "needed_bytes": offer.needed_bytes,

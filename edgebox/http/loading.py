@@ -280,13 +280,12 @@ def _stick(request: web.Request, stick: Stick) -> dict[str, Any]:
 
 
 def _offer(request: web.Request, offer: Offer) -> dict[str, Any]:
-    manifest = offer.manifest
     return {
         "folder": str(offer.folder),
-        "title": choose(manifest.title, [language_of(request)]) if manifest else None,
+        "title": choose(offer.title, [language_of(request)]) if offer.title else None,
         "name": offer.folder.parent.name,
-        "version": manifest.version if manifest else 0,
-        "size": size_text(offer.size_bytes),
+        "version": offer.version,
+        "size": size_text(offer.size_bytes) if offer.version else "",
         "needed": size_text(offer.needed_bytes),
         "publisher": offer.signer_name or "",
         "is_local": offer.signer_name == "",

@@ -186,8 +186,7 @@ class StickSource:
         """See `BlobSource`."""
         names = {pack for pack, _version in wanted.packs}
         for stick in await self._sticks.look():
-            folders = [offer.folder for offer in stick.offers if offer.manifest and offer.manifest.pack in names]
-            for folder in folders:
+            for folder in [folder for pack, folder in stick.packs if pack in names]:
                 if await asyncio.to_thread(_copy, folder, wanted, store):
                     return True
         return False

@@ -17,18 +17,18 @@ from content_packs.base.clock import Clock, offset_minutes
 from content_packs.base.errors import EdgeboxError
 from content_packs.fetch import Budget, HttpSource, Progress
 from content_packs.fetch.bringing import Base, Bringing
-from content_packs.fetch.errors import AddressInvalid, FetchPaused, NotOffered
+from content_packs.fetch.errors import AddressInvalid, FetchPaused, NotOffered, SourceLied
 from content_packs.fetch.packs import fetch_blob
 from content_packs.fetch.partial import PartialFile, sweep
-from content_packs.format.errors import LibraryBusy, PackSpace
+from content_packs.format.errors import LibraryBusy, PackSpace, SignerUnknown
 from content_packs.format.fields import is_local
 from content_packs.format.manifest import FileEntry
+from content_packs.format.vouching import PackNotListed, PackWithdrawn
 from content_packs.installer import InstallResult, blob_store, measure_disk
 from content_packs.installer.planning import MeasureDisk
 from edgebox.services.library import Library
-from edgebox.services.list_line import refresh_list
 from edgebox.services.loading import Loading
-from edgebox.services.places import Places, offers_of
+from edgebox.services.places import Places, Sources
 from edgebox.settings import Settings
 from edgebox.store import changes, packs, spending
 from edgebox.store.database import NOT_WRITTEN, Database, StoreUnavailable
@@ -107,7 +107,7 @@ class Fetching:
 
     @property
     def is_busy(self) -> bool:
-        """Return whether something is being looked for or brought."""
+        """Return whether something is looked for or fetched, which may take hours on a slow line."""
         return self._busy.locked()
 
     def updates(self) -> list[Update]:
@@ -150,21 +150,19 @@ class Fetching:
 
         Raises:
             AddressInvalid: it names no pack.
-            NotOffered, SourceDown, SourceCaptured, SourceLied, FetchPaused and the refusals of a pack.
+            NotOffered, SourceDown, SourceCaptured, SourceLied, FetchPaused and the refusals of a pack and of a list.
         """
         depot, _, pack = address.rstrip("/").rpartition(PACKS_PART)
         if not depot or not urlsplit(depot).hostname or "/" in pack:
             raise AddressInvalid(address=address)
-        async with self._busy:
-            await self._library.notice_publishers()
-            source = HttpSource(depot, clock=self._clock)
+        async with self._busy, self._sources([depot], []) as sources:
+            places = await self._look_from(sources)
+            versions, base = places.offers[sources.depots[0]], (await self._bases()).get(pack, Base())
             try:
-                await self._refresh_list([source])
-                versions = await offers_of(source)
-                base = (await self._bases()).get(pack, Base())
-                return await self._bring_from(source, pack, base, (versions or {}).get(pack, 0))
-            finally:
-                await source.close()
+                return await self._bring_from(sources.depots[0], pack, base, (versions or {}).get(pack, 0))
+            except (SourceLied, SignerUnknown, PackNotListed) as error:
+                # Nobody here vouches for it: a list that was refused is then what is wrong.
+                raise places.list_error or error from error
 
     async def repair(self, pack: str, version: int, entry: FileEntry) -> None:
         """Bring one file of an installed pack that is lost or damaged, from a neighbour if one has it.
@@ -172,10 +170,11 @@ class Fetching:
         Raises:
             NotOffered, SourceLied, SourceDown, SourceCaptured, FetchPaused: nobody gives it, or nobody now.
         """
-        async with self._busy, self._sources() as (depots, neighbours):
+        async with self._busy, self._sources(await self._depots(), self.neighbours) as sources:
             budget = await self._budget()
+            asked = (*sources.neighbours, *sources.depots)
             try:
-                partial = await fetch_blob((*neighbours, *depots), pack, version, entry, self._settings.fetched, budget)
+                partial = await fetch_blob(asked, pack, version, entry, self._settings.fetched, budget)
             finally:
                 await self._write_spent(budget)
             await asyncio.to_thread(_take_in, self._settings.data, partial, entry)
@@ -225,11 +224,11 @@ class Fetching:
         task = self._tasks[pack] = asyncio.get_running_loop().create_task(work)
         try:
             result = await task
-        except NotOffered as error:
-            if (known := self._updates.get(pack)) is not None:
-                self._updates[pack] = replace(known, state=UpdateState.FAILED, error=error.as_record())
+        except (NotOffered, PackWithdrawn) as error:
+            self._note_nothing(pack, error)
         except FetchPaused as error:
-            self._set(pack, UpdateState.PAUSED, error)
+            if pack in self._updates or not places.is_paused:
+                self._set(pack, UpdateState.PAUSED, error)
         except EdgeboxError as error:
             log.warning("fetching.failed pack=%s error=%s", pack, error)
             self._set(pack, UpdateState.PAUSED if error.retryable else UpdateState.FAILED, error)
@@ -260,7 +259,7 @@ class Fetching:
                     log.warning("fetching.neighbour_failed pack=%s source=%s error=%s", pack, source.name, error)
                     failed = error
         if not depots:
-            raise failed
+            raise FetchPaused() if places.is_paused else failed
         # Without a list, only the patch says that there is something newer: a full one is not fetched to find out.
         return await self._bring_from_depots(depots, pack, base, or_full=newest > base.version)
 
@@ -340,43 +339,39 @@ class Fetching:
                 error=None,
             )
 
+    def _note_nothing(self, pack: str, error: EdgeboxError) -> None:
+        """Nobody has what was looked for: that is a failure only of those who had said that they have it."""
+        if (known := self._updates.get(pack)) is None:
+            return
+        if known.version:
+            self._set(pack, UpdateState.FAILED, error)
+        elif known.state is not UpdateState.STOPPED:
+            del self._updates[pack]
+
     def _set(self, pack: str, state: UpdateState, error: EdgeboxError) -> None:
         known = self._updates.get(pack, Update(pack, 0, state))
         self._updates[pack] = replace(known, state=state, error=error.as_record())
 
     @asynccontextmanager
     async def _places(self) -> AsyncIterator[Places]:
-        """Give the sources there are now, each asked once for its list."""
+        """Give the sources there are now, each asked once for its list of packs, and the depots for the platform's."""
+        async with self._sources(await self._depots(), self.neighbours) as sources:
+            yield await self._look_from(sources)
+
+    async def _look_from(self, sources: Sources) -> Places:
         await self._library.notice_publishers()
-        async with self._sources() as (depots, neighbours):
-            await self._refresh_list(depots)
-            sources = (*depots, *neighbours)
-            found = await asyncio.gather(*(offers_of(source) for source in sources))
-            yield Places(depots, neighbours, dict(zip(sources, found, strict=True)))
-
-    @asynccontextmanager
-    async def _sources(self) -> AsyncIterator[tuple[tuple[HttpSource, ...], tuple[HttpSource, ...]]]:
-        """Give the depots and the neighbours; none of them is asked for anything."""
-        hub = await self._database.read(changes.find_hub)
-        addresses = [*self._settings.depots, *([hub[0].rstrip("/") + DEPOT_PATH] if hub else [])]
-        depots = tuple(HttpSource(address, clock=self._clock) for address in dict.fromkeys(addresses))
-        neighbours = tuple(
-            HttpSource(address, is_metered=False, clock=self._clock) for address in dict.fromkeys(self.neighbours)
-        )
-        try:
-            yield depots, neighbours
-        finally:
-            for source in (*depots, *neighbours):
-                await source.close()
-
-    async def _refresh_list(self, depots: Sequence[HttpSource]) -> None:
-        """Learn what the platform lists and took back, unless bytes may not be spent now."""
         budget = await self._budget()
-        if budget.left_bytes(self._clock.now_ms()) == 0:
-            return
-        if read_bytes := await refresh_list(self._library.trust, depots):
-            budget.spend(self._clock.now_ms(), read_bytes)
+        try:
+            return await sources.look(self._library.trust, budget)
+        finally:
             await self._write_spent(budget)
+
+    def _sources(self, depots: Sequence[str], neighbours: Sequence[str]) -> Sources:
+        return Sources(depots, neighbours, self._clock)
+
+    async def _depots(self) -> list[str]:
+        hub = await self._database.read(changes.find_hub)
+        return [*self._settings.depots, *([hub[0].rstrip("/") + DEPOT_PATH] if hub else [])]
 
 
 def _take_in(data: Path, partial: PartialFile, entry: FileEntry) -> None:

@@ -246,11 +246,11 @@ class Loading:
 
     def _inspect(self, folder: Path, parts: Sequence[str] | None) -> tuple[str, int, int]:
         """Return pack, version and bytes of what can be installed from there."""
+        self._library.trust.refresh_from([depot_of(folder)])
         if _is_patch(folder):
             limits = PatchLimits(measure=self._measure)
             head, total_bytes = inspect_patch(self._settings.data, folder, self._library.trust.keyring(), limits=limits)
             return head.pack, head.to_version, total_bytes
-        self._library.trust.refresh_from([depot_of(folder)])
         offer = read_offer(folder, self._library.trust.keyring())
         if offer.error is not None or offer.manifest is None:
             raise offer.error or PackNotFound(place=str(folder))
@@ -286,11 +286,14 @@ class Loading:
         for job in sorted(open_jobs, key=lambda each: (each.state is JobState.STICK_GONE, each.no)):
             if job.state is not JobState.STICK_GONE:
                 return job, Path(job.folder)
-            folders, version = self._settings.stick_folders, (job.pack, job.version)
-            found = await asyncio.to_thread(find_again, folders, Path(job.folder), *version)
-            if found := found or await self.sticks.find(*version):
+            found = await asyncio.to_thread(self._find_again, job)
+            if found := found or await self.sticks.find(job.pack, job.version):
                 return job, found
         return None
+
+    def _find_again(self, job: InstallJob) -> Path | None:
+        folders, trusted = self._settings.stick_folders, self._library.trust.keyring()
+        return find_again(folders, Path(job.folder), job.pack, job.version, trusted)
 
     async def _run(self, job: InstallJob, folder: Path) -> bool:
         """Do one install and return whether it ended; one that did not is taken up again after a pause."""

@@ -17,7 +17,7 @@ class NetworkSource:
         self._fetching = fetching
 
     async def bring(self, wanted: WantedBlob, store: BlobStore) -> bool:
-        """See `BlobSource`; nothing comes while updates are fetched, which may take hours and need the same lock."""
+        """See `BlobSource`. While packs are fetched nothing is asked: whoever repairs holds up every installation."""
         if self._fetching.is_busy:
             return False
         for pack, version in wanted.packs:

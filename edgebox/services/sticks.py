@@ -15,16 +15,20 @@ from pathlib import Path
 
 from content_packs.base.clock import Clock
 from content_packs.base.errors import EdgeboxError
+from content_packs.base.signing import VerifyKey
 from content_packs.format import layout
+from content_packs.format.envelope import open_unverified
 from content_packs.format.errors import StickGone
 from content_packs.format.manifest import Manifest, Part
 from content_packs.format.selection import Selection, selected_blobs
 from content_packs.installer import DiskSpace, blob_store, measure_disk, plan
 from content_packs.installer.library import highest_version, parts_to_take, selection_of
 from content_packs.installer.planning import InstallPlan, on_disk_bytes
+from content_packs.patch import PatchLimits
 from content_packs.usb.scanning import Look, PackOffer, look, read_offer
 from edgebox.services.library import Library
 from edgebox.services.mounts import mounted_devices
+from edgebox.services.stick_patches import PatchOffer, find_patches, patch_makes
 from edgebox.settings import MOUNT_ROOTS, Settings
 
 FRESH_MS = 10_000
@@ -58,22 +62,31 @@ class PartOffer:
 
 @dataclass(frozen=True)
 class Offer:
-    """One pack on a stick.
+    """One pack on a stick, or a patch that makes it.
 
     Attributes:
-        manifest: nothing when it cannot be read; when `error` is set, only what the pack says of itself.
+        folder: of the pack, or the file of the patch.
+        pack, version: empty and 0 when it cannot be read.
+        title: by language, empty when nobody knows it.
+        size_bytes: of the pack's files, or of the patch.
+        manifest: nothing for a patch, or when it cannot be read; when `error` is set, only what the pack says of
+            itself.
         signer_name: name of the trusted publisher who signed it; empty when this box did.
         installed_version: of the same pack on the box, 0 when there is none.
         highest_version: of the same pack that is or was on the box; an older one is refused.
         needed_bytes: what it would take on the box's disk when nobody chooses parts.
         fits: whether that much may be used.
-        size_bytes: what of it is on the stick.
+        read_bytes: what would be read from the stick.
         left_out: its parts that are not on the stick.
         least_bytes: what it would take without any of the `parts`.
         fits_without_parts: whether that much may be used.
     """
 
     folder: Path
+    pack: str
+    version: int
+    title: Mapping[str, str]
+    size_bytes: int
     manifest: Manifest | None
     signer_name: str | None
     change: Change
@@ -81,8 +94,8 @@ class Offer:
     highest_version: int
     needed_bytes: int
     fits: bool
+    read_bytes: int
     error: EdgeboxError | None
-    size_bytes: int = 0
     left_out: tuple[Part, ...] = ()
     parts: tuple[PartOffer, ...] = ()
     least_bytes: int = 0
@@ -94,6 +107,11 @@ class Offer:
         is_more = self.change in (Change.NEW, Change.UPDATE) or (self.change is Change.HERE and bool(self.parts))
         return is_more and self.fits_without_parts
 
+    @property
+    def is_usable(self) -> bool:
+        """Return whether it would change the box."""
+        return self.change in (Change.NEW, Change.UPDATE)
+
 
 @dataclass(frozen=True)
 class Stick:
@@ -103,6 +121,7 @@ class Stick:
         error: why it cannot be read.
         list_error: why its list of packs is refused.
         is_whole: False when there is too much on it to look at everything.
+        packs: the folders of packs by id, those included instead of which a patch is offered.
     """
 
     path: Path
@@ -110,6 +129,7 @@ class Stick:
     error: EdgeboxError | None = None
     list_error: EdgeboxError | None = None
     is_whole: bool = True
+    packs: tuple[tuple[str, Path], ...] = ()
 
 
 class Sticks:
@@ -127,6 +147,7 @@ class Sticks:
         self._found: list[Stick] = []
         self._found_ms: int | None = None
         self._took_ms = 0
+        self._roots: dict[tuple[str, int], bytes] = {}
         self.titles: dict[tuple[str, int], Mapping[str, str]] = {}
 
     async def look(self, *, afresh: bool = False) -> list[Stick]:
@@ -155,8 +176,7 @@ class Sticks:
         """Return where a stick offers this version of a pack, however deep."""
         offers = [offer for stick in await self.look() for offer in stick.offers]
         for offer in offers:
-            manifest = offer.manifest
-            if offer.error is None and manifest and (manifest.pack, manifest.version) == (pack, version):
+            if offer.error is None and (offer.pack, offer.version) == (pack, version):
                 return offer.folder
         return None
 
@@ -176,20 +196,42 @@ class Sticks:
     def _stick(self, path: Path) -> Stick:
         try:
             found, list_error = self._scan(path)
+            patches = self._find_patches(found)
         except EdgeboxError as error:
             return Stick(path, (), error)
         except OSError as error:
             return Stick(path, (), StickGone(place=str(path), reason=errno.errorcode.get(error.errno or 0, "")))
         self._remember(found.offers)
         space = measure_disk(self._settings.data)
-        offers = tuple(self._offer(offer, space) for offer in found.offers)
-        return Stick(path, offers, list_error=list_error, is_whole=found.is_whole)
+        offers = [self._offer(offer, space) for offer in found.offers]
+        folders = tuple((offer.pack, offer.folder) for offer in offers if offer.pack)
+        best = tuple(cheapest(offers, [self._patch_offer(patch) for patch in patches]))
+        return Stick(path, best, list_error=list_error, is_whole=found.is_whole, packs=folders)
+
+    def _find_patches(self, found: Look) -> list[PatchOffer]:
+        trusted = self._library.trust.keyring()
+        return find_patches(self._settings.data, found.patches, self._base_of, trusted, PatchLimits())
+
+    def _base_of(self, pack: str) -> tuple[int, bytes]:
+        """Return version and Merkle root of a pack on the box."""
+        current = self._library.shelf.current.get(pack)
+        if current is None:
+            return 0, b""
+        named = (pack, current.version)
+        if named not in self._roots:
+            path = self._settings.packs / layout.installed_name(*named)
+            try:
+                self._roots[named] = open_unverified(path.read_bytes()).root
+            except (OSError, EdgeboxError):
+                return current.version, b""
+        return current.version, self._roots[named]
 
     def _scan(self, path: Path) -> tuple[Look, EdgeboxError | None]:
         """Return what is offered by the newest list there is, on the stick or on the box, and why a list is refused."""
         trust = self._library.trust
         before, found = trust.pack_list, look(path, trusted=trust.keyring())
-        depots = dict.fromkeys([path / layout.STICK_NAME, *(depot_of(offer.folder) for offer in found.offers)])
+        folders = [*(offer.folder for offer in found.offers), *(folder / layout.FULL_NAME for folder in found.patches)]
+        depots = dict.fromkeys([path / layout.STICK_NAME, *map(depot_of, folders)])
         list_error = trust.refresh_from(depots)
         return found if trust.pack_list == before else look(path, trusted=trust.keyring()), list_error
 
@@ -206,6 +248,10 @@ class Sticks:
         costs = self._costs(offer, manifest, space, change) if manifest and not offer.error else _Costs()
         return Offer(
             folder=offer.folder,
+            pack=manifest.pack if manifest else "",
+            version=manifest.version if manifest else 0,
+            title=manifest.title if manifest else {},
+            size_bytes=offer.size_bytes,
             manifest=manifest,
             signer_name=self._library.trust.name_of(offer.signer) if offer.signer else None,
             change=change,
@@ -213,12 +259,37 @@ class Sticks:
             highest_version=highest,
             needed_bytes=costs.needed_bytes,
             fits=costs.needed_bytes <= costs.usable_bytes,
+            read_bytes=costs.needed_bytes,
             error=offer.error,
-            size_bytes=offer.size_bytes,
             left_out=tuple(part for part in manifest.parts if not offer.selection.takes(part)) if manifest else (),
             parts=costs.parts,
             least_bytes=costs.least_bytes,
             fits_without_parts=costs.least_bytes <= costs.usable_bytes,
+        )
+
+    def _patch_offer(self, patch: PatchOffer) -> Offer:
+        current = self._library.shelf.current.get(patch.pack)
+        change = Change.UNUSABLE if patch.error else Change.UPDATE if current else Change.NEW
+        title = current.title if current else {}
+        if patch.error is None and title:
+            self.titles.setdefault((patch.pack, patch.version), title)
+        return Offer(
+            folder=patch.path,
+            pack=patch.pack,
+            version=patch.version,
+            title=title,
+            size_bytes=patch.size_bytes,
+            manifest=None,
+            signer_name=self._library.trust.name_of(patch.signer) if patch.signer else None,
+            change=change,
+            installed_version=current.version if current else 0,
+            highest_version=current.version if current else 0,
+            needed_bytes=patch.needed_bytes,
+            fits=patch.fits,
+            read_bytes=patch.size_bytes,
+            error=patch.error,
+            least_bytes=patch.needed_bytes,
+            fits_without_parts=patch.fits,
         )
 
     def _costs(self, offer: PackOffer, manifest: Manifest, space: DiskSpace, change: Change) -> "_Costs":
@@ -259,6 +330,27 @@ def _needed_bytes(manifest: Manifest, selection: Selection, to_copy: InstallPlan
     """Return what of the missing files these parts take on the disk."""
     wanted = selected_blobs(manifest, selection)
     return sum(on_disk_bytes(entry.size_bytes) for key, entry in to_copy.missing.items() if key in wanted)
+
+
+def cheapest(folders: list[Offer], patches: list[Offer]) -> list[Offer]:
+    """Return what is to be shown: of a pack folder and patches that make the same version, what is read sooner.
+
+    A patch that cannot be used is shown only if the stick has nothing else of its pack.
+    """
+    best: dict[tuple[str, int], Offer] = {}
+    for offer in (one for one in (*folders, *patches) if one.is_usable):
+        named = (offer.pack, offer.version)
+        if named not in best or _cost(offer) < _cost(best[named]):
+            best[named] = offer
+    packs = {offer.pack for offer in folders} | {pack for pack, _ in best}
+    by_patch = {named for named, offer in best.items() if offer.manifest is None}
+    shown = [offer for offer in folders if not offer.is_usable or (offer.pack, offer.version) not in by_patch]
+    shown += [offer for offer in best.values() if offer.manifest is None]
+    return shown + [offer for offer in patches if not offer.is_usable and offer.pack not in packs]
+
+
+def _cost(offer: Offer) -> tuple[bool, int]:
+    return not offer.fits, offer.read_bytes
 
 
 def find_sticks(folders: tuple[Path, ...], mounts: list[Path]) -> list[Path]:
@@ -303,12 +395,17 @@ def _holds_ours(folder: Path) -> bool:
     return (folder / layout.STICK_NAME).is_dir()
 
 
-def find_again(stick_folders: tuple[Path, ...], folder: Path, pack: str, version: int) -> Path | None:
-    """Return where a pack or patch is whose stick was pulled: its old place, or a pack's on any stick. Blocks."""
-    usual = layout.pack_folder(pack, version)
+def find_again(
+    stick_folders: tuple[Path, ...], folder: Path, pack: str, version: int, trusted: Mapping[bytes, VerifyKey]
+) -> Path | None:
+    """Return where a pack or patch is whose stick was pulled: its old place, or the same on any stick. Blocks."""
+    is_patch = folder.suffix == layout.PATCH_ENDING
+    usual = f"{layout.STICK_NAME}/{layout.PATCHES_NAME}/{pack}/{folder.name}"
+    if not is_patch:
+        usual = layout.pack_folder(pack, version)
     for path in (folder, *(match for root in stick_folders for match in _usual_places(root, usual))):
         try:
-            if (path / layout.MANIFEST_NAME).is_file() or (path.suffix == layout.PATCH_ENDING and path.is_file()):
+            if patch_makes(path, trusted) == (pack, version) if is_patch else (path / layout.MANIFEST_NAME).is_file():
                 return path
         except OSError:
             continue

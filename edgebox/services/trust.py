@@ -8,8 +8,10 @@ is gone at once with all packs, as is said in the technician's guide.
 import logging
 import threading
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from enum import Enum
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from content_packs.base import atomic
 from content_packs.base.clock import Clock
@@ -20,6 +22,7 @@ from content_packs.format.fields import is_local
 from content_packs.format.manifest import Manifest
 from content_packs.installer import Publisher
 from content_packs.trust.errors import ListRollback
+from content_packs.trust.gathering import GatheringReader
 from content_packs.trust.keyring import BoxKeyring
 from content_packs.trust.listing import PackList
 from content_packs.trust.reading import DepotReader, FolderReader
@@ -73,12 +76,8 @@ class Trust:
         """Read all keys and the list again. Blocks."""
         self.publishers = read_publishers(self._settings.keys / "publishers")
         self._kept = read_publishers(self._settings.keys / "signers")
-        # A refresh that is under way, which over a slow line takes long, says itself what came of it.
-        if self._refreshing.acquire(blocking=False):
-            try:
-                self.pack_list = self._store.load()
-            finally:
-                self._refreshing.release()
+        with self._refreshing:
+            self.pack_list = self._store.load()
 
     def stamp(self) -> Stamp:
         """Return what differs as soon as a publisher's key file is put there, replaced or removed. Blocks."""
@@ -158,6 +157,29 @@ class Trust:
         with self._refreshing:
             self.pack_list = self._store.refresh(reader, self.trusted_ms())
             return self.pack_list
+
+    def refresh_far(self, reader: DepotReader) -> None:
+        """Take over the list of a depot behind a line; nobody else waits for the line meanwhile. Blocks.
+
+        Nothing is asked by a box that goes by no list. A depot without one, or with the very list the box has, costs
+        one small file; an older list is no trouble.
+
+        Raises:
+            Like `TrustStore.refresh`; the box goes on with the list it has.
+        """
+        line = GatheringReader(reader)
+        if not self.is_listed or not line.has_news(self.pack_list):
+            return
+        with TemporaryDirectory() as folder:
+            with self._refreshing:
+                beside = self._store.copy_to(Path(folder) / "trust")
+            # What is wrong with it is found again below, after what is good was kept.
+            with suppress(EdgeboxError):
+                beside.refresh(line, self.trusted_ms())
+        try:
+            self.refresh(line.gathered())
+        except ListRollback:
+            log.info("trust.older_list")
 
     def refresh_from(self, depots: Iterable[Path]) -> EdgeboxError | None:
         """Take over the lists in folders that may be depots; return why the last bad one was refused. Blocks.

@@ -10,7 +10,7 @@ import pytest
 
 
 class PullableStick:
-    """Wraps `os.read` for files under `root`; the stick is pulled at read number `pull_at`, counted from 1.
+    """Wraps reads of files under `root`; the stick is pulled at read number `pull_at`, counted from 1.
 
     With `writes`, writes count as well as reads.
     """
@@ -29,7 +29,9 @@ class PullableStick:
         self._pull_at = pull_at
         self._code = code
         self._real: Callable[[int, int], bytes] = os.read
+        self._real_at: Callable[[int, int, int], bytes] = os.pread
         monkeypatch.setattr(os, "read", self._read)
+        monkeypatch.setattr(os, "pread", self._read_at)
         if writes:
             self._real_write: Callable[[int, Any], int] = os.write
             monkeypatch.setattr(os, "write", self._write)
@@ -37,6 +39,10 @@ class PullableStick:
     def _read(self, descriptor: int, length: int) -> bytes:
         self._count(descriptor)
         return self._real(descriptor, length)
+
+    def _read_at(self, descriptor: int, length: int, offset: int) -> bytes:
+        self._count(descriptor)
+        return self._real_at(descriptor, length, offset)
 
     def _write(self, descriptor: int, content: Any) -> int:
         self._count(descriptor)

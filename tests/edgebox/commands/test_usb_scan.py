@@ -6,6 +6,7 @@ import pytest
 
 from content_packs.base.signing import SigningKey
 from content_packs.format import keyfile
+from content_packs.patch.making import make_patch
 from edgebox.cli import main
 from edgebox.commands.wording import size_text
 from tests.support.course import PUBLISHER
@@ -76,3 +77,22 @@ def test_parts_are_named_for_one_pack_and_added_later(
 )
 def test_sizes_are_read_by_people(size_bytes: int, text: str) -> None:
     assert size_text(size_bytes) == text
+
+
+def test_a_scan_names_an_update_that_is_a_patch_and_install_takes_it(
+    tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = build_small(tmp_path / "built", KEY, version=1, more="one " * 500)
+    second = build_small(tmp_path / "built", KEY, version=2, more="one " * 500 + "and two")
+    make_patch(first, second, tmp_path / "stick", KEY)
+    assert scan(tmp_path / "stick", data, capsys)[0] == "No packs here."
+    assert main(["pack", "install", str(first), "--data", str(data)]) == 0
+    title, facts, _free = scan(tmp_path / "stick", data, capsys)
+    assert title == "Equal parts"
+    (patch,) = (tmp_path / "stick").rglob("*.ebp")
+    assert facts.startswith(
+        f"  {PACK} version 2 · {size_text(patch.stat().st_size)} · signed by Example Press · update"
+    )
+    assert main(["usb", "install", str(tmp_path / "stick"), "--data", str(data)]) == 0
+    assert f"Installed {PACK} version 2" in capsys.readouterr().out
+    assert scan(tmp_path / "stick", data, capsys)[0] == "No packs here."

@@ -4,13 +4,10 @@ import asyncio
 import errno
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from content_packs.base import sockets
 from content_packs.base.signing import SigningKey
 from content_packs.fetch import Window, want
 from content_packs.fetch.bringing import Bringing
@@ -22,81 +19,14 @@ from content_packs.installer.library import library_lock
 from content_packs.installer.planning import RESERVE_MIN_BYTES
 from content_packs.patch.head import PREFACE_BYTES, head_length
 from content_packs.patch.making import make_patch
-from edgebox.content.app import serving_content
-from edgebox.services.fetching import Fetching, Update, UpdateState
-from edgebox.services.library import Library
-from edgebox.services.loading import Loading
+from edgebox.services.fetching import Update, UpdateState
 from edgebox.services.network_source import NetworkSource
-from edgebox.settings import Settings, prepare_folders
-from edgebox.store.database import Database
 from edgebox.store.jobs import JobState
-from tests.support.clock import FakeClock
 from tests.support.depot import PlayDepot
+from tests.support.fetching_box import KEY, Bench, box, neighbour, publish, root_of
 from tests.support.file_servers import Server, serving
 from tests.support.small_course import PACK, built, trust
 from tests.sync.hub_support import TestHub, hub_on
-
-KEY = SigningKey(b"k" * 32)
-
-
-@dataclass
-class Bench:
-    """A box with its services, without pages."""
-
-    database: Database
-    library: Library
-    loading: Loading
-    fetching: Fetching
-    settings: Settings
-    clock: FakeClock
-
-    async def install(self, folder: Path) -> None:
-        async for job in self.loading.watch(await self.loading.start(folder)):
-            last = job
-        assert last.state is JobState.DONE
-
-    @property
-    def version(self) -> int:
-        found = self.library.shelf.current.get(PACK)
-        return found.version if found else 0
-
-    async def update(self, *, is_asked: bool = False) -> Update | None:
-        await self.fetching.update_all(is_asked=is_asked)
-        return next(iter(self.fetching.updates()), None)
-
-    async def rows(self) -> list[tuple[str, int]]:
-        rows = await self.database.read(
-            lambda connection: connection.execute("SELECT id, version FROM pack WHERE is_active = 1").fetchall()
-        )
-        return [(row[0], row[1]) for row in rows]
-
-
-@asynccontextmanager
-async def box(data: Path, **settings: Any) -> AsyncIterator[Bench]:
-    chosen = Settings(data=data, stick_folders=(), **settings)
-    await asyncio.to_thread(prepare_folders, chosen)
-    await asyncio.to_thread(trust, chosen.keys, KEY)
-    clock = FakeClock()
-    database = await asyncio.to_thread(Database, data / "box.db")
-    library = await Library.open(chosen)
-    loading = Loading(database, chosen, clock, library)
-    fetching = Fetching(database, chosen, clock, library, loading)
-    try:
-        yield Bench(database, library, loading, fetching, chosen, clock)
-    finally:
-        await fetching.close()
-        await loading.close()
-        await library.close()
-        await asyncio.to_thread(database.close)
-
-
-@asynccontextmanager
-async def neighbour(data: Path) -> AsyncIterator[str]:
-    """Serve the packs of another box and give the address of its depot."""
-    listener = sockets.listen("127.0.0.1", 0)
-    port = listener.getsockname()[1]
-    async with serving_content(Settings(data=data, content_port=port), listener):
-        yield f"http://127.0.0.1:{port}/depot"
 
 
 @pytest.fixture
@@ -107,22 +37,6 @@ async def one(tmp_path: Path) -> Path:
 @pytest.fixture
 async def two(tmp_path: Path) -> Path:
     return await built(tmp_path / "stick", KEY, version=2, more="one " * 500 + "and two")
-
-
-async def publish(depot: Path, old: Path | None, new: Path, key: SigningKey = KEY) -> Path:
-    """Put the patch between two packs into a depot."""
-    report = await asyncio.to_thread(make_patch, old, new, depot.parent / f"{new.name}.ebp", key)
-    root = b"" if old is None else (await asyncio.to_thread(_root_of, old))
-    path = depot / layout.patch_name(PACK, root)
-    await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
-    await asyncio.to_thread(report.path.rename, path)
-    return path
-
-
-def _root_of(folder: Path) -> bytes:
-    from content_packs.format.envelope import open_unverified
-
-    return open_unverified((folder / layout.MANIFEST_NAME).read_bytes()).root
 
 
 async def list_in(depot: Path, pack: Path) -> None:
@@ -157,7 +71,7 @@ async def test_with_a_known_base_a_pack_takes_one_request_beside_the_list(tmp_pa
         await bench.install(one)
         server.absent = ["index.ebl"]
         assert await bench.update() == Update(PACK, 2, UpdateState.DONE)
-        assert asked(server) == ["/packs/index.ebl", f"/{layout.patch_name(PACK, _root_of(one))}"]
+        assert asked(server) == ["/packs/index.ebl", f"/{layout.patch_name(PACK, root_of(one))}"]
 
 
 def asked(server: Server) -> list[str]:
@@ -176,7 +90,7 @@ async def test_an_unknown_base_takes_at_most_three_requests(
     tmp_path: Path, one: Path, two: Path, has_base: bool
 ) -> None:
     content = await asyncio.to_thread((await publish(tmp_path / "depot", None, two)).read_bytes)
-    root = layout.patch_name(PACK, await asyncio.to_thread(_root_of, one))
+    root = layout.patch_name(PACK, await asyncio.to_thread(root_of, one))
     async with serving(content) as server, box(tmp_path / "box") as bench:
         server.absent = ["index.ebl", root]
         if has_base:
