@@ -8,7 +8,7 @@ from content_packs.format.errors import PackNotFound, PackRollback
 from content_packs.installer.planning import reserve_bytes
 from edgebox.domain.recorded_error import error_of
 from edgebox.keys import Box
-from edgebox.services.sticks import Change, Offer
+from edgebox.services.stick_offers import Change, Offer
 from edgebox.store.jobs import InstallJob, JobState
 
 

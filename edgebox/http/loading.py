@@ -26,7 +26,7 @@ from edgebox.http.wording import language_of
 from edgebox.keys import BOX
 from edgebox.services.library import Library
 from edgebox.services.loading import Loading
-from edgebox.services.sticks import Change, Offer, PartOffer, Stick
+from edgebox.services.stick_offers import Change, Offer, PartOffer, Stick
 from edgebox.store.jobs import InstallJob, JobState
 
 PACKS_SHOWN = 40

@@ -27,7 +27,7 @@ from content_packs.installer.planning import RESERVE_MIN_BYTES, MeasureDisk
 from edgebox.services.library import Library
 from edgebox.services.loading import Loading
 from edgebox.services.retiring import Retiring
-from edgebox.services.sticks import Change, Offer
+from edgebox.services.stick_offers import Change, Offer
 from edgebox.settings import Settings, prepare_folders
 from edgebox.store.database import Database
 from edgebox.store.jobs import InstallJob, JobState

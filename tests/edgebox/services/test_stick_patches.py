@@ -9,7 +9,7 @@ import pytest
 from content_packs.base.signing import SigningKey
 from content_packs.patch import PatchFile
 from content_packs.trust import publishing
-from edgebox.services.sticks import Change, Offer
+from edgebox.services.stick_offers import Change, Offer
 from edgebox.store.jobs import InstallJob, JobState
 from tests.support.course import tree_bytes
 from tests.support.depot import PlayDepot

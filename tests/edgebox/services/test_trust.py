@@ -13,7 +13,7 @@ from content_packs.trust import publishing, roles
 from content_packs.trust.errors import ListBroken, RootRefused
 from edgebox.services.library import Library
 from edgebox.services.loading import Loading
-from edgebox.services.sticks import Change
+from edgebox.services.stick_offers import Change
 from edgebox.services.trust import Standing, Trust
 from edgebox.settings import Settings, prepare_folders
 from edgebox.store.database import Database
