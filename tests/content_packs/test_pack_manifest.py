@@ -62,9 +62,9 @@ prerequisites = st.builds(Prerequisite, titles, st.none() | st.just("org.example
 
 @st.composite
 def manifests_strategy(draw: st.DrawFn) -> Manifest:
-    paths = sorted(draw(st.sets(ids, min_size=1, max_size=8)))
+    paths = sorted(f"{one}.png" for one in draw(st.sets(ids, min_size=1, max_size=8)))
     files = tuple(
-        FileEntry(f"{path}.png", draw(st.integers(0, 2**36)), blake2b_256(path.encode()), "image/png") for path in paths
+        FileEntry(path, draw(st.integers(0, 2**36)), blake2b_256(path.encode()), "image/png") for path in paths
     )
     path = st.sampled_from([entry.path for entry in files])
     resource_ids = sorted(draw(st.sets(ids, min_size=1, max_size=5)))
