@@ -1,8 +1,7 @@
 """Packs onto the box and off it: installs one at a time, survives a pulled stick and a restart, says how far it is.
 
 An install is a row that says what is wanted; the work itself may stop anywhere and be done again. So a job that was
-copying when the power went is taken up at the next start, and one whose stick was pulled when the stick is back.
-"""
+copying when the power went is taken up at the next start, one whose stick was pulled when it is back."""
 
 import asyncio
 import contextlib
