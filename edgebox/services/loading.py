@@ -1,7 +1,8 @@
-"""Packs onto the box and off it: installs one at a time, survives a pulled stick and a restart, says how far it is.
+"""Packs onto the box and off it: one at a time, through pulled sticks and restarts, and how far it is.
 
-An install is a row that says what is wanted; the work itself may stop anywhere and be done again. So a job that was
-copying when the power went is taken up at the next start, one whose stick was pulled when it is back."""
+An install is a row that says what is wanted; its work may stop anywhere and be done again: what was copying when the
+power went goes on at the next start, and what came from a pulled stick when it is back.
+"""
 
 import asyncio
 import contextlib
@@ -107,12 +108,7 @@ class Loading:
         now_ms = self._clock.now_ms()
         no = await self._database.write(
             lambda connection: jobs.insert_job(
-                connection,
-                folder=str(folder),
-                pack=pack,
-                version=version,
-                total_bytes=total_bytes,
-                now_ms=now_ms,
+                connection, folder=str(folder), pack=pack, version=version, total_bytes=total_bytes, now_ms=now_ms
             )
         )
         self.resume()
