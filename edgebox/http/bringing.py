@@ -9,6 +9,7 @@ from aiohttp import BodyPartReader, web
 from content_packs.base.errors import EdgeboxError
 from content_packs.format import texts
 from content_packs.importers.importing import Wishes
+from content_packs.installer.install import full_disk
 from edgebox.http import problems
 from edgebox.http.body import PROGRESS_SECONDS, read_form
 from edgebox.http.loading import packs_page
@@ -25,11 +26,12 @@ async def upload(request: web.Request) -> web.StreamResponse:
     """Take in a file and make a pack of it."""
     importing = request.app[BOX].importing
     try:
-        length_bytes = request.content_length
-        await importing.check_space(UPLOAD_MAX_BYTES if length_bytes is None else length_bytes)
-        async with importing.receiving() as folder:
-            path, fields = await _read_parts(request, folder)
-            made = await importing.make(path, _wishes(fields))
+        needed_bytes = UPLOAD_MAX_BYTES if request.content_length is None else request.content_length
+        await importing.check_space(needed_bytes)
+        with full_disk(needed_bytes):
+            async with importing.receiving() as folder:
+                path, fields = await _read_parts(request, folder)
+                made = await importing.make(path, _wishes(fields))
     except EdgeboxError as error:
         return await packs_page(request, error)
     return await _answer(request, made)

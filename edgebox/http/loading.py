@@ -126,8 +126,8 @@ async def remove(request: web.Request) -> web.StreamResponse:
 
 
 async def repair(request: web.Request) -> web.StreamResponse:
-    """Repair damaged files from whatever has them, a stick that was just put in first of all."""
-    await request.app[BOX].checking.repair()
+    """Begin to repair damaged files from whatever has them, a stick that was just put in first of all."""
+    request.app[BOX].checking.begin_repair()
     raise web.HTTPSeeOther("/staff/packs")
 
 

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from content_packs import installer
 from content_packs.base.clock import Clock
@@ -82,6 +83,7 @@ class Checking:
         self._stop = threading.Event()
         self._last_ms: int | None = None
         self._learning: asyncio.Task[None] | None = None
+        self._repairing: asyncio.Task[int] | None = None
         self.sources = list(sources)
         self.damage: tuple[PackDamage, ...] = ()
 
@@ -96,9 +98,11 @@ class Checking:
     async def close(self) -> None:
         """Stop what is being read; it goes on from there another time. Safe to repeat."""
         self._stop.set()
-        if self._learning is not None:
-            self._learning.cancel()
-            await asyncio.wait({self._learning})
+        tasks: list[asyncio.Task[Any]] = [task for task in (self._learning, self._repairing) if task is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
         async with self._busy:
             pass
 
@@ -142,6 +146,12 @@ class Checking:
         lost = await asyncio.to_thread(installer.wanted_blobs, self._settings.data)
         unreadable = await asyncio.to_thread(installer.damaged, self._settings.data)
         return CheckReport(report, repaired, tuple(lost), tuple(each.path.name for each in unreadable))
+
+    def begin_repair(self) -> asyncio.Task[int]:
+        """Repair in the background, because a far source may take long; what is under way already is enough."""
+        if self._repairing is None or self._repairing.done():
+            self._repairing = asyncio.get_running_loop().create_task(self.repair())
+        return self._repairing
 
     async def repair(self) -> int:
         """Bring back what is damaged or missing from the sources there are, and return how many files came back.

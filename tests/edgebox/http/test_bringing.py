@@ -1,6 +1,7 @@
 """A teacher brings a file: by upload or on a stick, it becomes a pack of this school or is refused by name."""
 
 import asyncio
+import errno
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -218,3 +219,17 @@ async def test_what_a_power_cut_left_is_gone_after_the_next_start(tmp_path: Path
     async with running_box(school.settings, Part.APP) as running:
         assert running.box is not None
         assert [path.name for folder in ("import", "local") for path in (tmp_path / "box" / folder).iterdir()] == []
+
+
+async def test_a_disk_that_fills_up_while_a_file_comes_is_explained(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fill_up(_part: object, _folder: Path) -> Path:
+        raise OSError(errno.ENOSPC, "disk full")
+
+    monkeypatch.setattr(bringing, "_write_file", fill_up)
+    async with site.teacher() as teacher:
+        status, text = await upload(teacher, zipped_app())
+    assert status == 507
+    assert "There is too little space on the box" in text
+    assert await left(site) == []

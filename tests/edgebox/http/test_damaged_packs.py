@@ -93,9 +93,11 @@ async def test_what_was_found_damaged_is_not_served_and_the_teacher_is_told_and_
             _, text = await teacher.get(page)
             assert "are damaged, and are not shown until they are repaired: Equal parts." in text
         await teacher.submit("/staff/packs/repair")
+        assert await site.box.checking.begin_repair() == 0
         assert "are damaged" in (await teacher.get("/staff/packs"))[1]
         await put_in(site, stick)
         await teacher.submit("/staff/packs/repair")
+        await site.box.checking.begin_repair()
         assert "are damaged" not in (await teacher.get("/staff/packs"))[1]
     async with site.browser(site.school.learners[0]) as browser:
         assert (await browser.get(READ))[0].status == 200
