@@ -2,16 +2,17 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
-
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
 
 from content_packs.base.errors import N_
 from content_packs.builder.source import join_path
 from content_packs.format import texts
 from content_packs.format.errors import SourceInvalid
 from content_packs.format.fragment import clean_fragment, is_relative
+
+if TYPE_CHECKING:
+    from markdown_it.token import Token
 
 _CELLS = {"th_open", "td_open"}
 _OUTSIDE = ("http://", "https://", "mailto:", "#")
@@ -39,6 +40,9 @@ def render_markdown(source: str, path: str) -> RenderedText:
         SourceInvalid: a picture or link that leads neither into the pack nor to a web address.
         PathRefused: one that leads out of the pack.
     """
+    # Here, because a running box imports the builder and seldom builds.
+    from markdown_it import MarkdownIt
+
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = parser.parse(source)
     for token in _all(tokens):
@@ -48,13 +52,13 @@ def render_markdown(source: str, path: str) -> RenderedText:
     return RenderedText(html.encode(), _plain(tokens), used)
 
 
-def _all(tokens: Iterable[Token]) -> Iterator[Token]:
+def _all(tokens: Iterable["Token"]) -> Iterator["Token"]:
     for token in tokens:
         yield token
         yield from _all(token.children or ())
 
 
-def _align(token: Token) -> None:
+def _align(token: "Token") -> None:
     """Say the alignment of a cell without a style attribute, which the page's policy would ignore."""
     if token.type in _CELLS and token.attrs:
         alignment = str(token.attrs.pop("style", "")).removeprefix("text-align:")
@@ -62,7 +66,7 @@ def _align(token: Token) -> None:
             token.attrs["align"] = alignment
 
 
-def _used(tokens: Iterable[Token], path: str) -> Iterator[str]:
+def _used(tokens: Iterable["Token"], path: str) -> Iterator[str]:
     line = 0
     for token in _all(tokens):
         line = token.map[0] + 1 if token.map else line
@@ -82,13 +86,13 @@ def _file_of(address: str, path: str, line: int) -> str:
     return join_path(path, unquote(address.partition("#")[0]))
 
 
-def _plain(tokens: Iterable[Token]) -> str:
+def _plain(tokens: Iterable["Token"]) -> str:
     blocks = ("".join(map(_words, token.children or ())) for token in tokens if token.type == "inline")
     code = (token.content for token in tokens if token.type in {"fence", "code_block"})
     return texts.without_isolates("\n".join([*blocks, *code])).strip()
 
 
-def _words(token: Token) -> str:
+def _words(token: "Token") -> str:
     if token.type == "image":
         return "".join(map(_words, token.children or ()))
     if token.type in {"softbreak", "hardbreak"}:

@@ -20,7 +20,7 @@ from tuf.api.exceptions import (
     UnsignedMetadataError,
 )
 from tuf.api.metadata import DelegatedRole, Delegations, Metadata, Snapshot, Targets, Timestamp
-from tuf.ngclient import FetcherInterface, Updater
+from tuf.ngclient import FetcherInterface, Updater, UpdaterConfig
 
 from content_packs.base import atomic
 from content_packs.base.signing import VerifyKey
@@ -38,6 +38,19 @@ log = logging.getLogger(__name__)
 _ALWAYS = datetime(1, 1, 1, tzinfo=UTC)
 _NOT_FOUND = 404
 _PUBLIC_BYTES = 32
+
+
+def _limits() -> UpdaterConfig:
+    """Return the limits a box reads lists with. Manifests keep their plain names: their folder names the version."""
+    return UpdaterConfig(
+        max_root_rotations=roles.ROOT_ROTATIONS_MAX,
+        max_delegations=roles.PUBLISHERS_MAX,
+        root_max_length=roles.ROOT_MAX_BYTES,
+        timestamp_max_length=roles.TIMESTAMP_MAX_BYTES,
+        snapshot_max_length=roles.SNAPSHOT_MAX_BYTES,
+        targets_max_length=roles.TARGETS_MAX_BYTES,
+        prefix_targets_with_hash=False,
+    )
 
 
 def fetch_list(records: Path, root: bytes, reader: DepotReader, now_ms: int | None) -> PackList:
@@ -104,7 +117,7 @@ class _Client(Updater):
     """
 
     def __init__(self, records: Path, root: bytes, fetcher: _Fetcher, at: datetime) -> None:
-        super().__init__(str(records), roles.METADATA_NAME, fetcher=fetcher, config=roles.limits(), bootstrap=root)
+        super().__init__(str(records), roles.METADATA_NAME, fetcher=fetcher, config=_limits(), bootstrap=root)
         self._trusted_set.reference_time = at
 
     def read_list(self, timestamp: bytes) -> PackList:

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from tuf.api.metadata import Root, Snapshot, Targets, Timestamp
-from tuf.ngclient.config import UpdaterConfig
 
 from content_packs.format import layout
 from content_packs.format.fields import is_local, is_pack_id
@@ -33,19 +32,6 @@ MADE_FIELD: Final = "edgebox_made_ms"
 NAME_FIELD: Final = "edgebox_name"
 WITHDRAWN_FIELD: Final = "edgebox_withdrawn"
 SIGNER_FIELD: Final = "signer"
-
-
-def limits() -> UpdaterConfig:
-    """Return the limits a box reads lists with. Manifests keep their plain names: their folder names the version."""
-    return UpdaterConfig(
-        max_root_rotations=ROOT_ROTATIONS_MAX,
-        max_delegations=PUBLISHERS_MAX,
-        root_max_length=ROOT_MAX_BYTES,
-        timestamp_max_length=TIMESTAMP_MAX_BYTES,
-        snapshot_max_length=SNAPSHOT_MAX_BYTES,
-        targets_max_length=TARGETS_MAX_BYTES,
-        prefix_targets_with_hash=False,
-    )
 
 
 def target_path(pack: str, version: int) -> str:

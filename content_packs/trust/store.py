@@ -19,7 +19,6 @@ from tuf.api.metadata import Metadata, Root, Timestamp
 from content_packs.base import atomic
 from content_packs.base.errors import N_, EdgeboxError
 from content_packs.trust import roles
-from content_packs.trust.client import fetch_list
 from content_packs.trust.errors import ListTooLarge, RootRefused
 from content_packs.trust.listing import PackList, decode_list, encode_list
 from content_packs.trust.reading import DepotReader, FolderReader, NotThere
@@ -93,6 +92,9 @@ class TrustStore:
             return before
         if now_ms is not None and before is not None:
             now_ms = max(now_ms, before.made_ms)
+        # Here, because most boxes follow no list, and the client takes 3 MB of a box's memory.
+        from content_packs.trust.client import fetch_list
+
         found = fetch_list(self._records, self._root.read_bytes(), reader, now_ms)
         if found != before:
             atomic.write_file(self._list, encode_list(found))
