@@ -39,9 +39,10 @@ async def test_an_uploaded_app_runs_in_its_frame_and_reports_its_result(
     assert await hint.evaluate("element => element.style.color") == "rgb(4, 5, 6)"
     assert await frame.locator("body").evaluate("() => coloured") == "rgb(4, 5, 6)"
     assert not await hint.is_visible()
-    for degrees in ("60", "100"):
-        await frame.locator("#heat").click()
-        assert await now.text_content() == degrees
+    async with page.expect_response(lambda reply: "completed" in (reply.request.post_data or "")):
+        for degrees in ("60", "100"):
+            await frame.locator("#heat").click()
+            assert await now.text_content() == degrees
     assert await hint.is_visible()
     await state_says(page, "Saved at school")
     events = await site.events(learner)

@@ -77,7 +77,8 @@ export function workOn(element) {
     if (!key) return change(null).draft;
     const draft = await keep(key, change);
     await sender.mirror();
-    showState();
+    // Before anything tells the learner that the answer was taken: the line must not still say "saved" of what was before.
+    await showState().catch(() => {});
     sender.send();
     return draft;
   }
