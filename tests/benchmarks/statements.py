@@ -113,15 +113,12 @@ def _raw_inserts(school: School, path: Path) -> tuple[float, float]:
     names = "('statement', 'change', 'progress', 'device')"
     schema = [sql for (sql,) in source.execute(f"SELECT sql FROM sqlite_master WHERE name IN {names}")]
     statements = source.execute("SELECT * FROM statement LIMIT 20000").fetchall()
-    progress = source.execute(
-        "SELECT person_no, activity_no, progress, is_complete, score_scaled, attempts, duration_ms, first_ms, last_ms"
-        " FROM progress"
-    ).fetchall()
+    progress = source.execute("SELECT * FROM progress").fetchall()
     source.close()
     connection = open_writer(path)
     for sql in schema:
         connection.execute(sql)
-    marks = ",".join("?" * len(statements[0]))
+    marks, touched_marks = (",".join("?" * len(rows[0])) for rows in (statements, progress))
     written, start = processes.written_bytes_here(), time.perf_counter()
     for at in range(0, len(statements), LEARNERS):
         group = statements[at : at + LEARNERS]
@@ -129,7 +126,7 @@ def _raw_inserts(school: School, path: Path) -> tuple[float, float]:
         connection.execute("BEGIN IMMEDIATE")
         connection.executemany(f"INSERT INTO statement VALUES ({marks})", group)
         connection.executemany("INSERT INTO change (kind, key) VALUES (1, ?)", [row[:1] for row in group])
-        connection.executemany("INSERT OR REPLACE INTO progress VALUES (?,?,?,?,?,?,?,?,?)", touched)
+        connection.executemany(f"INSERT OR REPLACE INTO progress VALUES ({touched_marks})", touched)
         connection.executemany("UPDATE device SET box_seq = box_seq + 1 WHERE no = ?", [(row[4],) for row in group])
         connection.execute("COMMIT")
     seconds = time.perf_counter() - start
