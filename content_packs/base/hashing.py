@@ -12,7 +12,7 @@ try:
 except ImportError:
     from hashlib import blake2b
 
-__all__ = ["HASH_BYTES", "Hasher", "blake2b", "blake2b_256", "leaf_hash", "merkle_root"]
+__all__ = ["HASH_BYTES", "Hasher", "blake2b", "blake2b_256", "keyed_blake2b_256", "leaf_hash", "merkle_root"]
 
 HASH_BYTES = 32
 _LEAF = b"edgebox leaf"
@@ -37,6 +37,11 @@ class Hasher:
 def blake2b_256(data: bytes) -> bytes:
     """Return the hash of `data`, 32 bytes."""
     return blake2b(data, digest_size=HASH_BYTES).digest()
+
+
+def keyed_blake2b_256(key: bytes, data: bytes) -> bytes:
+    """Return 32 bytes that only a holder of `key`, of up to 64 bytes, can compute from `data`."""
+    return blake2b(data, digest_size=HASH_BYTES, key=key).digest()
 
 
 def leaf_hash(data: bytes) -> bytes:

@@ -1,17 +1,21 @@
 """Bundles on their way out: made of the change log, kept as files until the hub has confirmed them for a week."""
 
 import asyncio
+import contextlib
 import logging
 from pathlib import Path
 
 from content_packs.base import atomic, ids
 from content_packs.base.clock import Clock
 from content_packs.base.hashing import blake2b_256
+from content_packs.base.signing import PairKey
 from edgebox.services.identity import Identity
 from edgebox.store import changes
-from edgebox.store.changes import Cursor, Made, Span
+from edgebox.store.changes import Cursor, Form, Made, Span
 from edgebox.store.database import Database
+from sync.bundle import codec0, codec1
 from sync.bundle.errors import BundleMalformed, BundleTooLarge, BundleUnsupported
+from sync.bundle.paired import write_paired
 from sync.bundle.read import split_body
 from sync.bundle.write import Range, write_bundle
 from sync.enrolment import Hub
@@ -22,6 +26,8 @@ log = logging.getLogger(__name__)
 
 CHANGES_PER_BUNDLE = 20_000
 ROW_BYTES_PER_BUNDLE = 32 << 20
+# Above this a bundle is never short, so it need not be tried.
+PAIRED_MAX_RECORDS = 2_000
 KEEP_ACKNOWLEDGED_MS = 7 * 86_400_000
 _EPOCH_STEP_BYTES = 3
 
@@ -45,10 +51,11 @@ class Spool:
         The file is on the disk before its row is, and the row before anything is sent: a bundle is never made twice.
         """
         cursor = await self._database.read(changes.find_cursor)
+        form = await self._database.read(changes.find_form)
         max_changes = CHANGES_PER_BUNDLE
         while (span := await self._read_span(cursor.from_change, max_changes)) is not None:
             try:
-                content = await asyncio.to_thread(self._write, cursor, span, hub)
+                content = await asyncio.to_thread(self._write, cursor, span, hub, form)
             except BundleTooLarge:
                 max_changes = (span.through_change - span.from_change + 1) // 2
                 if not max_changes:
@@ -89,13 +96,25 @@ class Spool:
             )
         )
 
-    def _write(self, cursor: Cursor, span: Span, hub: Hub) -> bytes:
+    def _write(self, cursor: Cursor, span: Span, hub: Hub, form: Form) -> bytes:
+        """Return the bundle in the shortest form that the hub reads."""
+        records = [record for record in span.records if _may_leave(record)]
+        place = Range(cursor.epoch, cursor.seq, span.from_change, span.through_change, cursor.previous_hash)
+        now_ms = self._clock.now_ms()
+        if form.is_short_read and len(records) <= PAIRED_MAX_RECORDS:
+            pair = PairKey(self._identity.signing.sealing_key, hub.sealing_key)
+            with contextlib.suppress(BundleTooLarge):
+                return write_paired(
+                    records, place, pair=pair, box_no=hub.box_no, created_ms=now_ms, is_coarse=form.is_coarse
+                )
         return write_bundle(
-            [record for record in span.records if _may_leave(record)],
-            Range(cursor.epoch, cursor.seq, span.from_change, span.through_change, cursor.previous_hash),
+            records,
+            place,
             key=self._identity.signing,
             receiver_public=hub.sealing_key,
-            created_ms=self._clock.now_ms(),
+            created_ms=now_ms,
+            codec_no=codec1.CODEC if form.is_short_read else codec0.CODEC,
+            is_coarse=form.is_coarse and form.is_short_read,
         )
 
     async def _keep(self, cursor: Cursor, span: Span, content: bytes) -> Made:

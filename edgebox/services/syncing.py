@@ -17,7 +17,7 @@ from content_packs.base.errors import N_, EdgeboxError
 from edgebox.services.confirmed import covers, remove_confirmed
 from edgebox.services.identity import Identity
 from edgebox.services.spool import Spool
-from edgebox.store import changes
+from edgebox.store import changes, switches
 from edgebox.store.changes import Made
 from edgebox.store.database import Database
 from sync import enrolment
@@ -293,6 +293,8 @@ class Syncing:
         """
         now_ms = self._clock.now_ms()
         is_whole = await self._database.write(lambda connection: changes.settle(connection, ack.vector, now_ms))
+        if ack.notice == Notice.READS_SHORT:
+            await self._database.write(lambda connection: switches.turn(connection, switches.HUB_READS_SHORT, on=True))
         epoch = await self._database.read(changes.find_epoch)
         is_forked = ack.notice == Notice.FORKED and ack.vector.epoch == epoch
         if is_forked or not is_whole:

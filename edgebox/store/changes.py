@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from content_packs.base.signing import VerifyKey
+from edgebox.store import switches
 from sync.bundle.layout import Vector
 from sync.enrolment import Hub
 from sync.records import rows
@@ -77,6 +78,27 @@ class Backlog:
     bundles: int
     size_bytes: int
     last_success_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How bundles are to be written.
+
+    Attributes:
+        is_short_read: the hub has said that it reads codec 1 and paired bundles.
+        is_coarse: times go out in whole seconds, to save bytes; the exact ones stay here.
+    """
+
+    is_short_read: bool
+    is_coarse: bool
+
+
+def find_form(connection: sqlite3.Connection) -> Form:
+    """Return how bundles are to be written now."""
+    return Form(
+        is_short_read=switches.is_on(connection, switches.HUB_READS_SHORT),
+        is_coarse=switches.is_on(connection, switches.COARSE_TIMES),
+    )
 
 
 def read_span(connection: sqlite3.Connection, from_change: int, *, max_changes: int, max_bytes: int) -> Span | None:
@@ -227,6 +249,7 @@ def put_hub(connection: sqlite3.Connection, url: str, hub: Hub, now_ms: int) -> 
     known = find_hub(connection)
     if known is not None and known[1].verify_key != hub.verify_key:
         begin_epoch(connection, find_epoch(connection) + 1)
+        switches.turn(connection, switches.HUB_READS_SHORT, on=False)
     connection.execute("DELETE FROM hub")
     connection.execute(
         "INSERT INTO hub (no, url, verify_key, sealing_key, box_no, enrolled_ms) VALUES (1, ?, ?, ?, ?, ?)",

@@ -1,8 +1,10 @@
-"""Switches of the box that staff turn."""
+"""Switches of the box, that staff turn or the hub's answers do."""
 
 import sqlite3
 
 LOCAL_SCRIPTS = "local_scripts"
+COARSE_TIMES = "coarse_times"
+HUB_READS_SHORT = "hub_reads_short"
 _ON = "1"
 
 

@@ -5,16 +5,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from content_packs.base import codec
+from content_packs.base.compress import CompressedMalformed, compress, decompress
 from sync.bundle import columns
 from sync.bundle.errors import BundleMalformed
-from sync.bundle.limits import PLAIN_MAX_BYTES, RECORDS_MAX
+from sync.bundle.limits import COMPRESSION_LEVEL, PLAIN_MAX_BYTES, RECORDS_MAX
 from sync.bundle.statements import pack_statements, unpack_statements
 from sync.records.kinds import KINDS, Field, FieldType, Kind, check, kind_of
 from sync.records.rows import Record, Statement
 
 CODEC = 0
-# Nine sections of at most 28 columns, each of at most three parts, and some of those of two.
-_PARTS_MAX = 500
+# Eighteen sections of at most 28 columns, each of at most three parts, and some of those of two.
+_PARTS_MAX = 900
 # Registries come first, so that one pass over the records meets every number before its use.
 ORDER = (
     Kind.VERB,
@@ -26,6 +27,15 @@ ORDER = (
     Kind.PACK_INSTALL,
     Kind.ASSIGNMENT,
     Kind.STATEMENT,
+    Kind.FACT,
+    Kind.MEMBER,
+    Kind.MARK,
+    Kind.STATE,
+    Kind.MESSAGE,
+    Kind.OFFER,
+    Kind.REVOCATION,
+    Kind.HEALTH,
+    Kind.HAND_IN,
 )
 
 
@@ -42,8 +52,25 @@ def encode_records(records: Sequence[Record]) -> bytes:
     return codec.encode([[int(kind), _pack(kind, by_kind[kind])] for kind in ORDER if kind in by_kind])
 
 
+def pack_records(records: Sequence[Record]) -> tuple[int, bytes]:
+    """Return the length of the plain body, and the body as it is sealed. Raises like `encode_records`."""
+    plain = encode_records(records)
+    return len(plain), compress(plain, level=COMPRESSION_LEVEL)
+
+
+def unpack_records(packed: bytes, *, plain_bytes: int, counts: Mapping[Kind, int]) -> list[Record]:
+    """Return the records of a body as it was sealed. Raises like `decode_records`."""
+    try:
+        plain = decompress(packed, max_bytes=plain_bytes)
+    except CompressedMalformed as error:
+        raise BundleMalformed(reason="compression") from error
+    if len(plain) != plain_bytes:
+        raise BundleMalformed(reason="plain length")
+    return decode_records(plain, counts)
+
+
 def decode_records(plain: bytes, counts: Mapping[Kind, int]) -> list[Record]:
-    """Return the records, registries first, statements in session order.
+    """Return the records, registries first, statements in session order, and what merges at the end.
 
     Raises:
         BundleMalformed: not what `encode_records` makes, or other counts than the head states.
@@ -90,20 +117,39 @@ def _unpack(kind: Kind, packed: Any, count: int) -> list[Any]:
 
 
 def _pack_field(field: Field, values: list[Any]) -> Any:
+    if field.is_optional:
+        present = [value for value in values if value is not None]
+        return [columns.pack_bits([value is not None for value in values]), _pack_present(field, present)]
+    return _pack_present(field, values)
+
+
+def _pack_present(field: Field, values: list[Any]) -> Any:
     if field.type is FieldType.INTEGER:
         return columns.pack_integers(columns.deltas(values))
     if field.type is FieldType.BOOLEAN:
         return columns.pack_bits(values)
     if field.type is FieldType.TEXT:
         return columns.pack_texts([value.encode() for value in values])
-    return columns.pack_fixed(values)
+    return columns.pack_fixed(values) if field.low == field.high else columns.pack_texts(values)
 
 
 def _unpack_field(field: Field, column: Any, count: int) -> list[Any]:
+    if not field.is_optional:
+        return _unpack_present(field, column, count)
+    if not isinstance(column, list) or len(column) != 2:
+        raise BundleMalformed(reason="column of some")
+    is_present = columns.unpack_bits(column[0], count)
+    values = iter(_unpack_present(field, column[1], sum(is_present)))
+    return [next(values) if present else None for present in is_present]
+
+
+def _unpack_present(field: Field, column: Any, count: int) -> list[Any]:
     if field.type is FieldType.INTEGER:
         return columns.undo_deltas(columns.unpack_integers(column, count))
     if field.type is FieldType.BOOLEAN:
-        return list(columns.unpack_bits(column, count))
+        return columns.unpack_bits(column, count)
     if field.type is FieldType.TEXT:
         return [columns.to_text(value) for value in columns.unpack_texts(column, count)]
-    return list(columns.unpack_fixed(column, count, int(field.high)))
+    if field.low == field.high:
+        return columns.unpack_fixed(column, count, int(field.high))
+    return columns.unpack_texts(column, count)

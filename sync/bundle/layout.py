@@ -7,7 +7,15 @@ from typing import Any
 from content_packs.base import codec
 from content_packs.base.signing import KEY_ID_BYTES, SIGNATURE_BYTES
 from sync.bundle.errors import BundleMalformed, BundleTooLarge, BundleUnsupported
-from sync.bundle.limits import HEAD_MAX_BYTES, PLAIN_MAX_BYTES, RANGES_MAX, RECORDS_MAX, SEALED_MAX_BYTES, exceeds_ratio
+from sync.bundle.limits import (
+    HEAD_MAX_BYTES,
+    PAIRED_MAX_BYTES,
+    PLAIN_MAX_BYTES,
+    RANGES_MAX,
+    RECORDS_MAX,
+    SEALED_MAX_BYTES,
+    exceeds_ratio,
+)
 from sync.records.kinds import Kind
 
 MAGIC = b"EBB"
@@ -18,7 +26,7 @@ HASH_BYTES = 32
 PREVIOUS_BYTES = 8
 NO_PREVIOUS = bytes(PREVIOUS_BYTES)
 _PREFIX_BYTES = len(MAGIC) + 1 + 2
-_NUMBER_MAX = (1 << 53) - 1
+NUMBER_MAX = (1 << 53) - 1
 _MS_MAX = 1 << 47
 
 
@@ -44,6 +52,7 @@ class Notice(IntEnum):
 
     NONE = 0
     FORKED = 1  # two boxes, or a box and its restored copy, used one (epoch, seq): start a new epoch
+    READS_SHORT = 2  # this hub reads codec 1 and paired bundles; one that says nothing reads codec 0 only
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +107,11 @@ def frame(encoded_head: bytes) -> bytes:
 
 
 def start_bytes(content: bytes) -> int:
-    """Return how many bytes head and signature take, as far as the first bytes of a bundle tell."""
+    """Return how many bytes to read before the maker can be known, as far as the first bytes of a bundle tell."""
     if len(content) < _PREFIX_BYTES:
         return _PREFIX_BYTES
+    if content[len(MAGIC)] != FORMAT_VERSION:
+        return PAIRED_MAX_BYTES + 1  # a short bundle is known by its end only
     head_bytes = int.from_bytes(content[_PREFIX_BYTES - 2 : _PREFIX_BYTES], "big")
     return _PREFIX_BYTES + min(head_bytes, HEAD_MAX_BYTES) + SIGNATURE_BYTES
 
@@ -231,13 +242,22 @@ def _vector_from_list(values: Any) -> Vector:
     )
 
 
-def _counts(values: Any) -> tuple[tuple[int, int], ...]:
-    pairs = tuple(_pair(pair) for pair in _list(values, len(Kind)))
+def check_counts(pairs: tuple[tuple[int, int], ...]) -> None:
+    """Return if kinds are known, in order, and not too many.
+
+    Raises:
+        BundleMalformed, BundleTooLarge: they are not.
+    """
     kinds = [kind for kind, _count in pairs]
     if kinds != sorted(set(kinds)) or not set(kinds) <= set(Kind) or any(count < 1 for _kind, count in pairs):
         raise BundleMalformed(reason="head counts")
     if sum(count for _kind, count in pairs) > RECORDS_MAX:
         raise BundleTooLarge(limit="records")
+
+
+def _counts(values: Any) -> tuple[tuple[int, int], ...]:
+    pairs = tuple(_pair(pair) for pair in _list(values, len(Kind)))
+    check_counts(pairs)
     return pairs
 
 
@@ -259,7 +279,7 @@ def _bytes(value: Any, size_bytes: int) -> bytes:
     return value
 
 
-def _number(value: Any, *, low: int = 0, high: int = _NUMBER_MAX) -> int:
+def _number(value: Any, *, low: int = 0, high: int = NUMBER_MAX) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
         raise BundleMalformed(reason="head number")
     return value

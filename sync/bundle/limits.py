@@ -5,6 +5,7 @@ PLAIN_MAX_BYTES = 256 << 20
 HEAD_MAX_BYTES = 4096
 FILE_MAX_BYTES = SEALED_MAX_BYTES + HEAD_MAX_BYTES + 128
 ACK_MAX_BYTES = HEAD_MAX_BYTES + 128
+PAIRED_MAX_BYTES = 8 << 10
 RATIO_MAX = 100
 RATIO_FROM_BYTES = 1 << 20  # small bodies of equal rows compress further than any honest large one
 RECORDS_MAX = 100_000

@@ -6,10 +6,9 @@ Every refusal is a subclass of EdgeboxError with a code. Nothing is decompressed
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from content_packs.base.compress import CompressedMalformed, decompress
 from content_packs.base.hashing import blake2b_256
 from content_packs.base.signing import SealBroken, SealingKey, SignatureInvalid, VerifyKey
-from sync.bundle import codec0, layout
+from sync.bundle import codec0, codec1, layout
 from sync.bundle.errors import (
     BundleForged,
     BundleMalformed,
@@ -18,6 +17,7 @@ from sync.bundle.errors import (
     BundleUnsupported,
 )
 from sync.bundle.limits import ACK_MAX_BYTES, FILE_MAX_BYTES
+from sync.bundle.paired import is_paired, parse_paired
 from sync.bundle.write import sealing_key_id
 from sync.records.kinds import Kind
 from sync.records.rows import Record
@@ -38,7 +38,7 @@ def peek_origin(content: bytes) -> bytes:
 
 def split_body(content: bytes) -> bytes:
     """Return the sealed body of a bundle, unverified; to compare it with a hash kept elsewhere."""
-    return _records_head(content)[3]
+    return parse_paired(content).body if is_paired(content) else _records_head(content)[3]
 
 
 def verify_head(content: bytes, trusted: Mapping[bytes, VerifyKey]) -> layout.Head:
@@ -78,19 +78,18 @@ def open_bundle(bundle: SignedBundle, key: SealingKey) -> list[Record]:
         BundleMalformed, RecordMalformed: the body is not what its head says.
     """
     head = bundle.head
-    if head.codec != codec0.CODEC:
+    if head.codec not in (codec0.CODEC, codec1.CODEC):
         raise BundleUnsupported(what=f"codec {head.codec}")
     if head.sealed_to != sealing_key_id(key.public):
         raise BundleForged(part="seal")
     try:
-        plain = decompress(key.unseal(bundle.body), max_bytes=head.plain_bytes)
+        packed = key.unseal(bundle.body)
     except SealBroken as error:
         raise BundleForged(part="seal") from error
-    except CompressedMalformed as error:
-        raise BundleMalformed(reason="compression") from error
-    if len(plain) != head.plain_bytes:
-        raise BundleMalformed(reason="plain length")
-    return codec0.decode_records(plain, {Kind(kind): count for kind, count in head.counts})
+    counts = {Kind(kind): count for kind, count in head.counts}
+    if head.codec == codec1.CODEC:
+        return codec1.unpack_records(packed, plain_bytes=head.plain_bytes, counts=counts, around_ms=head.created_ms)
+    return codec0.unpack_records(packed, plain_bytes=head.plain_bytes, counts=counts)
 
 
 def read_ack(content: bytes, hub: VerifyKey) -> layout.AckHead:

@@ -79,7 +79,8 @@ def _pack_reals(values: dict[int, float]) -> list[bytes]:
     return pack_mixed([scaled(value) for value in values.values()], list(values.values()))
 
 
-def _expected_raw(maximum: float | None, success: bool | None) -> int:
+def expected_raw(maximum: float | None, success: bool | None) -> int:
+    """Return the whole score that the outcome lets one expect."""
     whole = scaled(maximum) if maximum is not None and success else None
     return whole or 0
 
@@ -90,7 +91,7 @@ def _pack_raw_scores(rows: list[Statement], layout: Layout) -> list[bytes]:
         row = rows[place]
         value = row.score_raw or 0.0
         whole = scaled(value)
-        wholes.append(None if whole is None else whole - _expected_raw(row.score_max, row.success))
+        wholes.append(None if whole is None else whole - expected_raw(row.score_max, row.success))
         values.append(value)
     return pack_mixed(wholes, values)
 
@@ -99,12 +100,13 @@ def _unpack_raw_scores(column: Any, layout: Layout, fields: dict[str, dict[int, 
     places = layout.having("score_raw")
     found = {}
     for place, value in zip(places, unpack_mixed(column, len(places)), strict=True):
-        expected = _expected_raw(fields["score_max"].get(place), fields["success"].get(place))
+        expected = expected_raw(fields["score_max"].get(place), fields["success"].get(place))
         found[place] = value if isinstance(value, float) else float(value + expected)
     return found
 
 
-def _expected_scaled(raw: float | None, maximum: float | None) -> float | None:
+def expected_scaled(raw: float | None, maximum: float | None) -> float | None:
+    """Return the scaled score that raw and maximum let one expect."""
     # Plus zero, because 0 ÷ -1 is a zero with a sign, and zeros are not kept apart.
     return None if raw is None or not maximum else raw / maximum + 0.0
 
@@ -115,7 +117,7 @@ def _pack_scaled_scores(rows: list[Statement], layout: Layout) -> list[Any]:
     others = {
         place: value
         for place, value in values.items()
-        if value != _expected_scaled(rows[place].score_raw, rows[place].score_max)
+        if value != expected_scaled(rows[place].score_raw, rows[place].score_max)
     }
     return [pack_bits([place not in others for place in values]), _pack_reals(others)]
 
@@ -130,7 +132,7 @@ def _unpack_scaled_scores(
     for place in places:
         value: float | None = float(next(others)) if not is_expected[place] else None
         if is_expected[place]:
-            value = _expected_scaled(fields["score_raw"].get(place), fields["score_max"].get(place))
+            value = expected_scaled(fields["score_raw"].get(place), fields["score_max"].get(place))
         if value is None:
             raise BundleMalformed(reason="scaled score")
         found[place] = value

@@ -6,11 +6,12 @@ present; a bundle has about a dozen, and in every column the values of one shape
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property, partial
 from itertools import accumulate
+from operator import attrgetter, is_
 from typing import Any, TypeVar
 
-from sync.bundle.columns import pack_integers, unpack_integers
+from sync.bundle.columns import pack_integers, unpack_integers, wrap
 from sync.bundle.errors import BundleMalformed
 from sync.records.rows import Statement
 
@@ -31,6 +32,9 @@ OPTIONAL = (
     "response",
     "body",
 )
+_DURATION = 1 << OPTIONAL.index("duration_ms")
+_OPTIONAL_OF = attrgetter(*OPTIONAL)
+_IS_ABSENT = partial(is_, None)
 LAG_DIRECT, LAG_AFTER_DURATION, DURATION_SINCE_START = 0, 1, 2
 _MODES = (LAG_DIRECT, LAG_AFTER_DURATION, DURATION_SINCE_START)
 
@@ -96,7 +100,12 @@ def group(statements: Sequence[Statement]) -> list[list[Statement]]:
 
 def mask_of(row: Statement) -> int:
     """Return the set of optional fields that are present."""
-    return sum(1 << bit for bit, name in enumerate(OPTIONAL) if getattr(row, name) is not None)
+    return _mask(tuple(map(_IS_ABSENT, _OPTIONAL_OF(row))))
+
+
+@cache
+def _mask(absent: tuple[bool, ...]) -> int:
+    return sum(1 << bit for bit, is_absent in enumerate(absent) if not is_absent)
 
 
 def layout_of(sessions: list[list[Statement]]) -> Layout:
@@ -108,8 +117,9 @@ def layout_of(sessions: list[list[Statement]]) -> Layout:
     for session in sessions:
         before_ms = start_ms = session[0].timestamp_ms
         for row in session:
-            cost = costs[indexes[next(kind_of)]]
-            for mode in _MODES:
+            kind = next(kind_of)
+            cost = costs[indexes[kind]]
+            for mode in _MODES if kind[1] & _DURATION else ():
                 lag_ms, rest_ms = split_time(mode, row, before_ms, start_ms)
                 cost[mode] += lag_ms.bit_length() + rest_ms.bit_length()
             before_ms = row.timestamp_ms
@@ -152,3 +162,18 @@ def split_time(mode: int, row: Statement, before_ms: int, start_ms: int) -> tupl
     if mode == DURATION_SINCE_START:
         return lag_ms, row.timestamp_ms - start_ms - duration_ms
     return lag_ms, duration_ms
+
+
+def code_attempt(opener: Statement) -> int:
+    """Return 0 for no attempt, else its distance from the session's first sequence number, shifted past 0."""
+    if opener.attempt_seq is None:
+        return 0
+    distance = (opener.device_seq or 0) - opener.attempt_seq
+    return distance + 1 if distance >= 0 else distance
+
+
+def undo_attempt(code: int, first_seq: int | None) -> int | None:
+    """Return the attempt that `code_attempt` was given."""
+    if code == 0:
+        return None
+    return wrap((first_seq or 0) - (code - 1 if code > 0 else code))

@@ -14,12 +14,14 @@ from sync.bundle.sessions import (
     DURATION_SINCE_START,
     LAG_AFTER_DURATION,
     Layout,
+    code_attempt,
     group,
     layout_of,
     number,
     pack_layout,
     read_layout,
     split_time,
+    undo_attempt,
 )
 from sync.records.rows import Statement
 
@@ -36,7 +38,7 @@ def pack_statements(statements: Sequence[Statement]) -> list[Any]:
         *pack_layout(layout),
         pack_integers([number(row.device_no) for row in openers]),
         pack_integers([number(row.learner_no) for row in openers]),
-        pack_integers([_code_attempt(row) for row in openers]),
+        pack_integers([code_attempt(row) for row in openers]),
         *_pack_sequence(rows, layout),
         *_pack_activities(rows, layout),
         *_pack_times(rows, layout),
@@ -71,7 +73,7 @@ def _read_sessions(source: Iterator[Any], layout: Layout) -> dict[str, list[int 
         raise BundleMalformed(reason="session numbers")
     device_of = layout.spread([code - 1 if code else None for code in devices])
     seq_of = _unpack_sequence(source, layout, device_of)
-    opened = [_undo_attempt(code, seq_of[start]) for code, start in zip(attempts, layout.starts, strict=True)]
+    opened = [undo_attempt(code, seq_of[start]) for code, start in zip(attempts, layout.starts, strict=True)]
     return {
         "device_no": device_of,
         "learner_no": layout.spread([code - 1 if code else None for code in learners]),
@@ -106,20 +108,6 @@ def _unpack_sequence(source: Iterator[Any], layout: Layout, devices: list[int | 
         values[place] = seq
         expected[devices[place]] = seq + 1
     return values
-
-
-def _code_attempt(opener: Statement) -> int:
-    """Return 0 for no attempt, else its distance from the session's first sequence number, shifted past 0."""
-    if opener.attempt_seq is None:
-        return 0
-    distance = (opener.device_seq or 0) - opener.attempt_seq
-    return distance + 1 if distance >= 0 else distance
-
-
-def _undo_attempt(code: int, first_seq: int | None) -> int | None:
-    if code == 0:
-        return None
-    return wrap((first_seq or 0) - (code - 1 if code > 0 else code))
 
 
 def _pack_activities(rows: list[Statement], layout: Layout) -> list[bytes]:

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from content_packs.base import codec
-from content_packs.base.compress import compress
 from content_packs.base.hashing import blake2b_256
 from content_packs.base.signing import KEY_ID_BYTES, SigningKey, seal
-from sync.bundle import codec0, layout
+from sync.bundle import codec0, codec1, layout
 from sync.bundle.errors import BundleTooLarge
-from sync.bundle.limits import COMPRESSION_LEVEL, PLAIN_MAX_BYTES, RECORDS_MAX, SEALED_MAX_BYTES, exceeds_ratio
+from sync.bundle.limits import PLAIN_MAX_BYTES, RECORDS_MAX, SEALED_MAX_BYTES, exceeds_ratio
 from sync.records.rows import Record
 
 
@@ -36,8 +35,12 @@ def write_bundle(
     created_ms: int,
     clock_quality: int = layout.ClockQuality.UNKNOWN,
     acks: Sequence[layout.Vector] = (),
+    codec_no: int = codec1.CODEC,
+    is_coarse: bool = False,
 ) -> bytes:
     """Return one bundle file, sealed to the holder of `receiver_public`.
+
+    `is_coarse` writes times in whole seconds and durations in tenths, which halves the bytes; codec 1 only.
 
     Raises:
         BundleTooLarge: the records are too many or too large for one bundle; nearly equal records over 1 MiB count as
@@ -46,11 +49,15 @@ def write_bundle(
     """
     if len(records) > RECORDS_MAX:
         raise BundleTooLarge(limit="records")
-    plain = codec0.encode_records(records)
-    if len(plain) > PLAIN_MAX_BYTES:
+    created_ms = max(created_ms, 0)
+    if codec_no == codec0.CODEC:
+        plain_bytes, packed = codec0.pack_records(records)
+    else:
+        plain_bytes, packed = codec1.pack_records(records, around_ms=created_ms, is_coarse=is_coarse)
+    if plain_bytes > PLAIN_MAX_BYTES:
         raise BundleTooLarge(limit="size")
-    body = seal(receiver_public, compress(plain, level=COMPRESSION_LEVEL))
-    if len(body) > SEALED_MAX_BYTES or exceeds_ratio(len(plain), len(body)):
+    body = seal(receiver_public, packed)
+    if len(body) > SEALED_MAX_BYTES or exceeds_ratio(plain_bytes, len(body)):
         raise BundleTooLarge(limit="size" if len(body) > SEALED_MAX_BYTES else "ratio")
     head = layout.Head(
         origin=key.verify_key.key_id,
@@ -61,11 +68,11 @@ def write_bundle(
         through_change=span.through_change,
         counts=tuple(sorted((int(kind), count) for kind, count in codec0.count_by_kind(records).items())),
         clock_quality=int(clock_quality),
-        created_ms=max(created_ms, 0),
+        created_ms=created_ms,
         acks=tuple(acks),
-        codec=codec0.CODEC,
+        codec=codec_no,
         sealed_to=sealing_key_id(receiver_public),
-        plain_bytes=len(plain),
+        plain_bytes=plain_bytes,
         sealed_bytes=len(body),
         hash=blake2b_256(body),
     )

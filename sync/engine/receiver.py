@@ -62,7 +62,7 @@ class Holding:
 
 
 def judge(holding: Holding, seq: int, digest: bytes, previous: bytes) -> Verdict:
-    """Return what to do with bundle `seq` whose body hashes to `digest` and that follows `previous`."""
+    """Return what to do with bundle `seq` whose body hashes to `digest` and that follows `previous`, or its start."""
     return TRANSITIONS[_relation(holding, seq, digest, previous)]
 
 
@@ -86,4 +86,4 @@ def _relation(holding: Holding, seq: int, digest: bytes, previous: bytes) -> Rel
         return Relation.OTHER
     if seq > holding.through_seq + 1:
         return Relation.EARLY
-    return Relation.NEXT if previous == holding.tail else Relation.OTHER
+    return Relation.NEXT if holding.tail.startswith(previous) else Relation.OTHER

@@ -9,12 +9,11 @@ from pathlib import Path
 from content_packs.base import atomic
 from content_packs.base.clock import Clock
 from content_packs.base.errors import EdgeboxError
-from sync.bundle.errors import BundleUnknownOrigin
 from sync.bundle.layout import AckHead, Head, Notice, Vector
-from sync.bundle.read import open_bundle, peek_origin, verify_bundle, verify_head
 from sync.bundle.write import write_ack
 from sync.engine.receiver import Verdict, judge
 from sync.hub.keys import HubKeys
+from sync.hub.opening import check, check_start, find_sender
 from sync.hub.settings import HubSettings
 from sync.hub.store import boxes, bundles
 from sync.hub.store.applying import Applier, RecordUnresolved
@@ -66,8 +65,9 @@ class Receiving:
         Raises:
             EdgeboxError: a refusal with a code; the body need not be read.
         """
-        box = await self._find_box(start)
-        return verify_head(start, {box.verify_key.key_id: box.verify_key}).origin
+        box = await self._store.run(lambda connection: find_sender(connection, start))
+        await asyncio.to_thread(check_start, start, box, self._keys.sealing)
+        return box.verify_key.key_id
 
     async def receive(self, content: bytes) -> Acknowledged:
         """Take in one bundle and return the ack. The same bundle again changes nothing and is acknowledged again.
@@ -75,23 +75,23 @@ class Receiving:
         Raises:
             EdgeboxError: a refusal with a code; nothing was changed.
         """
-        box = await self._find_box(content)
+        box = await self._store.run(lambda connection: find_sender(connection, content))
         origin = box.verify_key.key_id
-        signed = await asyncio.to_thread(verify_bundle, content, {origin: box.verify_key})
+        checked = await asyncio.to_thread(check, content, box, self._keys.sealing)
         now_ms, limit_bytes = self._clock.now_ms(), self._settings.day_quota_bytes
         await self._store.run(
             lambda connection: boxes.spend_quota(connection, box.no, now_ms, len(content), limit_bytes)
         )
-        records = await asyncio.to_thread(open_bundle, signed, self._keys.sealing)
-        arrival = Arrival(box, signed.head, records, content)
+        records = await asyncio.to_thread(checked.open, self._keys.sealing)
+        arrival = Arrival(box, checked.head, records, content)
         vector, is_forked = await self._store.run(lambda connection: self._take(connection, arrival))
         ack = AckHead(
             hub=self._keys.signing.verify_key.key_id,
             vector=vector,
             created_ms=max(self._clock.now_ms(), 0),
-            notice=Notice.FORKED if is_forked else Notice.NONE,
+            notice=Notice.FORKED if is_forked else Notice.READS_SHORT,
         )
-        return Acknowledged(origin, signed.head.epoch, write_ack(ack, self._keys.signing))
+        return Acknowledged(origin, checked.head.epoch, write_ack(ack, self._keys.signing))
 
     async def retry_set_aside(self) -> None:
         """Try the bundles that could not be applied once more: this program may be newer than the one that gave up."""
@@ -104,13 +104,6 @@ class Receiving:
     def _apply_stored(self, connection: Transaction, aside: SetAside) -> bool:
         box = boxes.get_box(connection, aside.place.box_no)
         return self._apply_again(connection, box, aside) is not None
-
-    async def _find_box(self, content: bytes) -> Box:
-        origin = peek_origin(content)
-        box = await self._store.run(lambda connection: boxes.find_box(connection, origin))
-        if box is None:
-            raise BundleUnknownOrigin(origin=origin.hex()[:12])
-        return box
 
     def _take(self, connection: Transaction, arrival: Arrival) -> tuple[Vector, bool]:
         """Do what the receiver's table says, inside one transaction."""
@@ -216,8 +209,8 @@ class Receiving:
         """Return a held bundle from its file, checked again; None when the disk lost it."""
         try:
             content = self._path(box, place, digest).read_bytes()
-            signed = verify_bundle(content, {box.verify_key.key_id: box.verify_key})
-            return Arrival(box, signed.head, open_bundle(signed, self._keys.sealing), content)
+            checked = check(content, box, self._keys.sealing)
+            return Arrival(box, checked.head, checked.open(self._keys.sealing), content)
         except (OSError, EdgeboxError):
             log.exception("hub.held_bundle_unreadable box=%d %s", box.no, place)
             return None

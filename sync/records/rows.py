@@ -2,7 +2,7 @@
 
 Statements name learners, verbs, activities and devices by the small numbers (`no`) of the box's own tables. Those rows
 travel in the same log before their first use, so a receiver keeps one registry per (origin, epoch). No record has a
-field for a person's name: that is how names stay in the school.
+field for a person's name, and a fact that is a name goes from the hub to a box only: that is how names stay in school.
 """
 
 from dataclasses import dataclass
@@ -119,4 +119,135 @@ class Assignment:
     is_active: bool = True
 
 
-Record = Statement | Learner | Class | Enrollment | Activity | Verb | Device | PackInstall | Assignment
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One field of one mutable row, see `sync.records.facts`.
+
+    Attributes:
+        id: the random or derived 16 bytes that name the row at every box and at the hub.
+        value: the field's value as text.
+        origin: whose write it is; None for the maker of the bundle.
+    """
+
+    entity: int
+    id: bytes
+    field: int
+    value: str
+    stamp: int
+    origin: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One putting of a member into a set; `stamp` and `origin` are its tag. It is removed for ever, or not at all."""
+
+    set_no: int
+    owner: bytes
+    member: bytes
+    stamp: int
+    origin: bytes | None = None
+    is_removed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A teacher's mark for a learner's assignment; `stamp` and `origin` are its tag.
+
+    Attributes:
+        replaces: the tags of the marks that the teacher saw and replaced, see `sync.records.merging.write_tags`.
+    """
+
+    assignment: bytes
+    learner: bytes
+    value: str
+    comment: str
+    stamp: int
+    origin: bytes | None = None
+    replaces: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A state document of a learning app, or that it was removed."""
+
+    learner: bytes
+    activity: str
+    state_id: str
+    content_type: str
+    content: bytes
+    stamp: int
+    registration: bytes | None = None
+    origin: bytes | None = None
+    is_removed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What the hub says to the staff of a school, until a moment."""
+
+    id: bytes
+    text: str
+    until_ms: int
+    stamp: int
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A pack version that the hub has.
+
+    Attributes:
+        titles: JSON, by language.
+        from_version: the older version that a patch of `patch_bytes` leads on from; None when there is no patch.
+    """
+
+    pack: str
+    version: int
+    root: bytes
+    titles: str
+    size_bytes: int
+    stamp: int
+    from_version: int | None = None
+    patch_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """What the hub takes back for ever: a pack version `pack@version`, or the key id of a courier or a box in hex."""
+
+    subject_kind: int
+    subject: str
+    stamp: int
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How a box is, in numbers."""
+
+    version: str
+    uptime_seconds: int
+    free_bytes: int
+    total_bytes: int
+    classes: int
+    learners: int
+    packs: int
+    statements: int
+    stamp: int
+    origin: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HandIn:
+    """A file that a learner handed in; its name stays in the school."""
+
+    id: bytes
+    assignment: bytes
+    learner: bytes
+    media_type: str
+    size_bytes: int
+    hash: bytes
+    stamp: int
+    origin: bytes | None = None
+
+
+Merged = Fact | Member | Mark | State | Message | Offer | Revocation | Health | HandIn
+Record = Statement | Learner | Class | Enrollment | Activity | Verb | Device | PackInstall | Assignment | Merged

@@ -10,7 +10,7 @@ from typing import Any
 from content_packs.base import codec, compress, host
 from content_packs.base.byte_range import RangeUnsatisfiable, parse_range
 from content_packs.base.errors import EdgeboxError
-from content_packs.base.signing import SealingKey, SigningKey
+from content_packs.base.signing import PairKey, SealingKey, SigningKey
 from content_packs.builder.apps import check_page
 from content_packs.builder.captions import caption_words
 from content_packs.builder.markdown import render_markdown
@@ -34,9 +34,9 @@ from edgebox.services import submit_token
 from edgebox.services.mounts import parse_table
 from edgebox.services.submit_token import SubmitRight
 from sync import enrolment
-from sync.bundle import codec0, read
+from sync.bundle import codec0, codec1, paired, read
 from sync.bundle.layout import AckHead, Vector
-from sync.bundle.write import write_ack
+from sync.bundle.write import Range, write_ack
 from sync.records.activity import parse_activity
 from sync.records.moments import parse_duration, parse_timestamp
 from sync.records.outside import without_people
@@ -109,7 +109,19 @@ def _bundle(data: bytes) -> None:
     read.open_bundle(read.verify_bundle(data, TRUSTED), SEALING)
 
 
-_COUNTS = codec0.count_by_kind([*registries(), answered(1), completed(2)])
+_DAY = [*registries(), answered(1), completed(2)]
+_COUNTS = codec0.count_by_kind(_DAY)
+_SHORT_PLAIN_BYTES = codec1.pack_records(_DAY, around_ms=NOW_MS)[0]
+_PAIR = PairKey(KEY.sealing_key, SEALING.public)
+_PAIRED = paired.write_paired(_DAY, Range(1, 2, 3, 4), pair=_PAIR, box_no=5, created_ms=NOW_MS)
+
+
+def _short_records(data: bytes) -> None:
+    codec1.unpack_records(data, plain_bytes=_SHORT_PLAIN_BYTES, counts=_COUNTS, around_ms=NOW_MS)
+
+
+def _paired(data: bytes) -> None:
+    paired.open_paired(paired.parse_paired(data), _PAIR)
 
 
 def _records(data: bytes) -> None:
@@ -200,7 +212,6 @@ _OUTBOX = json.dumps(
     }
 ).encode()  # fmt: skip
 _MAKER = Maker(receiver=SEALING, key=KEY)
-_DAY = [*registries(), answered(1), completed(2)]
 _ENVELOPE = envelope.seal_envelope(small_manifest(), [KEY])
 _ZIPS = [zipped_app(), zipped_app(top="a/")] + [
     content for case in cases() if not case.name.startswith("archive.too_") and len(content := case.make()) < 20_000
@@ -223,6 +234,8 @@ TARGETS: tuple[Target, ...] = (
     Target("manifest_rules", _rooted_manifest, [manifest.serialise(small_manifest())]),
     Target("envelope", _envelope, [_ENVELOPE]),
     Target("bundle", _bundle, [_MAKER.next(_DAY)]),
+    Target("bundle_short_records", _short_records, [codec1.pack_records(_DAY, around_ms=NOW_MS)[1]]),
+    Target("bundle_paired", _paired, [_PAIRED]),
     Target("bundle_records", _records, [codec0.encode_records(_DAY)]),
     Target("ack", lambda data: void(read.read_ack(data, KEY.verify_key)), [_ACK]),
     Target("statement", _statement, [_STATEMENT]),

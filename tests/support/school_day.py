@@ -18,6 +18,7 @@ ADL = "http://adlnet.gov/expapi/verbs/"
 VERBS = ("launched", "progressed", "answered", "experienced", "completed", "passed", "failed", "exited")
 START_MS = 1_780_300_800_000
 EVENTS_PER_SESSION = 23.4
+PERIODS = 10
 
 
 @dataclass
@@ -62,11 +63,13 @@ def make_day(school: School, seed: int = 7, count: int = 18_000) -> list[Stateme
     dice = random.Random(seed)
     weights = [1 / (place + 1) for place in range(len(school.lessons))]
     found: list[Statement] = []
+    # A tablet is in one pair of hands at a time, so a period has as many classes as there are tablets for.
+    free = [dice.sample(range(1, len(school.devices) + 1), len(school.devices)) for _ in range(PERIODS)]
     for first in range(0, len(school.learners) // 30 * 30, 30):
-        for period in sorted(dice.sample(range(7), 3)):
+        for period in sorted(dice.sample([period for period in range(PERIODS) if len(free[period]) >= 30], 3)):
             start_ms = START_MS + (8 * 3600 + period * 3300) * 1000
             lesson = dice.choices(range(len(school.lessons)), weights)[0]
-            devices = dice.sample(range(1, len(school.devices) + 1), 30)
+            devices, free[period] = free[period][:30], free[period][30:]
             for learner, device in zip(range(first + 1, first + 31), devices, strict=True):
                 if dice.random() < 0.94:
                     own = lesson if dice.random() < 0.85 else dice.choices(range(len(school.lessons)), weights)[0]

@@ -67,12 +67,20 @@ class Maker:
     seq: int = 0
     through: int = 0
     previous: bytes | None = None
+    codec_no: int = 1
+    is_coarse: bool = False
 
     def next(self, records: list[Record]) -> bytes:
         """Return the next bundle."""
         span = Range(self.epoch, self.seq + 1, self.through + 1, self.through + len(records), self.previous)
         content = write_bundle(
-            records, span, key=self.key, receiver_public=self.receiver.public, created_ms=NOW_MS + self.seq
+            records,
+            span,
+            key=self.key,
+            receiver_public=self.receiver.public,
+            created_ms=NOW_MS + self.seq,
+            codec_no=self.codec_no,
+            is_coarse=self.is_coarse,
         )
         head = verify_bundle(content, self.trusted).head
         self.seq, self.through, self.previous = head.seq, head.through_change, head.hash

@@ -1,9 +1,9 @@
 """Apply the records of one bundle: numbers first, then what names them, all in the caller's transaction."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Table, and_, insert, or_, select, update
+from sqlalchemy import Column, ColumnElement, Connection, RowMapping, Table, and_, insert, or_, select, update
 
 from content_packs.base import codec
 from content_packs.base.errors import N_, EdgeboxError
@@ -26,6 +26,7 @@ from sync.hub.store.schema import (
     verb,
 )
 from sync.records.activity import parse_activity
+from sync.records.coarse import is_coarser
 from sync.records.kinds import Kind
 from sync.records.rows import (
     Activity,
@@ -157,9 +158,21 @@ class Applier:
             for found in self._connection.execute(known).all():
                 row = rows.pop(found.id)
                 if row["digest"] != found.digest:
-                    self._keep_conflict(row)
+                    self._meet(row)
             if rows:
                 self._connection.execute(insert(statement), list(rows.values()))
+
+    def _meet(self, row: dict[str, Any]) -> None:
+        """Deal with a statement that is known in another form: in coarser or finer time, or as a conflict."""
+        this = and_(statement.c.school_no == row["school_no"], statement.c.id == row["id"])
+        known = self._connection.execute(select(statement).where(this)).mappings().one()
+        if any(known[name] != row[name] for name in row if name not in (*_TIMES, "box_no", "stored_ms", "digest")):
+            self._keep_conflict(row)
+        elif is_coarser(_times(known), _times(row)):
+            finer = {name: row[name] for name in (*_TIMES, "stored_ms", "digest")}
+            self._connection.execute(update(statement).where(this).values(finer))
+        elif not is_coarser(_times(row), _times(known)):
+            self._keep_conflict(row)
 
     def _statement_row(self, record: Statement) -> dict[str, Any]:
         device_id = None if record.device_no is None else self._device_id(record.device_no)
@@ -202,6 +215,7 @@ _CONTENT = (
     "response",
     "body",
 )
+_TIMES = ("timestamp_ms", "duration_ms")
 _APPLY: dict[type[Any], Callable[[Applier, Any], None]] = {
     Verb: Applier._apply_verb,
     Activity: Applier._apply_activity,
@@ -212,6 +226,10 @@ _APPLY: dict[type[Any], Callable[[Applier, Any], None]] = {
     PackInstall: Applier._apply_pack_install,
     Assignment: Applier._apply_assignment,
 }
+
+
+def _times(row: Mapping[str, Any] | RowMapping) -> tuple[int, int | None]:
+    return row["timestamp_ms"], row["duration_ms"]
 
 
 def _statement_id(record: Statement, device_id: bytes | None) -> bytes:

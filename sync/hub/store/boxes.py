@@ -65,6 +65,12 @@ def find_box(connection: Connection, key_id: bytes) -> Box | None:
     return None if row is None else Box(row.no, row.school_no, VerifyKey(row.verify_key))
 
 
+def find_box_no(connection: Connection, no: int) -> Box | None:
+    """Return the box with this number."""
+    is_there = connection.execute(select(box.c.no).where(box.c.no == no)).scalar() is not None
+    return get_box(connection, no) if is_there else None
+
+
 def get_box(connection: Connection, no: int) -> Box:
     """Return the box with this number, which exists."""
     columns = select(box.c.no, box.c.school_no, box.c.verify_key)

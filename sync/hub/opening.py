@@ -1,0 +1,72 @@
+"""From the bytes of a bundle to its box, head and records, whichever of the two forms it has."""
+
+from dataclasses import dataclass, replace
+
+from content_packs.base.signing import PairKey, SealingKey
+from sync.bundle.errors import BundleUnknownOrigin
+from sync.bundle.layout import Head
+from sync.bundle.paired import Paired, is_paired, open_paired, parse_paired
+from sync.bundle.read import SignedBundle, open_bundle, peek_origin, verify_bundle, verify_head
+from sync.hub.store import boxes
+from sync.hub.store.boxes import Box
+from sync.hub.store.worker import Transaction
+from sync.records.rows import Record
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A bundle that its box made; not yet opened, unless it is a short one, which is checked by being opened."""
+
+    head: Head
+    _found: SignedBundle | list[Record]
+
+    def open(self, key: SealingKey) -> list[Record]:
+        """Return the records. Raises like `open_bundle`."""
+        return open_bundle(self._found, key) if isinstance(self._found, SignedBundle) else self._found
+
+
+def find_sender(connection: Transaction, content: bytes) -> Box:
+    """Return the box that a bundle claims to be from, unverified.
+
+    Raises:
+        BundleUnknownOrigin: none that is enrolled here.
+        EdgeboxError: not a bundle.
+    """
+    if is_paired(content):
+        box_no = parse_paired(content).box_no
+        box, name = boxes.find_box_no(connection, box_no), str(box_no)
+    else:
+        origin = peek_origin(content)
+        box, name = boxes.find_box(connection, origin), origin.hex()[:12]
+    if box is None:
+        raise BundleUnknownOrigin(origin=name)
+    return box
+
+
+def check_start(start: bytes, box: Box, key: SealingKey) -> None:
+    """Return if the start of a bundle, which of a short one is all of it, was made by the box.
+
+    Raises:
+        EdgeboxError: a refusal with a code; the body need not be read.
+    """
+    if is_paired(start):
+        _open(parse_paired(start), box, key)
+    else:
+        verify_head(start, {box.verify_key.key_id: box.verify_key})
+
+
+def check(content: bytes, box: Box, key: SealingKey) -> Checked:
+    """Return the bundle, once it is clear that the box made it.
+
+    Raises:
+        EdgeboxError: a refusal with a code.
+    """
+    if is_paired(content):
+        paired = parse_paired(content)
+        return Checked(replace(paired.head, origin=box.verify_key.key_id), _open(paired, box, key))
+    signed = verify_bundle(content, {box.verify_key.key_id: box.verify_key})
+    return Checked(signed.head, signed)
+
+
+def _open(paired: Paired, box: Box, key: SealingKey) -> list[Record]:
+    return open_paired(paired, PairKey(key, box.verify_key.sealing_public))
