@@ -24,11 +24,13 @@ from edgebox.services.app_state import AppState
 from edgebox.services.checking import Checking, StickSource
 from edgebox.services.exporting import Exporting
 from edgebox.services.fetching import Fetching
+from edgebox.services.health import Health
 from edgebox.services.identity import open_identity
 from edgebox.services.importing import Importing
 from edgebox.services.library import Library
 from edgebox.services.loading import Loading
 from edgebox.services.local_packs import LocalPacks
+from edgebox.services.marks import Marks
 from edgebox.services.neighbours import finding_neighbours
 from edgebox.services.network_source import NetworkSource
 from edgebox.services.pdf_pages import PdfPages
@@ -40,6 +42,7 @@ from edgebox.services.teaching import Teaching
 from edgebox.services.trust import Trust
 from edgebox.settings import Settings, prepare_folders
 from edgebox.store.database import Database
+from edgebox.store.stamping import put_origin
 
 KEEPALIVE_SECONDS = 20.0
 LINGER_SECONDS = 5.0
@@ -82,6 +85,7 @@ async def open_box(settings: Settings, clock: Clock | None = None) -> AsyncItera
             identity = await asyncio.to_thread(open_identity, settings.keys)
         database = await asyncio.to_thread(Database, settings.data / "box.db")
         stack.push_async_callback(asyncio.to_thread, database.close)
+        await database.write(lambda connection: put_origin(connection, identity.box_id))
         library = await Library.open(settings, Trust(settings, clock, identity.signing.verify_key))
         stack.push_async_callback(library.close)
         loading = Loading(database, settings, clock, library)
@@ -94,12 +98,13 @@ async def open_box(settings: Settings, clock: Clock | None = None) -> AsyncItera
         stack.push_async_callback(fetching.close)
         checking = Checking(settings, clock, library, [StickSource(loading.sticks), NetworkSource(fetching)])
         stack.push_async_callback(checking.close)
-        local_packs = LocalPacks(database, settings, identity, loading)
+        local_packs = LocalPacks(database, settings, clock, identity, loading)
         importing = Importing(settings, loading, local_packs)
         stack.push_async_callback(importing.close)
         syncing = Syncing(database, identity, clock, settings.spool)
         stack.push_async_callback(syncing.close)
         signing_in = await SigningIn.open(database, clock, identity)
+        teaching = Teaching(database, clock, library, signing_in)
         yield Box(
             settings=settings,
             clock=clock,
@@ -112,11 +117,13 @@ async def open_box(settings: Settings, clock: Clock | None = None) -> AsyncItera
             loading=loading,
             retiring=retiring,
             checking=checking,
+            health=Health(database, settings, clock),
             local_packs=local_packs,
             importing=importing,
             exporting=exporting,
             fetching=fetching,
-            teaching=Teaching(database, clock, library, signing_in),
+            teaching=teaching,
+            marks=Marks(database, clock, teaching),
             syncing=syncing,
             pdf_pages=PdfPages(settings.data / "cache" / "pdf"),
         )
@@ -213,6 +220,7 @@ async def running_box(settings: Settings, part: Part = Part.ALL, clock: Clock | 
             )
             jobs.add_hourly("retire", box.retiring.retire)
             jobs.add_hourly("scrub", box.checking.scrub_when_due)
+            jobs.add_hourly("health", box.health.write_when_due)
             box.recording.on_stored = jobs.note_activity
             jobs.start()
             stack.callback(jobs.stop)

@@ -10,11 +10,13 @@ from edgebox.services.app_state import AppState
 from edgebox.services.checking import Checking
 from edgebox.services.exporting import Exporting
 from edgebox.services.fetching import Fetching
+from edgebox.services.health import Health
 from edgebox.services.identity import Identity
 from edgebox.services.importing import Importing
 from edgebox.services.library import Library
 from edgebox.services.loading import Loading
 from edgebox.services.local_packs import LocalPacks
+from edgebox.services.marks import Marks
 from edgebox.services.pdf_pages import PdfPages
 from edgebox.services.recording import Recording
 from edgebox.services.retiring import Retiring
@@ -40,11 +42,13 @@ class Box:
     loading: Loading
     retiring: Retiring
     checking: Checking
+    health: Health
     local_packs: LocalPacks
     exporting: Exporting
     fetching: Fetching
     importing: Importing
     teaching: Teaching
+    marks: Marks
     syncing: Syncing
     pdf_pages: PdfPages
 

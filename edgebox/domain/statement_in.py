@@ -1,5 +1,6 @@
-"""From what was sent to what is stored: an event of our own page, or a statement of an outside client."""
+"""From what was sent to what is stored: an event of our own page, a statement of an outside client or of the hub."""
 
+from dataclasses import fields
 from typing import Any
 
 from content_packs.base import ids
@@ -9,6 +10,7 @@ from edgebox.domain.statements import NewStatement, Outcome, digest_of
 from edgebox.domain.verbs import IRIS, VOIDED_IRI, name_of
 from sync.records.activity import Activity, own_activity, parse_activity
 from sync.records.moments import format_timestamp, parse_duration, parse_timestamp
+from sync.records.rows import Statement
 from sync.records.xapi import PROGRESS_EXTENSION, canonical_json
 
 _SET_BY_THE_BOX = frozenset({"id", "stored", "authority", "version"})
@@ -91,6 +93,41 @@ def from_statement(statement: dict[str, Any], person_no: int, now_ms: int) -> Ne
         step=step,
         registration=ids.parse_uuid(registration) if registration else None,
         body=canonical_json({name: value for name, value in kept.items() if name not in _SET_BY_THE_BOX}),
+    )
+
+
+def from_record(
+    record: Statement, person_no: int, verb_iri: str, activity_iri: str, device_id: bytes | None
+) -> NewStatement | None:
+    """Return the statement of a record that came from the hub, or None when nothing says which statement it is."""
+    if record.id is None and (device_id is None or record.device_seq is None):
+        return None
+    activity, verb = parse_activity(activity_iri), name_of(verb_iri)
+    is_own = device_id is not None and record.device_seq is not None
+    step = step_of(
+        verb,
+        record.timestamp_ms,
+        is_part=activity.item is not None,
+        opens_attempt=record.device_seq == record.attempt_seq if is_own else verb == "initialized",
+        progress=record.progress,
+        completion=record.completion,
+        score_scaled=record.score_scaled,
+        duration_ms=record.duration_ms,
+    )
+    return NewStatement(
+        id=record.id or ids.derive_statement_id(device_id or b"", record.device_seq or 0, record.timestamp_ms),
+        person_no=person_no,
+        verb_iri=verb_iri,
+        activity=activity,
+        timestamp_ms=record.timestamp_ms,
+        outcome=Outcome(*(getattr(record, field.name) for field in fields(Outcome))),
+        digest=b"",
+        received={},
+        step=step,
+        device_seq=record.device_seq,
+        attempt_seq=record.attempt_seq,
+        registration=record.registration,
+        body=record.body,
     )
 
 

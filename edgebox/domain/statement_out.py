@@ -13,6 +13,7 @@ from sync.records.xapi import PROGRESS_EXTENSION, VERSION
 _RESOURCE_TYPE = "http://id.tincanapi.com/activitytype/resource"
 _ITEM_TYPE = "http://adlnet.gov/expapi/activities/cmi.interaction"
 _PERCENT = 100
+_REQUIRED = ("actor", "object")
 
 
 def account(home_page: str, pseudonym: bytes) -> dict[str, Any]:
@@ -30,7 +31,7 @@ def is_account(agent: Any, home_page: str, pseudonym: bytes) -> bool:
 
 def write_out(statement: StoredStatement, home_page: str) -> dict[str, Any]:
     """Return the whole statement as JSON."""
-    body = _own_body(statement, home_page) if statement.body is None else json.loads(statement.body)
+    body = _own_body(statement, home_page) if statement.body is None else _given_body(statement, home_page)
     return {
         "id": ids.format_uuid(statement.id),
         **body,
@@ -38,6 +39,12 @@ def write_out(statement: StoredStatement, home_page: str) -> dict[str, Any]:
         "authority": {"objectType": "Agent", "account": {"homePage": home_page, "name": "box"}},
         "version": VERSION,
     }
+
+
+def _given_body(statement: StoredStatement, home_page: str) -> dict[str, Any]:
+    """Return what an outside client sent; who it is about is put back where the statement came by way of the hub."""
+    body: dict[str, Any] = json.loads(statement.body or b"{}")
+    return {name: value for name, value in _own_body(statement, home_page).items() if name in _REQUIRED} | body
 
 
 def _own_body(statement: StoredStatement, home_page: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from edgebox.http import (
     health,
     learning,
     loading,
+    marks,
     outbox,
     pdf_views,
     sign_in,
@@ -85,6 +86,13 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/staff/classes/{class_no}/assignments/{assignment_no}/end", teaching.unassign, Access.TEACHER),
     Route(
         "POST", "/staff/classes/{class_no}/assignments/{assignment_no}/take-over", teaching.take_over, Access.TEACHER
+    ),
+    Route("GET", "/staff/classes/{class_no}/assignments/{assignment_no}/marks", marks.show_marks, Access.TEACHER),
+    Route(
+        "POST",
+        "/staff/classes/{class_no}/assignments/{assignment_no}/learners/{person_no}/mark",
+        marks.give_mark,
+        Access.TEACHER,
     ),
     Route("GET", "/staff/classes/{class_no}/lessons", teaching.choose_lesson, Access.TEACHER),
     Route("GET", "/staff/classes/{class_no}/cards", teaching.choose_cards, Access.TEACHER),

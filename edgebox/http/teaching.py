@@ -176,6 +176,7 @@ async def _classes(request: web.Request, problem: str = "", status: int = 200) -
         classes=classes,
         problem=problem,
         damaged=list(dict.fromkeys(damaged)),
+        messages=await request.app[BOX].teaching.messages(),
     )
 
 
@@ -193,6 +194,7 @@ async def _class(request: web.Request, problem: str = "", status: int = 200) -> 
         problem=problem,
         has_refused_work=await request.app[BOX].recording.has_refused_work(),
         lessons=[_lesson(request, assigned) for assigned in progress.lessons],
+        undecided=await request.app[BOX].marks.undecided(progress.school_class.no),
         has_large_choice=is_large,
         choices=[] if is_large else await _choices(request, given, packs, LESSONS_SHOWN),
         avatars={name: translate(text) for name, text in AVATAR_NAMES.items()},

@@ -118,11 +118,13 @@ class AppState:
     async def _change(
         self, place: Place, state_id: str, decide: Callable[[Document | None, int], Document | None]
     ) -> None:
-        await self._database.write(lambda connection: states.change_state(connection, place, state_id, decide))
+        now_ms = self._clock.now_ms()
+        await self._database.write(lambda connection: states.change_state(connection, place, state_id, decide, now_ms))
 
     async def delete_all(self, place: Place) -> None:
         """Remove all documents of one learner about one activity."""
-        await self._database.write(lambda connection: states.delete_states(connection, place))
+        now_ms = self._clock.now_ms()
+        await self._database.write(lambda connection: states.delete_states(connection, place, now_ms))
 
 
 def _with_room(new: Document, before: Document | None, count: int) -> Document:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from content_packs import builder
 from content_packs.base import atomic, ids
+from content_packs.base.clock import Clock
 from content_packs.base.signing import SigningKey
 from content_packs.format import layout
 from content_packs.format.envelope import open_unverified
@@ -29,8 +30,11 @@ FOLDER = "local"
 class LocalPacks:
     """Takes in what teachers bring. Nothing leaves the school by itself: no other box knows this one's key."""
 
-    def __init__(self, database: Database, settings: Settings, identity: Identity, loading: Loading) -> None:
+    def __init__(
+        self, database: Database, settings: Settings, clock: Clock, identity: Identity, loading: Loading
+    ) -> None:
         self._database = database
+        self._clock = clock
         self._settings = settings
         self._identity = identity
         self._loading = loading
@@ -43,7 +47,10 @@ class LocalPacks:
 
     async def allow_scripts(self, *, on: bool) -> None:
         """Allow programs in packs made here from now on, or no more; packs that are on the box stay as they are."""
-        await self._database.write(lambda connection: switches.turn(connection, switches.LOCAL_SCRIPTS, on=on))
+        now_ms = self._clock.now_ms()
+        await self._database.write(
+            lambda connection: switches.turn(connection, switches.LOCAL_SCRIPTS, on=on, now_ms=now_ms)
+        )
 
     def new_id(self, name: str) -> str:
         """Return the id of a pack of this name; the same for the same name, so that it can be brought again."""

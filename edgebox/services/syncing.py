@@ -294,7 +294,9 @@ class Syncing:
         now_ms = self._clock.now_ms()
         is_whole = await self._database.write(lambda connection: changes.settle(connection, ack.vector, now_ms))
         if ack.notice == Notice.READS_SHORT:
-            await self._database.write(lambda connection: switches.turn(connection, switches.HUB_READS_SHORT, on=True))
+            await self._database.write(
+                lambda connection: switches.set_switch(connection, switches.HUB_READS_SHORT, on=True)
+            )
         epoch = await self._database.read(changes.find_epoch)
         is_forked = ack.notice == Notice.FORKED and ack.vector.epoch == epoch
         if is_forked or not is_whole:

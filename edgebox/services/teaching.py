@@ -14,7 +14,7 @@ from edgebox.domain.secret import SecretKind
 from edgebox.services.library import Library
 from edgebox.services.shelf import ResourceGone
 from edgebox.services.signing_in import NewSecret, SigningIn
-from edgebox.store import roster, teaching, versions
+from edgebox.store import messages, roster, teaching, versions
 from edgebox.store.catalogue import ListedResource
 from edgebox.store.database import Database
 from edgebox.store.teaching import Assignment
@@ -101,6 +101,11 @@ class Teaching:
         rows = await self._database.read(roster.list_classes)
         return [SchoolClass(row["no"], row["code"], row["title"], row["learners"]) for row in rows]
 
+    async def messages(self) -> list[str]:
+        """Return what the hub says to the staff now, newest first."""
+        now_ms = self._clock.now_ms()
+        return await self._database.read(lambda connection: messages.list_current(connection, now_ms))
+
     async def school_class(self, class_no: int) -> SchoolClass:
         """Return one class.
 
@@ -149,8 +154,9 @@ class Teaching:
         Raises:
             ClassUnknown, PersonUnknown: there is no such class or person.
         """
+        now_ms = self._clock.now_ms()
         await self._database.write(
-            lambda connection: roster.set_enrollment(connection, class_no, person_no, is_active=False)
+            lambda connection: roster.set_enrollment(connection, now_ms, class_no, person_no, is_active=False)
         )
 
     async def new_secrets(self, class_no: int, person_nos: Sequence[int], kind: SecretKind) -> list[NewSecret]:
@@ -183,13 +189,17 @@ class Teaching:
         if assignment is None:
             raise ResourceGone(pack="", name=str(assignment_no))
         newest = await self._library.listed_lesson(assignment.pack, assignment.lesson)
+        now_ms = self._clock.now_ms()
         await self._database.write(
-            lambda connection: teaching.set_version(connection, class_no, assignment_no, newest.version)
+            lambda connection: teaching.set_version(connection, class_no, assignment_no, newest.version, now_ms)
         )
 
     async def unassign(self, class_no: int, assignment_no: int) -> None:
         """Take a lesson back; what was learned stays. Safe to repeat."""
-        await self._database.write(lambda connection: teaching.end_assignment(connection, class_no, assignment_no))
+        now_ms = self._clock.now_ms()
+        await self._database.write(
+            lambda connection: teaching.end_assignment(connection, class_no, assignment_no, now_ms)
+        )
 
     async def given(self, class_no: int) -> set[tuple[str, str]]:
         """Return (pack, lesson) of what a class was given."""

@@ -7,11 +7,14 @@ from itertools import pairwise
 from typing import Any
 
 from content_packs.base.signing import VerifyKey
-from edgebox.store import switches
+from edgebox.store import merged, stamping, switches
+from edgebox.store.log import number_key
 from sync.bundle.layout import Vector
 from sync.enrolment import Hub
 from sync.records import rows
-from sync.records.kinds import Kind
+from sync.records.facts import may_go
+from sync.records.kinds import Direction, Kind, find_flaw
+from sync.records.merging import KEYS, without_origin
 from sync.records.outside import without_people
 from sync.records.rows import Record, Statement
 
@@ -249,7 +252,7 @@ def put_hub(connection: sqlite3.Connection, url: str, hub: Hub, now_ms: int) -> 
     known = find_hub(connection)
     if known is not None and known[1].verify_key != hub.verify_key:
         begin_epoch(connection, find_epoch(connection) + 1)
-        switches.turn(connection, switches.HUB_READS_SHORT, on=False)
+        switches.set_switch(connection, switches.HUB_READS_SHORT, on=False)
     connection.execute("DELETE FROM hub")
     connection.execute(
         "INSERT INTO hub (no, url, verify_key, sealing_key, box_no, enrolled_ms) VALUES (1, ?, ?, ?, ?, ?)",
@@ -261,11 +264,14 @@ def _fitting(connection: sqlite3.Connection, logged: list[Any], max_bytes: int) 
     """Return the last change whose rows, with those before it, stay within `max_bytes`."""
     ids = [key for _seq, kind, key in logged if kind == Kind.STATEMENT]
     query = "SELECT id, coalesce(length(body), 0) + coalesce(length(response), 0) FROM statement WHERE id IN ({marks})"
-    sizes: dict[bytes, int] = dict(tuple(row) for row in _select(connection, query, ids))
+    sizes: dict[Any, int] = dict(tuple(row) for row in _select(connection, query, ids))
+    nos = _numbers([key for _seq, kind, key in logged if kind == Kind.STATE])
+    query = "SELECT no, length(content) FROM state WHERE no IN ({marks})"
+    sizes |= {number_key(no): size_bytes for no, size_bytes in _select(connection, query, nos)}
     total_bytes = 0
     through: int = logged[0][0]
-    for seq, _kind, key in logged:
-        total_bytes += _ROW_BYTES + sizes.get(key, 0)
+    for seq, kind, key in logged:
+        total_bytes += _ROW_BYTES + (sizes.get(key, 0) if kind in (Kind.STATEMENT, Kind.STATE) else 0)
         if total_bytes > max_bytes:
             break
         through = seq
@@ -318,19 +324,6 @@ def _read_learners(connection: sqlite3.Connection, keys: list[bytes]) -> list[Re
     return [rows.Learner(*row) for row in _select(connection, query, _numbers(keys))]
 
 
-def _read_classes(connection: sqlite3.Connection, keys: list[bytes]) -> list[Record]:
-    query = "SELECT no, pseudonym, code, removed_ms IS NULL FROM class WHERE no IN ({marks})"
-    found = _select(connection, query, _numbers(keys))
-    return [rows.Class(no, pseudonym, code, bool(is_active)) for no, pseudonym, code, is_active in found]
-
-
-def _read_enrollments(connection: sqlite3.Connection, keys: list[bytes]) -> list[Record]:
-    query = """SELECT class_no, person_no, is_active FROM enrollment JOIN person ON person.no = person_no
-    WHERE class_no = ? AND person_no = ? AND role = 'learner'"""
-    found = (connection.execute(query, _numbers([key[:8], key[8:]])).fetchone() for key in keys)
-    return [rows.Enrollment(row[0], row[1], bool(row[2])) for row in found if row is not None]
-
-
 def _read_activities(connection: sqlite3.Connection, keys: list[bytes]) -> list[Record]:
     query = "SELECT no, iri FROM activity WHERE no IN ({marks})"
     return [rows.Activity(*row) for row in _select(connection, query, _numbers(keys))]
@@ -352,10 +345,17 @@ def _read_packs(connection: sqlite3.Connection, keys: list[bytes]) -> list[Recor
     return [rows.PackInstall(pack, version, root, at_ms, bool(active)) for pack, version, root, at_ms, active in found]
 
 
-def _read_assignments(connection: sqlite3.Connection, keys: list[bytes]) -> list[Record]:
-    query = "SELECT class_no, pack, lesson, assigned_ms, is_active FROM assignment WHERE no IN ({marks})"
-    found = _select(connection, query, _numbers(keys))
-    return [rows.Assignment(no, pack, lesson, at_ms, bool(active)) for no, pack, lesson, at_ms, active in found]
+def _merging_reader(kind: Kind) -> Callable[[sqlite3.Connection, list[bytes]], list[Record]]:
+    """Return what reads a kind that merges; what may not go up, such as a name, and what is out of bounds stays."""
+
+    def read(connection: sqlite3.Connection, keys: list[bytes]) -> list[Record]:
+        own = stamping.find_origin(connection)
+        found = merged.read(connection, kind, _numbers(keys))
+        return [
+            without_origin(record, own) for record in found if may_go(record, Direction.UP) and not find_flaw(record)
+        ]
+
+    return read
 
 
 _READERS: dict[Kind, Callable[[sqlite3.Connection, list[bytes]], list[Record]]] = {
@@ -363,9 +363,7 @@ _READERS: dict[Kind, Callable[[sqlite3.Connection, list[bytes]], list[Record]]] 
     Kind.ACTIVITY: _read_activities,
     Kind.DEVICE: _read_devices,
     Kind.LEARNER: _read_learners,
-    Kind.CLASS: _read_classes,
-    Kind.ENROLLMENT: _read_enrollments,
     Kind.PACK_INSTALL: _read_packs,
-    Kind.ASSIGNMENT: _read_assignments,
     Kind.STATEMENT: _read_statements,
+    **{kind: _merging_reader(kind) for kind in KEYS},
 }

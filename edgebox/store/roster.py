@@ -5,6 +5,7 @@ import sqlite3
 from content_packs.base import ids
 from content_packs.base.errors import N_, EdgeboxError
 from edgebox.store.log import append_change, number_key
+from edgebox.store.telling import tell_class, tell_enrollment
 from sync.records.kinds import Kind
 
 # For services, which may not import sqlite3, to name what their jobs get.
@@ -134,11 +135,13 @@ def insert_class(connection: Connection, now_ms: int, title: str) -> int:
         code = _draw_code()
     statement = "INSERT INTO class (pseudonym, code, title, created_ms) VALUES (?, ?, ?, ?)"
     no = _new_row(connection, statement, (ids.random_bytes(ids.ID_BYTES), code, title, now_ms))
-    append_change(connection, Kind.CLASS, number_key(no))
+    tell_class(connection, no, now_ms)
     return no
 
 
-def set_enrollment(connection: Connection, class_no: int, person_no: int, *, is_active: bool = True) -> bool:
+def set_enrollment(
+    connection: Connection, now_ms: int, class_no: int, person_no: int, *, is_active: bool = True
+) -> bool:
     """Put a learner into a class or take one out; tell whether that changed anything. Safe to repeat.
 
     Raises:
@@ -148,7 +151,7 @@ def set_enrollment(connection: Connection, class_no: int, person_no: int, *, is_
     find_person(connection, person_no)
     if connection.execute(_ENROLL, (class_no, person_no, is_active)).rowcount == 0:
         return False
-    append_change(connection, Kind.ENROLLMENT, number_key(class_no) + number_key(person_no))
+    tell_enrollment(connection, class_no, person_no, now_ms)
     return True
 
 

@@ -43,7 +43,7 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (person_no, activity_no) DO UPDATE SET progress = excluded.progress, is_complete = excluded.is_complete,
     score_scaled = excluded.score_scaled, attempts = excluded.attempts, duration_ms = excluded.duration_ms,
     first_ms = excluded.first_ms, last_ms = excluded.last_ms, version = coalesce(excluded.version, version),
-    stored_ms = excluded.stored_ms
+    stored_ms = max(stored_ms, excluded.stored_ms)
 """
 
 
@@ -161,6 +161,38 @@ def _insert(
     connection: sqlite3.Connection, numbers: Numbers, statement: NewStatement, device_no: int | None, now_ms: int
 ) -> None:
     """Store one statement, keep it as a conflict, or leave what is known as it is."""
+    if _add(connection, numbers, statement, device_no, now_ms):
+        append_change(connection, Kind.STATEMENT, statement.id)
+    elif _is_taken(connection, statement):
+        _keep_conflict(connection, statement, now_ms)
+
+
+def insert_from_hub(
+    connection: sqlite3.Connection, numbers: Numbers, statement: NewStatement, device_no: int | None, stored_ms: int
+) -> None:
+    """Store a statement that another box, or this one in an earlier life, brought to the hub. Safe to repeat.
+
+    It has no digest: what a tablet sends under this id later is the same.
+    """
+    _add(connection, numbers, statement, device_no, stored_ms)
+
+
+def advance_device(connection: sqlite3.Connection, device_id: bytes, seqs: Iterable[int]) -> None:
+    """Note that events of a known device are here, whoever brought them."""
+    device = find_device(connection, device_id)
+    if device is not None:
+        _advance_device(connection, device, seqs, None)
+
+
+def find_or_make_device(connection: sqlite3.Connection, device_id: bytes, now_ms: int) -> int:
+    """Return the number of a device."""
+    return (find_device(connection, device_id) or _make_device(connection, device_id, now_ms)).no
+
+
+def _add(
+    connection: sqlite3.Connection, numbers: Numbers, statement: NewStatement, device_no: int | None, stored_ms: int
+) -> bool:
+    """Store a statement with what follows from it; return False when its id is known."""
     verb_no, activity_no = numbers.of_verb(statement.verb_iri), numbers.of_activity(statement.activity)
     outcome = statement.outcome
     values = (
@@ -173,7 +205,7 @@ def _insert(
         statement.attempt_seq,
         statement.registration,
         statement.timestamp_ms,
-        now_ms,
+        stored_ms,
         outcome.success,
         outcome.completion,
         outcome.score_raw,
@@ -187,13 +219,11 @@ def _insert(
         statement.pack_version,
     )
     if connection.execute(_INSERT_STATEMENT, values).rowcount == 0:
-        if _is_taken(connection, statement):
-            _keep_conflict(connection, statement, now_ms)
-        return
-    append_change(connection, Kind.STATEMENT, statement.id)
+        return False
     whole = statement.activity.whole
     whole_no = activity_no if whole is statement.activity else numbers.of_activity(whole)
-    _step(connection, statement, whole_no, now_ms)
+    _step(connection, statement, whole_no, stored_ms)
+    return True
 
 
 def _step(connection: sqlite3.Connection, statement: NewStatement, activity_no: int, now_ms: int) -> None:
@@ -222,7 +252,7 @@ def _step(connection: sqlite3.Connection, statement: NewStatement, activity_no: 
 def _is_taken(connection: sqlite3.Connection, statement: NewStatement) -> bool:
     """Tell whether the id belongs to another content."""
     row = connection.execute(_FIND_DIGEST, (statement.id,)).fetchone()
-    return row is not None and bool(row[0] != statement.digest)
+    return row is not None and bool(row[0]) and bool(row[0] != statement.digest)
 
 
 def _keep_conflict(connection: sqlite3.Connection, statement: NewStatement, now_ms: int) -> None:

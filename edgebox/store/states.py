@@ -2,7 +2,11 @@
 
 import sqlite3
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from edgebox.store.writing import write_state
+from sync.records.rows import State
+from sync.records.sizes import state_travels
 
 _FIND = """
 SELECT content_type, content, updated_ms FROM activity_state
@@ -22,7 +26,8 @@ ON CONFLICT DO UPDATE SET content_type = excluded.content_type, content = exclud
 _DELETE = """
 DELETE FROM activity_state WHERE person_no = ? AND activity_iri = ? AND registration = ? AND state_id = ?
 """
-_DELETE_ALL = "DELETE FROM activity_state WHERE person_no = ? AND activity_iri = ? AND registration = ?"
+_LEARNER = "SELECT pseudonym FROM person WHERE no = ? AND role = 'learner'"
+_BEFORE_ALL_MS = -(1 << 62)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +69,38 @@ def change_state(
     place: Place,
     state_id: str,
     decide: Callable[[Document | None, int], Document | None],
+    now_ms: int,
 ) -> None:
     """Let `decide` choose what follows the document that is there, and store that; None removes it.
 
     `decide` gets the document and the number of all documents of the person, and may raise to change nothing.
     """
     count = int(connection.execute(_COUNT, (place.person_no,)).fetchone()[0])
-    after = decide(find_state(connection, place, state_id), count)
-    if after is None:
-        connection.execute(_DELETE, (*place.key, state_id))
-    else:
+    before = find_state(connection, place, state_id)
+    after = decide(before, count)
+    if after is not None:
         connection.execute(_STORE, (*place.key, state_id, after.content_type, after.content, after.updated_ms))
+        _tell(connection, place, state_id, after, now_ms)
+    elif before is not None:
+        _remove(connection, place, state_id, now_ms)
 
 
-def delete_states(connection: sqlite3.Connection, place: Place) -> None:
+def delete_states(connection: sqlite3.Connection, place: Place, now_ms: int) -> None:
     """Remove all documents of a place."""
-    connection.execute(_DELETE_ALL, place.key)
+    for state_id in list_states(connection, place, _BEFORE_ALL_MS):
+        _remove(connection, place, state_id, now_ms)
+
+
+def _remove(connection: sqlite3.Connection, place: Place, state_id: str, now_ms: int) -> None:
+    connection.execute(_DELETE, (*place.key, state_id))
+    _tell(connection, place, state_id, None, now_ms)
+
+
+def _tell(connection: sqlite3.Connection, place: Place, state_id: str, document: Document | None, now_ms: int) -> None:
+    """Let a learner's document travel, or that it is gone, if it is of a size that does."""
+    row = connection.execute(_LEARNER, (place.person_no,)).fetchone()
+    if row is None or (document is not None and not state_travels(len(document.content))):
+        return
+    content_type, content = (document.content_type, document.content) if document else ("", b"")
+    state = State(row[0], place.activity_iri, state_id, content_type, content, 0, place.registration)
+    write_state(connection, replace(state, is_removed=document is None), now_ms=now_ms)

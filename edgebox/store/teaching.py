@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from edgebox.store import roster
 from edgebox.store.catalogue import ListedLesson
-from edgebox.store.log import append_change, number_key
-from sync.records.kinds import Kind
+from edgebox.store.telling import tell_assignment
 
 _ASSIGN = """
 INSERT INTO assignment (class_no, pack, lesson, version, assigned_ms, person_no) VALUES (?, ?, ?, ?, ?, ?)
@@ -60,7 +59,7 @@ def insert_member(
     """
     roster.find_class(connection, class_no)
     person_no = roster.insert_learner(connection, now_ms, given_name, family_name=family_name, avatar=avatar)
-    roster.set_enrollment(connection, class_no, person_no)
+    roster.set_enrollment(connection, now_ms, class_no, person_no)
     return person_no
 
 
@@ -79,20 +78,21 @@ def insert_assignment(
         "SELECT no FROM assignment WHERE class_no = ? AND pack = ? AND lesson = ?", (class_no, pack, lesson)
     ).fetchone()
     if changed:
-        append_change(connection, Kind.ASSIGNMENT, number_key(row[0]))
+        tell_assignment(connection, row[0], now_ms)
     return int(row[0])
 
 
-def end_assignment(connection: sqlite3.Connection, class_no: int, no: int) -> None:
+def end_assignment(connection: sqlite3.Connection, class_no: int, no: int, now_ms: int) -> None:
     """Take a lesson back; what was learned stays. Safe to repeat."""
     statement = "UPDATE assignment SET is_active = 0 WHERE no = ? AND class_no = ? AND is_active = 1"
     if connection.execute(statement, (no, class_no)).rowcount:
-        append_change(connection, Kind.ASSIGNMENT, number_key(no))
+        tell_assignment(connection, no, now_ms)
 
 
-def set_version(connection: sqlite3.Connection, class_no: int, no: int, version: int) -> None:
+def set_version(connection: sqlite3.Connection, class_no: int, no: int, version: int, now_ms: int) -> None:
     """Let a class have another version of a lesson from now on. Safe to repeat."""
-    connection.execute(_SET_VERSION, (version, no, class_no))
+    if connection.execute(_SET_VERSION, (version, no, class_no)).rowcount:
+        tell_assignment(connection, no, now_ms)
 
 
 def list_assignments(connection: sqlite3.Connection, class_no: int) -> list[Assignment]:

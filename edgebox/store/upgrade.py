@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from content_packs.base import atomic
 from content_packs.base.errors import N_, EdgeboxError
+from edgebox.store.telling import tell_all
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 class SchemaTooNew(EdgeboxError):
@@ -74,6 +75,11 @@ def _apply(path: Path) -> None:
     @steps()
     def m0002_versions(db: "Database") -> None:
         _run(db, "0002_versions.sql")
+
+    @steps()
+    def m0003_records(db: "Database") -> None:
+        _run(db, "0003_records.sql")
+        tell_all(db.conn)
 
     atomic.make_private(path)
     connection = sqlite3.connect(path)

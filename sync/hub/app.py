@@ -13,6 +13,7 @@ from content_packs.base import atomic, sockets
 from content_packs.base.clock import Clock, SystemClock
 from content_packs.base.starting import folder_errors, hold_lock
 from sync.hub.admin import Admin
+from sync.hub.announcing import Announcing
 from sync.hub.control import SOCKET_NAME, short_address
 from sync.hub.downloads import Downloads
 from sync.hub.enrolling import Enrolling, Tries
@@ -25,6 +26,7 @@ from sync.hub.routes import CONTROL, PUBLIC, Route, add_routes
 from sync.hub.running import HUB, Hub
 from sync.hub.settings import HubSettings, prepare_folders
 from sync.hub.store.database import sqlite_url
+from sync.hub.store.merged import put_origin
 from sync.hub.store.worker import Store
 from sync.hub.uploads import Uploads
 
@@ -73,6 +75,7 @@ async def open_hub(settings: HubSettings, clock: Clock | None = None) -> AsyncIt
         await asyncio.to_thread(load_templates)
         receiving = Receiving(settings, store, keys, clock)
         try:
+            await store.run(lambda connection: put_origin(connection, keys.signing.verify_key.key_id))
             await receiving.retry_set_aside()
             yield Hub(
                 settings=settings,
@@ -82,6 +85,7 @@ async def open_hub(settings: HubSettings, clock: Clock | None = None) -> AsyncIt
                 enrolling=Enrolling(store, keys, clock),
                 receiving=receiving,
                 admin=Admin(store, clock),
+                announcing=Announcing(store, clock),
                 sign_in_tries=Tries(clock),
                 uploads=Uploads(settings.uploads_max),
                 downloads=Downloads(),

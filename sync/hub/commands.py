@@ -44,6 +44,11 @@ def register(subparsers: "Subparsers") -> None:
     _add(commands, "admin", run_admin, "make a one-time sign-in code for the operator", "edgebox hub admin")
     _add(commands, "boxes", run_boxes, "list the boxes", "edgebox hub boxes --json")
     _add(commands, "report", run_report, "show progress per school, class and pack", "edgebox hub report")
+    example = "edgebox hub message --school 'Hill School' 'Exams begin on Monday.'"
+    message = _add(commands, "message", run_message, "say something to the staff of a school", example)
+    message.add_argument("--school", default=_DEFAULT_SCHOOL, help="whose staff")
+    message.add_argument("--days", type=int, default=7, help="how long it is shown [7]")
+    message.add_argument("text", help="what to say")
     stick = _add(commands, "import", run_import, "take the bundles on a stick", "edgebox hub import /media/stick")
     stick.add_argument("folder", type=Path, help="where the stick is mounted")
 
@@ -84,6 +89,14 @@ def run_admin(options: argparse.Namespace) -> int:
     """Print a new one-time code for the operator; older ones are void."""
     made = _ask(options, "admin", {})
     _print(options, made, [made["code"]])
+    return 0
+
+
+def run_message(options: argparse.Namespace) -> int:
+    """Say something to the staff of a school; their boxes bring it when they next take something from the hub."""
+    asked = {"school": options.school, "text": options.text, "days": options.days}
+    result = _ask(options, "message", asked)
+    _print(options, result, [f"The boxes of {options.school} show it for {options.days} days."])
     return 0
 
 
@@ -155,6 +168,9 @@ async def _ask_running_or_own(settings: HubSettings, name: str, arguments: dict[
                 return {"code": await hub.enrolling.make_code(arguments["school"])}
             if name == "admin":
                 return {"code": await hub.admin.make_code()}
+            if name == "message":
+                await hub.announcing.announce(arguments["school"], arguments["text"], arguments["days"])
+                return {"school": arguments["school"]}
             return await exchange_stick(hub.receiving, Path(arguments["folder"]))
     except HubBusy:
         return await _ask_running(settings, name, arguments)

@@ -26,6 +26,14 @@ async def make_admin_code(request: web.Request) -> web.Response:
     return web.json_response({"code": await request.app[HUB].admin.make_code()})
 
 
+async def announce(request: web.Request) -> web.Response:
+    """POST /control/message: say something to the staff of a school."""
+    hub = request.app[HUB]
+    asked = await read_json(request, hub.clock)
+    await hub.announcing.announce(str(asked["school"]), str(asked["text"]), int(asked["days"]))
+    return web.json_response({"school": asked["school"]})
+
+
 async def take_stick(request: web.Request) -> web.Response:
     """POST /control/import: take the bundles on a stick and leave acks on it."""
     hub = request.app[HUB]

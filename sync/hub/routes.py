@@ -34,6 +34,7 @@ PUBLIC = (
 CONTROL = (
     Route("POST", "/control/enroll", control.make_code),
     Route("POST", "/control/admin", control.make_admin_code),
+    Route("POST", "/control/message", control.announce),
     Route("POST", "/control/import", control.take_stick),
 )
 

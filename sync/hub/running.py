@@ -6,6 +6,7 @@ from aiohttp import web
 
 from content_packs.base.clock import Clock
 from sync.hub.admin import Admin
+from sync.hub.announcing import Announcing
 from sync.hub.downloads import Downloads
 from sync.hub.enrolling import Enrolling, Tries
 from sync.hub.keys import HubKeys
@@ -26,6 +27,7 @@ class Hub:
     enrolling: Enrolling
     receiving: Receiving
     admin: Admin
+    announcing: Announcing
     sign_in_tries: Tries
     uploads: Uploads
     downloads: Downloads

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from content_packs.base.hashing import blake2b_256
 from sync.records.kinds import KINDS, VALUE_MAX_BYTES, Direction, FieldType, kind_of
-from sync.records.rows import Fact, Record
+from sync.records.rows import Fact, Member, Record
 
 ID_BYTES = 16
 SCHOOL_ID = bytes(ID_BYTES)
@@ -116,11 +116,20 @@ def assignment_id(class_id: bytes, pack: str, lesson: str) -> bytes:
     return blake2b_256(_ASSIGNMENT_DOMAIN + class_id + parts)[:ID_BYTES]
 
 
+def is_known(record: Fact | Member) -> bool:
+    """Return whether this program knows the set, or the field and the value is one of it."""
+    if isinstance(record, Member):
+        return record.set_no in SETS
+    field = FACT_FIELDS.get((record.entity, record.field))
+    return field is not None and field.admits(record.value)
+
+
 def may_go(record: Record, direction: Direction) -> bool:
-    """Return whether a record may travel this way; a fact that is in no table may go nowhere."""
+    """Return whether a record may travel this way; what is in no table here goes nowhere from here."""
+    if isinstance(record, Fact | Member) and not is_known(record):
+        return False
     if isinstance(record, Fact):
-        field = FACT_FIELDS.get((record.entity, record.field))
-        return field is not None and direction in field.directions and field.admits(record.value)
+        return direction in FACT_FIELDS[record.entity, record.field].directions
     return direction in KINDS[kind_of(record)].directions
 
 

@@ -260,7 +260,7 @@ _MERGED = (
             _text("content_type", 200, low_bytes=0),
             Field("content", FieldType.BYTES, 0, STATE_MAX_BYTES),
             _stamp(),
-            _id("registration", is_optional=True),
+            Field("registration", FieldType.BYTES, 0, 16),
             _origin(),
             _boolean("is_removed"),
         ),

@@ -48,14 +48,14 @@ def with_origin(record: M, maker: bytes) -> M:
     """Return the record with its origin spelled out."""
     if isinstance(record, _WITHOUT_ORIGIN) or record.origin is not None:
         return record
-    return replace(record, origin=maker)  # type: ignore[type-var, return-value]
+    return replace(record, origin=maker)
 
 
 def without_origin(record: M, maker: bytes) -> M:
     """Return the record as `maker` puts it into a bundle."""
     if isinstance(record, _WITHOUT_ORIGIN) or record.origin != maker:
         return record
-    return replace(record, origin=None)  # type: ignore[type-var, return-value]
+    return replace(record, origin=None)
 
 
 def is_member(puttings: Iterable[Member]) -> bool:

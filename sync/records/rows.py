@@ -168,7 +168,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A state document of a learning app, or that it was removed."""
+    """A state document of a learning app, or that it was removed; `registration` is empty when none was given."""
 
     learner: bytes
     activity: str
@@ -176,7 +176,7 @@ class State:
     content_type: str
     content: bytes
     stamp: int
-    registration: bytes | None = None
+    registration: bytes = b""
     origin: bytes | None = None
     is_removed: bool = False
 

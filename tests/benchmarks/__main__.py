@@ -4,8 +4,8 @@ import sys
 from importlib import import_module
 
 NAMES = (
-    "start", "pages", "content", "statements", "bundle", "catalogue", "large_pack", "imports", "stick", "updates",
-    "fetching",
+    "start", "pages", "content", "statements", "bundle", "records", "catalogue", "large_pack", "imports", "stick",
+    "updates", "fetching",
 )  # fmt: skip
 
 

@@ -14,6 +14,8 @@ from playwright.async_api import Browser, Page
 
 from edgebox.app import running_box
 from edgebox.store import jobs
+from edgebox.store.marks import find_assignment_id
+from edgebox.store.writing import write_mark
 from tests.browser.conftest import Site, load_course
 from tests.support import shelf
 from tests.support.box import Person, School
@@ -99,11 +101,22 @@ async def test_a_teacher_sees_everything_about_packs(
     await teacher.page.goto(f"{site.address}staff/packs")
     await load_with_films(teacher.page, site)
     await teacher.look("staff/packs", "loaded")
+    await site.box.database.write(lambda connection: two_marks(connection, site.class_no))
     await teacher.look(f"staff/classes/{site.class_no}", "class")
+    await teacher.look(f"staff/classes/{site.class_no}/assignments/1/marks", "marks")
     await shelf.damage(site.box, WATER, "states-read")
     await site.box.checking.scrub(None)
     await teacher.look("staff/packs", "damaged")
     assert teacher.faults == []
+
+
+def two_marks(connection: Connection, class_no: int) -> None:
+    """Give one learner two marks, as two boxes of a school may."""
+    key = find_assignment_id(connection, class_no, 1)
+    learner = connection.execute("SELECT pseudonym FROM person WHERE role = 'learner'").fetchone()[0]
+    assert key is not None
+    for value, comment in (("17/20", "A good start, look at question three again."), ("15/20", "")):
+        write_mark(connection, key, learner, value, comment, replaces=[], now_ms=1_780_300_800_000)
 
 
 def several_at_work(connection: Connection) -> None:

@@ -47,7 +47,7 @@ from tests.support.hostile_archives import cases
 from tests.support.packs import small_manifest
 from tests.support.small_course import _PACK_TOML, _QUIZ
 from tests.support.web_app import INDEX, zipped_app
-from tests.sync.makers import Maker, answered, completed, registries
+from tests.sync.makers import Maker, answered, completed, merging, registries
 
 KEY = SigningKey(b"a key of the fuzz targets".ljust(32, b"."))
 SEALING = SealingKey(b"a sealing key for fuzzing".ljust(32, b"."))
@@ -109,7 +109,7 @@ def _bundle(data: bytes) -> None:
     read.open_bundle(read.verify_bundle(data, TRUSTED), SEALING)
 
 
-_DAY = [*registries(), answered(1), completed(2)]
+_DAY = [*registries(), answered(1), completed(2), *merging()]
 _COUNTS = codec0.count_by_kind(_DAY)
 _SHORT_PLAIN_BYTES = codec1.pack_records(_DAY, around_ms=NOW_MS)[0]
 _PAIR = PairKey(KEY.sealing_key, SEALING.public)

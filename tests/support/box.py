@@ -100,7 +100,7 @@ def make_school(data: Path, learners: int = 2) -> School:
         class_no = roster.insert_class(connection, now_ms, "Class 4")
         nos = [roster.insert_learner(connection, now_ms, f"Learner {number}") for number in range(learners)]
         for person_no in nos:
-            roster.set_enrollment(connection, class_no, person_no)
+            roster.set_enrollment(connection, now_ms, class_no, person_no)
         teacher_no = roster.insert_teacher(connection, now_ms, "teacher", "Teacher")
         pupils = [_person(connection, identity.submit_key, identity.home_page, no, now_ms) for no in nos]
         teacher = _person(connection, identity.submit_key, identity.home_page, teacher_no, now_ms)

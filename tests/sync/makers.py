@@ -5,15 +5,26 @@ from dataclasses import dataclass, field
 from content_packs.base.signing import SealingKey, SigningKey, VerifyKey
 from sync.bundle.read import verify_bundle
 from sync.bundle.write import Range, write_bundle
+from sync.records.facts import assignment_id
+from sync.records.merging import write_tags
 from sync.records.rows import (
     Activity,
     Assignment,
     Class,
     Device,
     Enrollment,
+    Fact,
+    HandIn,
+    Health,
     Learner,
+    Mark,
+    Member,
+    Message,
+    Offer,
     PackInstall,
     Record,
+    Revocation,
+    State,
     Statement,
     Verb,
 )
@@ -39,6 +50,29 @@ def registries() -> list[Record]:
         Enrollment(1, 2),
         PackInstall("org.example.sums", 1, bytes(32), NOW_MS),
         Assignment(1, "org.example.sums", "adding", NOW_MS),
+    ]
+
+
+def merging() -> list[Record]:
+    """Return records of every kind that merges, with and without what is optional."""
+    one, two, other = b"learner-one-----", b"learner-two-----", b"another-box-----"
+    class_id, stamp = b"class-four------", NOW_MS << 16
+    given = assignment_id(class_id, "org.example.sums", "adding")
+    return [
+        Fact(1, class_id, 2, "K7QF", stamp),
+        Fact(1, class_id, 3, "", stamp + 1, other),
+        Member(1, class_id, one, stamp + 2),
+        Member(1, class_id, two, stamp + 3, other, True),
+        Mark(given, one, "7", "gut gemacht", stamp + 4),
+        Mark(given, one, "8", "", stamp + 5, other, write_tags([(stamp + 4, other), (3, one)])),
+        State(one, "urn:x-edgebox:org.example.sums:adding", "place", "text/plain", b"q2", stamp + 6),
+        State(two, "http://a", "place", "", b"", stamp + 7, bytes(16), other, True),
+        Message(b"message-one-----", "Die Prüfung ist am Montag.", NOW_MS + 1, stamp + 8),
+        Offer("org.example.sums", 2, bytes(32), '{"en":"Sums"}', 1 << 40, stamp + 9, 1, 700),
+        Offer("org.example.more", 1, bytes(32), '{"en":"More"}', 5, (1 << 63) - 1),
+        Revocation(1, "org.example.sums@1", stamp + 10),
+        Health("1.2.3", 3600, 1 << 35, 1 << 36, 4, 160, 9, 1_000_000, stamp + 11),
+        HandIn(b"hand-in-one-----", given, one, "image/jpeg", 70_000, bytes(32), stamp + 12),
     ]
 
 

@@ -15,9 +15,11 @@ from content_packs.base import ids
 from content_packs.base.signing import SigningKey
 from sync.bundle.layout import AckHead, Vector
 from sync.bundle.write import write_ack
+from sync.records.facts import assignment_id
+from sync.records.kinds import KINDS, kind_of
 from sync.records.rows import Statement
 from tests.support.school_day import make_day, make_school
-from tests.sync.makers import DEVICE, NOW_MS, Maker, answered, completed, registries
+from tests.sync.makers import DEVICE, NOW_MS, Maker, answered, completed, merging, registries
 
 FIELDS = (
     "device_seq",
@@ -58,7 +60,9 @@ def read_bundle(content: bytes, public: bytes, receiver: bytes) -> tuple[list[An
     plain = zstandard.ZstdDecompressor().decompress(SealedBox(secret).decrypt(body))
     assert len(plain) == head[13]
     sections = msgpack.unpackb(plain)
-    assert [kind for kind, _ in sections] == [k for k in (6, 5, 7, 2, 3, 4, 8, 9, 1) if k in dict(head[7])]
+    assert [kind for kind, _ in sections] == [
+        k for k in (6, 5, 7, 2, 3, 4, 8, 9, 1, *range(11, 20)) if k in dict(head[7])
+    ]
     return head, dict(sections)
 
 
@@ -246,6 +250,52 @@ def test_the_other_kinds_are_read_alike() -> None:
     assert sections[7][1] == DEVICE
     assert [bits(column, 2) for column in sections[4][2:]] == [[True, True]]
     assert texts(sections[3][2], 1) == [b"K7QF"]
+
+
+# "Records" of the document from kind 11 on: i integer, b switch, t text, v bytes, a number the length; ? is optional.
+MERGING = {
+    11: "i 16 i t i 16?",
+    12: "i 16 16 i 16? b",
+    13: "16 16 t t i 16? v",
+    14: "16 t t t v i v 16? b",
+    15: "16 t i i",
+    16: "t i 32 t i i i? i?",
+    17: "i t i",
+    18: "t i i i i i i i i 16?",
+    19: "16 16 16 t i 32 i 16?",
+}
+
+
+def column(form: str, packed: Any, count: int) -> list[Any]:
+    if form.endswith("?"):
+        present = bits(packed[0], count)
+        values = iter(column(form[:-1], packed[1], sum(present)))
+        return [next(values) if one else None for one in present]
+    if form == "i":
+        return running(packed, count)
+    if form == "b":
+        return bits(packed, count)
+    if form in "tv":
+        return [raw.decode() if form == "t" else raw for raw in texts(packed, count)]
+    size = int(form)
+    return [packed[at : at + size] for at in range(0, size * count, size)]
+
+
+def test_what_merges_is_read_alike() -> None:
+    maker = Maker(codec_no=0)
+    head, sections = read_bundle(maker.next(merging()), maker.key.verify_key.raw, maker.receiver.seed)
+    read: list[tuple[Any, ...]] = []
+    for kind, forms in MERGING.items():
+        count = dict(head[7])[kind]
+        columns = [column(form, packed, count) for form, packed in zip(forms.split(), sections[kind], strict=True)]
+        read += zip(*columns, strict=True)
+    fields = {kind: [field.name for field in rule.fields] for kind, rule in KINDS.items()}
+    assert read == [tuple(getattr(each, name) for name in fields[kind_of(each)]) for each in merging()]
+
+
+def test_the_id_of_an_assignment_follows_from_what_was_given_to_whom() -> None:
+    expected = digest(b"edgebox assignment\0" + b"class-four------" + b"org.example.sums\0adding")[:16]
+    assert assignment_id(b"class-four------", "org.example.sums", "adding") == expected
 
 
 def test_ids_and_registrations_follow_from_what_is_carried() -> None:

@@ -15,10 +15,11 @@ from edgebox.store.database import Database
 from edgebox.store.log import append_change, number_key
 from sync.bundle.layout import Vector
 from sync.records.kinds import Kind
-from sync.records.rows import Activity, Assignment, Class, Device, Enrollment, Learner, PackInstall, Statement, Verb
+from sync.records.rows import Activity, Device, Fact, Learner, Member, PackInstall, Statement, Verb
 
 DEVICE = bytes(range(16))
 NOW_MS = 1_780_300_800_000
+FILLED = 14  # changes that `fill` makes
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def fill(db: Connection) -> None:
     """Write one row of every kind, as the box does."""
     person = roster.insert_learner(db, NOW_MS, "Amina")
     class_no = roster.insert_class(db, NOW_MS, "Class 4")
-    roster.set_enrollment(db, class_no, person)
+    roster.set_enrollment(db, NOW_MS, class_no, person)
     db.execute(
         "INSERT INTO pack (id, version, root, signer, size_bytes, installed_ms) VALUES (?, 1, ?, ?, 1, ?)",
         ("org.example.sums", bytes(32), bytes(16), NOW_MS),
@@ -71,7 +72,7 @@ async def test_every_kind_of_row_travels_without_a_name(database: Database) -> N
     await database.write(lambda db: answer(db, 1))
     found = (await span(database)).records
     assert {type(record) for record in found} == {
-        Verb, Activity, Device, Learner, Class, Enrollment, PackInstall, Assignment, Statement,
+        Verb, Activity, Device, Learner, PackInstall, Statement, Fact, Member,
     }  # fmt: skip
     assert "Amina" not in repr(found)
     assert "Class 4" not in repr(found)
@@ -79,9 +80,9 @@ async def test_every_kind_of_row_travels_without_a_name(database: Database) -> N
 
 async def test_a_row_that_changed_twice_is_sent_once_as_it_is_now(database: Database) -> None:
     await database.write(fill)
-    await database.write(lambda db: roster.set_enrollment(db, 1, 1, is_active=False))
-    found = [record for record in (await span(database)).records if isinstance(record, Enrollment)]
-    assert found == [Enrollment(1, 1, False)]
+    await database.write(lambda db: roster.set_enrollment(db, NOW_MS, 1, 1, is_active=False))
+    found = [record for record in (await span(database)).records if isinstance(record, Member)]
+    assert [member.is_removed for member in found] == [True]
 
 
 async def test_what_a_teacher_did_stays_in_school(database: Database) -> None:
@@ -89,7 +90,7 @@ async def test_what_a_teacher_did_stays_in_school(database: Database) -> None:
     await database.write(lambda db: roster.insert_teacher(db, NOW_MS, "teacher", "Omar") and answer(db, 1, person_no=2))
     found = await span(database)
     assert not [record for record in found.records if isinstance(record, Statement)]
-    assert found.through_change == 9
+    assert found.through_change == FILLED + 1
 
 
 async def test_a_span_ends_at_its_limits_but_has_at_least_one_change(database: Database) -> None:
@@ -104,11 +105,12 @@ async def test_a_tablet_learns_how_far_the_hub_has_its_work(database: Database) 
     await database.write(fill)
     for seq in (1, 2, 3, 4):
         await database.write(lambda db, seq=seq: answer(db, seq))  # type: ignore[misc]
-    for seq, (first, through) in enumerate(((1, 8), (9, 10), (11, 12)), 1):
+    for seq, (first, through) in enumerate(((1, FILLED), (FILLED + 1, FILLED + 2), (FILLED + 3, FILLED + 4)), 1):
         made = changes.Made(1, seq, first, through, bytes(32), 10, NOW_MS)
         await database.write(lambda db, made=made: changes.insert_bundle(db, made))  # type: ignore[misc]
     seen = []
-    for ack in (Vector(bytes(16), 1, 1, 8), Vector(bytes(16), 1, 1, 8, ((3, 3),)), Vector(bytes(16), 1, 3, 12)):
+    acks = ((1, FILLED, ()), (1, FILLED, ((3, 3),)), (3, FILLED + 4, ()))
+    for ack in (Vector(bytes(16), 1, *values) for values in acks):
         await database.write(lambda db, ack=ack: changes.settle(db, ack, NOW_MS))  # type: ignore[misc]
         seen.append(await database.read(lambda db: db.execute("SELECT hub_seq FROM device").fetchone()[0]))
     assert seen == [0, 0, 9]
@@ -116,17 +118,17 @@ async def test_a_tablet_learns_how_far_the_hub_has_its_work(database: Database) 
 
 async def test_an_ack_of_another_epoch_or_an_older_one_changes_nothing(database: Database) -> None:
     await database.write(fill)
-    await database.write(lambda db: changes.insert_bundle(db, changes.Made(1, 1, 1, 8, bytes(32), 10, NOW_MS)))
-    await database.write(lambda db: changes.settle(db, Vector(bytes(16), 2, 1, 8), NOW_MS))
-    assert (await database.read(changes.find_backlog)).changes == 8
-    await database.write(lambda db: changes.settle(db, Vector(bytes(16), 1, 1, 8), NOW_MS))
+    await database.write(lambda db: changes.insert_bundle(db, changes.Made(1, 1, 1, FILLED, bytes(32), 10, NOW_MS)))
+    await database.write(lambda db: changes.settle(db, Vector(bytes(16), 2, 1, FILLED), NOW_MS))
+    assert (await database.read(changes.find_backlog)).changes == FILLED
+    await database.write(lambda db: changes.settle(db, Vector(bytes(16), 1, 1, FILLED), NOW_MS))
     await database.write(lambda db: changes.settle(db, Vector(bytes(16), 1, 0, 0), NOW_MS))
     assert (await database.read(changes.find_backlog)).changes == 0
 
 
 async def test_a_new_epoch_starts_the_log_from_its_beginning_and_is_never_lower(database: Database) -> None:
     await database.write(fill)
-    await database.write(lambda db: changes.insert_bundle(db, changes.Made(1, 1, 1, 8, bytes(32), 10, NOW_MS)))
+    await database.write(lambda db: changes.insert_bundle(db, changes.Made(1, 1, 1, FILLED, bytes(32), 10, NOW_MS)))
     await database.write(lambda db: changes.begin_epoch(db, 7))
     await database.write(lambda db: changes.begin_epoch(db, 3))
     cursor = await database.read(changes.find_cursor)

@@ -183,6 +183,11 @@ async def test_commands_reach_the_hub_that_runs(tmp_path: Path, capsys: pytest.C
         assert (await enroll(hub, code, SigningKey.generate()))[0] == 200
         await run(data, "boxes")
         assert json.loads(capsys.readouterr().out)["boxes"][0]["school"] == "Lake School"
+        await run(data, "message", "--school", "Lake School", "--days", "2", "Exams begin on Monday.")
+        assert await hub.rows("SELECT text, until_ms > 0, box_no FROM message JOIN school_change ON kind = 15") == [
+            ("Exams begin on Monday.", 1, None)
+        ]
+        capsys.readouterr()
         await run(data, "admin")
         assert await hub.listening.hub.admin.sign_in(json.loads(capsys.readouterr().out)["code"]) is not None
         assert stat.S_IMODE((await asyncio.to_thread((data / "hub.sock").stat)).st_mode) == 0o600
@@ -192,6 +197,8 @@ def test_commands_work_without_a_running_hub(tmp_path: Path, capsys: pytest.Capt
     assert main(["hub", "boxes", "--data", str(tmp_path), "--json"]) == 38
     assert main(["hub", "enroll", "--data", str(tmp_path), "--json"]) == 0
     assert main(["hub", "report", "--data", str(tmp_path), "--json"]) == 0
+    for asked in (["--school", "Nowhere", "x"], ["--days", "0", "x"], [" "]):
+        assert main(["hub", "message", *asked, "--data", str(tmp_path), "--json"]) == 78
     (tmp_path / "stick").mkdir()
     assert main(["hub", "import", str(tmp_path / "stick"), "--data", str(tmp_path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1]) == {"taken": 0, "refused": {}}

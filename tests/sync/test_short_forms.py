@@ -45,7 +45,7 @@ async def test_another_hub_is_not_taken_for_one_that_reads_the_short_form(scene:
 
 
 async def test_coarse_times_go_out_when_staff_want_it_and_exact_ones_stay(scene: Scene) -> None:
-    await scene.box.database.write(lambda db: switches.turn(db, switches.COARSE_TIMES, on=True))
+    await scene.box.database.write(lambda db: switches.set_switch(db, switches.COARSE_TIMES, on=True))
     await scene.enroll()
     await scene.work(1)
     await scene.box.syncing.sync_now()

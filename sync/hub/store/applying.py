@@ -1,7 +1,7 @@
 """Apply the records of one bundle: numbers first, then what names them, all in the caller's transaction."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from sqlalchemy import Column, ColumnElement, Connection, RowMapping, Table, and_, insert, or_, select, update
 
@@ -9,16 +9,19 @@ from content_packs.base import codec
 from content_packs.base.errors import N_, EdgeboxError
 from content_packs.base.hashing import blake2b_256
 from content_packs.base.ids import derive_registration, derive_statement_id
+from sync.hub.store import merged
 from sync.hub.store.boxes import Box
 from sync.hub.store.bundles import Place
+from sync.hub.store.clock import observe
 from sync.hub.store.database import add_row
+from sync.hub.store.outgoing import log_rows
+from sync.hub.store.projecting import find_learner, project
 from sync.hub.store.schema import (
     activity,
     assignment,
     class_,
     device,
     enrollment,
-    learner,
     pack_install,
     registry,
     statement,
@@ -27,14 +30,19 @@ from sync.hub.store.schema import (
 )
 from sync.records.activity import parse_activity
 from sync.records.coarse import is_coarser
-from sync.records.kinds import Kind
+from sync.records.facts import is_known, may_go
+from sync.records.kinds import Direction, Kind, kind_of
+from sync.records.merging import with_origin
 from sync.records.rows import (
     Activity,
     Assignment,
     Class,
     Device,
     Enrollment,
+    Fact,
     Learner,
+    Member,
+    Merged,
     PackInstall,
     Record,
     Statement,
@@ -75,9 +83,10 @@ class Applier:
             RecordUnresolved: a number is unknown or has another meaning; the caller rolls back.
         """
         for record in records:
-            if not isinstance(record, Statement):
+            if type(record) in _APPLY:
                 _APPLY[type(record)](self, record)
         self._add_statements([record for record in records if isinstance(record, Statement)])
+        self._merge([record for record in records if isinstance(record, _MERGED)])
 
     def _resolve(self, kind: Kind, no: int) -> int:
         found = self._numbers.get((kind, no))
@@ -93,6 +102,7 @@ class Applier:
         this = and_(*(registry.c[name] == value for name, value in values.items()))
         if self._connection.execute(select(registry.c.hub_no).where(this)).scalar() is None:
             self._connection.execute(insert(registry).values(values | {"hub_no": hub_no}))
+            self._log(kind, [hub_no])
 
     def _find_or_add(self, table: Table, keys: dict[str, Any], more: dict[str, Any] | None = None) -> int:
         this = and_(*(table.c[name] == value for name, value in keys.items()))
@@ -123,8 +133,7 @@ class Applier:
         self._register(Kind.DEVICE, record.no, self._find_or_add(device, keys))
 
     def _apply_learner(self, record: Learner) -> None:
-        keys = {"school_no": self._box.school_no, "pseudonym": record.pseudonym}
-        self._register(Kind.LEARNER, record.no, self._find_or_add(learner, keys))
+        self._register(Kind.LEARNER, record.no, find_learner(self._connection, self._box.school_no, record.pseudonym))
 
     def _apply_class(self, record: Class) -> None:
         keys = {"school_no": self._box.school_no, "pseudonym": record.pseudonym}
@@ -161,6 +170,32 @@ class Applier:
                     self._meet(row)
             if rows:
                 self._connection.execute(insert(statement), list(rows.values()))
+                self._log(Kind.STATEMENT, list(rows))
+
+    def _merge(self, records: list[Merged]) -> None:
+        """Merge what may come up: what only the hub may say, such as a name, is not taken from a box.
+
+        Raises:
+            RecordUnresolved: a fact or a set that this program does not know yet.
+        """
+        hub = merged.find_origin(self._connection)
+        changed: list[Merged] = []
+        for record in records:
+            if isinstance(record, Fact | Member) and not is_known(record):
+                no = record.field if isinstance(record, Fact) else record.set_no
+                raise RecordUnresolved(kind=kind_of(record).name.lower(), no=no)
+            whole = with_origin(record, self._box.verify_key.key_id)
+            if not may_go(whole, Direction.UP) or (isinstance(whole, Fact) and whole.origin == hub):
+                continue
+            row_no = merged.merge(self._connection, self._box.school_no, whole, hub)
+            if row_no is not None:
+                changed.append(whole)
+                self._log(kind_of(whole), [row_no])
+        observe(self._connection, self._box.school_no, [record.stamp for record in changed], self._now_ms)
+        project(self._connection, self._box.school_no, changed)
+
+    def _log(self, kind: Kind, keys: list[Any]) -> None:
+        log_rows(self._connection, self._box.school_no, self._box.no, kind, keys)
 
     def _meet(self, row: dict[str, Any]) -> None:
         """Deal with a statement that is known in another form: in coarser or finer time, or as a conflict."""
@@ -202,6 +237,7 @@ class Applier:
         self._find_or_add(statement_conflict, keys, more)
 
 
+_MERGED = get_args(Merged)
 _CONTENT = (
     "device_seq",
     "timestamp_ms",

@@ -101,8 +101,12 @@ def spend_quota(connection: Connection, box_no: int, now_ms: int, size_bytes: in
         connection.execute(update(box_day).where(today).values(received_bytes=sent_bytes + size_bytes))
 
 
-def _find_or_add_school(connection: Connection, title: str) -> int:
+def find_school(connection: Connection, title: str) -> int | None:
+    """Return the number of the school of this name."""
     found = connection.execute(select(school.c.no).where(school.c.title == title)).scalar()
-    if found is not None:
-        return int(found)
-    return add_row(connection, school, {"title": title})
+    return None if found is None else int(found)
+
+
+def _find_or_add_school(connection: Connection, title: str) -> int:
+    found = find_school(connection, title)
+    return add_row(connection, school, {"title": title}) if found is None else found

@@ -5,6 +5,7 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, Connection, Select, and_, case, cast, distinct, func, select
 
 from sync.hub.store.schema import (
+    MERGED,
     activity,
     box,
     bundle,
@@ -17,6 +18,7 @@ from sync.hub.store.schema import (
     statement_conflict,
     verb,
 )
+from sync.records.kinds import Kind
 
 WEEK_MS = 7 * 86_400_000
 _NUMBERS = 2**32
@@ -24,7 +26,7 @@ _FINISHING = ("http://adlnet.gov/expapi/verbs/completed", "http://adlnet.gov/exp
 
 
 def list_boxes(connection: Connection, now_ms: int) -> list[dict[str, Any]]:
-    """Return every box with its school, last contact, bundles, bytes, statements and active learners."""
+    """Return every box with its school, last contact, health, bundles, bytes, statements and active learners."""
     received = _per_box(
         select(
             bundle.c.box_no,
@@ -46,8 +48,17 @@ def list_boxes(connection: Connection, now_ms: int) -> list[dict[str, Any]]:
         ),
         statement.c.box_no,
     )
+    health = MERGED[Kind.HEALTH]
     columns = select(
-        box.c.no, box.c.key_id, school.c.title.label("school"), box.c.enrolled_ms, box.c.contact_ms, box.c.forked_ms
+        box.c.no,
+        box.c.key_id,
+        school.c.title.label("school"),
+        box.c.enrolled_ms,
+        box.c.contact_ms,
+        box.c.forked_ms,
+        health.c.version,
+        health.c.free_bytes,
+        health.c.total_bytes,
     )
     counts = [column for part in (received, recorded) for column in part.c if column.name != "box_no"]
     query = (
@@ -55,6 +66,7 @@ def list_boxes(connection: Connection, now_ms: int) -> list[dict[str, Any]]:
         .join(school, school.c.no == box.c.school_no)
         .outerjoin(received, received.c.box_no == box.c.no)
         .outerjoin(recorded, recorded.c.box_no == box.c.no)
+        .outerjoin(health, and_(health.c.school_no == box.c.school_no, health.c.origin == box.c.key_id))
         .order_by(school.c.title, box.c.no)
     )
     return [{**row._mapping, "key_id": row.key_id.hex()} for row in connection.execute(query)]

@@ -3,6 +3,10 @@
 Rows of different schools never meet: everything that a box can write is keyed by its school or by the box.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -19,6 +23,10 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
+from sqlalchemy.types import TypeEngine
+
+from sync.records.kinds import KINDS, Field, FieldType, Kind
+from sync.records.merging import KEYS
 
 METADATA = MetaData(
     naming_convention={
@@ -249,3 +257,43 @@ statement_conflict = Table(
     Column("received_ms", BigInteger, nullable=False),
     UniqueConstraint("school_no", "id", "digest"),
 )
+
+# The highest stamp made or seen for each school.
+school_clock = Table(
+    "school_clock", METADATA, _ref("school_no", "school.no", is_key=True), Column("stamp", BigInteger, nullable=False)
+)
+
+# What the boxes of a school are to be told: every row that the hub wrote (no box) or that a box brought. Statements are
+# named by `row_id`, all others by `row_no`.
+school_change = Table(
+    "school_change",
+    METADATA,
+    _no(),
+    _ref("school_no", "school.no"),
+    _ref("box_no", "box.no", is_optional=True),
+    Column("kind", SmallInteger, nullable=False),
+    Column("row_no", BigInteger),
+    Column("row_id", LargeBinary(KEY_BYTES)),
+    sqlite_autoincrement=True,
+)
+Index("ix_school_change_school", school_change.c.school_no, school_change.c.no)
+
+
+def _type(field: Field) -> TypeEngine[Any]:
+    if field.type is FieldType.INTEGER:
+        return BigInteger()
+    if field.type is FieldType.BOOLEAN:
+        return Boolean()
+    return Text() if field.type is FieldType.TEXT else LargeBinary()
+
+
+def _merged(kind: Kind) -> Table:
+    names = KEYS[kind]
+    is_optional = {field.name: field.is_optional and field.name != "origin" for field in KINDS[kind].fields}
+    columns = [Column(field.name, _type(field), nullable=is_optional[field.name]) for field in KINDS[kind].fields]
+    unique = UniqueConstraint("school_no", *names, name=f"uq_{kind.name.lower()}_key")
+    return Table(kind.name.lower(), METADATA, _no(), _ref("school_no", "school.no"), *columns, unique)
+
+
+# What merges: one table per record kind, with the columns of the table of kinds.
+MERGED: Mapping[Kind, Table] = MappingProxyType({kind: _merged(kind) for kind in KEYS})

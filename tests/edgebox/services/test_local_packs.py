@@ -53,7 +53,7 @@ async def opened(data: Path) -> AsyncIterator[Bench]:
     library = await Library.open(settings, Trust(settings, clock, identity.signing.verify_key))
     loading = Loading(database, settings, clock, library, poll_seconds=0.01)
     try:
-        yield Bench(settings, library, loading, LocalPacks(database, settings, identity, loading))
+        yield Bench(settings, library, loading, LocalPacks(database, settings, clock, identity, loading))
     finally:
         await loading.close()
         await library.close()

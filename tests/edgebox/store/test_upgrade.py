@@ -1,10 +1,26 @@
 import sqlite3
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
 from edgebox.store import upgrade as upgrade_module
 from edgebox.store.upgrade import SCHEMA_VERSION, SchemaTooNew, upgrade
+
+EARLIER = ("0001_initial.sql", "0002_versions.sql")
+BEFORE_FACTS = """
+INSERT INTO person (no, pseudonym, role, given_name, created_ms)
+VALUES (1, CAST('learner-one-----' AS BLOB), 'learner', 'Amina', 5),
+       (2, CAST('teacher-one-----' AS BLOB), 'teacher', 'Omar', 5),
+       (3, CAST('learner-two-----' AS BLOB), 'learner', 'Bilal', 5);
+INSERT INTO class (no, pseudonym, code, title, created_ms, removed_ms)
+VALUES (1, CAST('class-one-------' AS BLOB), 'K7QF', 'Class 4', 1780300800000, NULL),
+       (2, CAST('class-two-------' AS BLOB), 'M2XZ', 'Class 5', 1780300800000, 1780300800001);
+INSERT INTO enrollment (class_no, person_no, is_active) VALUES (1, 1, 1), (1, 2, 1), (1, 3, 0);
+INSERT INTO assignment (no, class_no, pack, lesson, assigned_ms, version)
+VALUES (1, 1, 'org.example.sums', 'adding', 1780300800000, 3);
+INSERT INTO change (kind, key) VALUES (2, x'01'), (3, x'01'), (4, x'01'), (9, x'01');
+"""
 
 
 def schema(path: Path) -> list[tuple[str, ...]]:
@@ -54,6 +70,36 @@ def test_upgrade_that_was_stopped_between_steps_is_finished(tmp_path: Path, monk
             upgrade(path)
     upgrade(path)
     assert schema(path) == schema(fresh)
+
+
+def test_what_was_there_before_facts_is_told_by_facts(tmp_path: Path) -> None:
+    path = tmp_path / "box.db"
+    steps = [files("edgebox.store").joinpath("schema", name).read_text() for name in EARLIER]
+    connection = sqlite3.connect(path)
+    for step in steps:
+        connection.executescript(step)
+    connection.executescript(BEFORE_FACTS)
+    connection.execute("CREATE TABLE _sqlite_migrations (migration_set TEXT, name TEXT, applied_at TEXT)")
+    for name in ("m0001_initial", "m0002_versions"):
+        connection.execute("INSERT INTO _sqlite_migrations (migration_set, name) VALUES ('edgebox.box', ?)", (name,))
+    connection.execute("PRAGMA user_version = 2")
+    connection.commit()
+    connection.close()
+    upgrade(path)
+    upgrade(path)
+    connection = sqlite3.connect(path)
+    try:
+        assert connection.execute("SELECT value FROM fact ORDER BY entity, id, field").fetchall() == [
+            ("K7QF",), ("1",), ("M2XZ",), ("",), (b"class-one-------".hex(),), ("org.example.sums",), ("adding",),
+            ("3",), ("1780300800000",), ("1",),
+        ]  # fmt: skip
+        assert connection.execute("SELECT owner, member, is_removed FROM member").fetchall() == [
+            (b"class-one-------", b"learner-one-----", 0)
+        ]
+        kinds = [row[0] for row in connection.execute("SELECT kind FROM change ORDER BY seq")]
+        assert kinds == [2, 11, 11, 11, 11, 12, 11, 11, 11, 11, 11, 11]
+    finally:
+        connection.close()
 
 
 def test_older_database_is_copied_before_it_is_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

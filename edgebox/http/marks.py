@@ -1,0 +1,46 @@
+"""The teacher's page of marks for one lesson of a class."""
+
+from aiohttp import web
+
+from edgebox.domain.language import choose
+from edgebox.http.body import read_form
+from edgebox.http.render import page
+from edgebox.http.staff import number_in
+from edgebox.http.wording import language_of
+from edgebox.keys import BOX
+from edgebox.services.marks import COMMENT_MAX_CHARACTERS, VALUE_MAX_CHARACTERS
+
+
+async def show_marks(request: web.Request) -> web.StreamResponse:
+    """Show the learners of a class with their marks for one lesson, and ask where there are two."""
+    class_no, assignment_no = number_in(request, "class_no"), number_in(request, "assignment_no")
+    lines = await request.app[BOX].marks.of_lesson(class_no, assignment_no)
+    progress = await request.app[BOX].teaching.progress(class_no)
+    assigned = next(each for each in progress.lessons if each.assignment.no == assignment_no)
+    return page(
+        request,
+        "staff/marks.html",
+        tab="classes",
+        school_class=progress.school_class,
+        assignment_no=assignment_no,
+        name=assigned.assignment.lesson,
+        title=choose(assigned.lesson.title, [language_of(request)]) if assigned.lesson else None,
+        lines=lines,
+        value_max=VALUE_MAX_CHARACTERS,
+        comment_max=COMMENT_MAX_CHARACTERS,
+    )
+
+
+async def give_mark(request: web.Request) -> web.StreamResponse:
+    """Give a learner a mark, or choose one of two."""
+    class_no, assignment_no = number_in(request, "class_no"), number_in(request, "assignment_no")
+    person_no, form = number_in(request, "person_no"), await read_form(request)
+    await request.app[BOX].marks.give(
+        class_no,
+        assignment_no,
+        person_no,
+        value=form.get("value", ""),
+        comment=form.get("comment", ""),
+        seen=form.get("seen", ""),
+    )
+    raise web.HTTPSeeOther(f"/staff/classes/{class_no}/assignments/{assignment_no}/marks#learner-{person_no}")

@@ -1,0 +1,1 @@
+"""A school in memory: tablets, boxes, couriers and a hub that run the real rules, and everything goes wrong."""
