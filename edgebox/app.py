@@ -25,6 +25,7 @@ from edgebox.services.checking import Checking, StickSource
 from edgebox.services.exporting import Exporting
 from edgebox.services.fetching import Fetching
 from edgebox.services.health import Health
+from edgebox.services.hub_news import HubNews
 from edgebox.services.identity import open_identity
 from edgebox.services.importing import Importing
 from edgebox.services.library import Library
@@ -34,6 +35,7 @@ from edgebox.services.marks import Marks
 from edgebox.services.neighbours import finding_neighbours
 from edgebox.services.network_source import NetworkSource
 from edgebox.services.pdf_pages import PdfPages
+from edgebox.services.receiving import Receiving
 from edgebox.services.recording import Recording
 from edgebox.services.retiring import Retiring
 from edgebox.services.signing_in import SigningIn
@@ -101,7 +103,11 @@ async def open_box(settings: Settings, clock: Clock | None = None) -> AsyncItera
         local_packs = LocalPacks(database, settings, clock, identity, loading)
         importing = Importing(settings, loading, local_packs)
         stack.push_async_callback(importing.close)
-        syncing = Syncing(database, identity, clock, settings.spool)
+        hub_news = HubNews(database, clock, library)
+        receiving = Receiving(database, identity, clock, settings.spool, on_applied=hub_news.reload)
+        await receiving.resume()
+        await hub_news.reload()
+        syncing = Syncing(database, identity, clock, settings.spool, receiving)
         stack.push_async_callback(syncing.close)
         signing_in = await SigningIn.open(database, clock, identity)
         teaching = Teaching(database, clock, library, signing_in)
@@ -122,6 +128,8 @@ async def open_box(settings: Settings, clock: Clock | None = None) -> AsyncItera
             importing=importing,
             exporting=exporting,
             fetching=fetching,
+            receiving=receiving,
+            hub_news=hub_news,
             teaching=teaching,
             marks=Marks(database, clock, teaching),
             syncing=syncing,

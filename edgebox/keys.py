@@ -11,6 +11,7 @@ from edgebox.services.checking import Checking
 from edgebox.services.exporting import Exporting
 from edgebox.services.fetching import Fetching
 from edgebox.services.health import Health
+from edgebox.services.hub_news import HubNews
 from edgebox.services.identity import Identity
 from edgebox.services.importing import Importing
 from edgebox.services.library import Library
@@ -18,6 +19,7 @@ from edgebox.services.loading import Loading
 from edgebox.services.local_packs import LocalPacks
 from edgebox.services.marks import Marks
 from edgebox.services.pdf_pages import PdfPages
+from edgebox.services.receiving import Receiving
 from edgebox.services.recording import Recording
 from edgebox.services.retiring import Retiring
 from edgebox.services.signing_in import SigningIn
@@ -48,6 +50,8 @@ class Box:
     fetching: Fetching
     importing: Importing
     teaching: Teaching
+    receiving: Receiving
+    hub_news: HubNews
     marks: Marks
     syncing: Syncing
     pdf_pages: PdfPages

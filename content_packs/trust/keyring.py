@@ -1,6 +1,6 @@
 """The rules by which a box takes new packs: its own for what was made here, publishers it knows, and the list."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from datetime import UTC, datetime
 
 from content_packs.base.errors import N_
@@ -23,6 +23,7 @@ class BoxKeyring(Keyring):
         own: the key of this box; for local ids only, which nobody else may use.
         pack_list: what the platform vouches for.
         now_ms: the time, or None when the clock is not trusted: then a list never expires.
+        withdrawn: versions that were taken back, whatever the list says.
     """
 
     def __init__(
@@ -32,11 +33,13 @@ class BoxKeyring(Keyring):
         own: VerifyKey | None = None,
         pack_list: PackList | None = None,
         now_ms: int | None = None,
+        withdrawn: Set[tuple[str, int]] = frozenset(),
     ) -> None:
         self._publishers = publishers
         self._own = own
         self._list = pack_list
         self._now_ms = now_ms
+        self._withdrawn = withdrawn | (pack_list.withdrawn if pack_list else frozenset())
         listed = {key_id: key for key_id, (key, _) in pack_list.keys.items()} if pack_list else {}
         self._keys = listed | dict(publishers) | ({own.key_id: own} if own else {})
 
@@ -54,7 +57,7 @@ class BoxKeyring(Keyring):
 
         Raises:
             LocalPackRefused: a local id that this box did not sign, or another id that only this box signed.
-            PackWithdrawn: the list says so, whoever signed it.
+            PackWithdrawn: it was taken back, whoever signed it.
             ListExpired, PackNotListed: nobody but the list could vouch for it, and the list does not.
         """
         own = self._own.key_id if self._own else b""
@@ -70,12 +73,12 @@ class BoxKeyring(Keyring):
         return trusted or self._listed(manifest, others, envelope)
 
     def check_version(self, pack: str, version: int) -> None:
-        """Return unless the list took this version back.
+        """Return unless this version was taken back.
 
         Raises:
-            PackWithdrawn: it did.
+            PackWithdrawn: it was.
         """
-        if self._list and (pack, version) in self._list.withdrawn:
+        if (pack, version) in self._withdrawn:
             raise PackWithdrawn(pack=pack, offered=version)
 
     def _listed(self, manifest: Manifest, signers: Sequence[bytes], envelope: bytes) -> bytes:

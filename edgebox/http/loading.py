@@ -18,6 +18,7 @@ from edgebox.domain.catalogue import Shelved
 from edgebox.domain.language import choose
 from edgebox.http.body import read_form
 from edgebox.http.catalogue_views import catalogue_of
+from edgebox.http.hub_news import hub_offers
 from edgebox.http.render import page, page_words
 from edgebox.http.resource_views import language_name
 from edgebox.http.staff import day_text, number_in, problem_text, recorded_problem, size_text
@@ -153,6 +154,7 @@ async def packs_page(
         stick_files=await _stick_files(request),
         run=await _run(request),
         updates=updates(request),
+        hub_offers=hub_offers(request),
         scripts_allowed=await request.app[BOX].local_packs.scripts_allowed(),
         **await _list_values(request),
         **_shelf_values(request),

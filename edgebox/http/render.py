@@ -21,6 +21,7 @@ from edgebox.http.wording import LANGUAGES, describe, language_of, words
 from edgebox.keys import BOX, SESSION
 from edgebox.services import submit_token
 from edgebox.services.submit_token import SubmitRight
+from edgebox.store.hub_news import HubMessage
 
 PACK_FROM_BYTES = 500
 # Browsers read "\" as "/", and URL parsers drop tabs and newlines: either can hide a second slash after the first.
@@ -93,8 +94,16 @@ def _frame(request: web.Request, language: str) -> dict[str, Any]:
         "home": _HOMES[session.role] if session else "/",
         "submit_token": _submit_token(box.identity.submit_key, session),
         "server_ms": box.clock.now_ms(),
+        "messages": _messages(request, session),
         "island_strings": island_words(language),
     }
+
+
+def _messages(request: web.Request, session: Session | None) -> list[HubMessage]:
+    """Return what the hub says to the teacher who reads the page."""
+    if session is None or session.role is not Role.TEACHER:
+        return []
+    return request.app[BOX].hub_news.messages(session.person_no)
 
 
 def _person(session: Session | None) -> dict[str, Any] | None:

@@ -176,7 +176,6 @@ async def _classes(request: web.Request, problem: str = "", status: int = 200) -
         classes=classes,
         problem=problem,
         damaged=list(dict.fromkeys(damaged)),
-        messages=await request.app[BOX].teaching.messages(),
     )
 
 

@@ -79,12 +79,11 @@ class Sources:
         sources = [SmallFiles(source, budget=budget, clock=self._clock) for source in everybody]
         refused = await asyncio.gather(*(_refresh(trust, files) for files in sources[: len(self.depots)]))
         found = await asyncio.gather(*(_offers_of(files) for files in sources))
-        withdrawn = trust.pack_list.withdrawn if trust.pack_list else frozenset[tuple[str, int]]()
         errors = [error for error in refused if error is not None]
         return Places(
             self.depots,
             self.neighbours,
-            {source: _newest(offers, withdrawn) for source, offers in zip(everybody, found, strict=True)},
+            {source: _newest(offers, trust.withdrawn) for source, offers in zip(everybody, found, strict=True)},
             is_paused=any(isinstance(offers, FetchPaused) for offers in found),
             list_error=errors[-1] if errors else None,
         )

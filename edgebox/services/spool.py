@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 from content_packs.base import atomic, ids
@@ -10,11 +11,13 @@ from content_packs.base.clock import Clock
 from content_packs.base.hashing import blake2b_256
 from content_packs.base.signing import PairKey
 from edgebox.services.identity import Identity
-from edgebox.store import changes
+from edgebox.store import changes, inbox
 from edgebox.store.changes import Cursor, Form, Made, Span
 from edgebox.store.database import Database
+from edgebox.store.inbox import Pair
 from sync.bundle import codec0, codec1
 from sync.bundle.errors import BundleMalformed, BundleTooLarge, BundleUnsupported
+from sync.bundle.layout import Vector
 from sync.bundle.paired import write_paired
 from sync.bundle.read import split_body
 from sync.bundle.write import Range, write_bundle
@@ -30,6 +33,14 @@ ROW_BYTES_PER_BUNDLE = 32 << 20
 PAIRED_MAX_RECORDS = 2_000
 KEEP_ACKNOWLEDGED_MS = 7 * 86_400_000
 _EPOCH_STEP_BYTES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What a box holds of the hub's bundles, and when it says so."""
+
+    vector: Vector
+    said_ms: int
 
 
 class Spool:
@@ -52,10 +63,14 @@ class Spool:
         """
         cursor = await self._database.read(changes.find_cursor)
         form = await self._database.read(changes.find_form)
+        # Taken before the vector is read: the hub takes the later of two words of a box for the true one.
+        said_ms = self._clock.now_ms()
+        pair = Pair(hub.verify_key.key_id, self._identity.box_id)
+        vector = await self._database.read(lambda connection: inbox.find_vector(connection, pair))
         max_changes = CHANGES_PER_BUNDLE
         while (span := await self._read_span(cursor.from_change, max_changes)) is not None:
             try:
-                content = await asyncio.to_thread(self._write, cursor, span, hub, form)
+                content = await asyncio.to_thread(self._write, cursor, span, hub, form, Word(vector, said_ms))
             except BundleTooLarge:
                 max_changes = (span.through_change - span.from_change + 1) // 2
                 if not max_changes:
@@ -96,23 +111,29 @@ class Spool:
             )
         )
 
-    def _write(self, cursor: Cursor, span: Span, hub: Hub, form: Form) -> bytes:
+    def _write(self, cursor: Cursor, span: Span, hub: Hub, form: Form, word: Word) -> bytes:
         """Return the bundle in the shortest form that the hub reads."""
         records = [record for record in span.records if _may_leave(record)]
         place = Range(cursor.epoch, cursor.seq, span.from_change, span.through_change, cursor.previous_hash)
-        now_ms = self._clock.now_ms()
         if form.is_short_read and len(records) <= PAIRED_MAX_RECORDS:
             pair = PairKey(self._identity.signing.sealing_key, hub.sealing_key)
             with contextlib.suppress(BundleTooLarge):
                 return write_paired(
-                    records, place, pair=pair, box_no=hub.box_no, created_ms=now_ms, is_coarse=form.is_coarse
+                    records,
+                    place,
+                    pair=pair,
+                    box_no=hub.box_no,
+                    created_ms=word.said_ms,
+                    vector=word.vector if word.vector.epoch else None,
+                    is_coarse=form.is_coarse,
                 )
         return write_bundle(
             records,
             place,
             key=self._identity.signing,
             receiver_public=hub.sealing_key,
-            created_ms=now_ms,
+            created_ms=word.said_ms,
+            acks=[word.vector],
             codec_no=codec1.CODEC if form.is_short_read else codec0.CODEC,
             is_coarse=form.is_coarse and form.is_short_read,
         )

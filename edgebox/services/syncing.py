@@ -16,6 +16,7 @@ from content_packs.base.clock import Clock
 from content_packs.base.errors import N_, EdgeboxError
 from edgebox.services.confirmed import covers, remove_confirmed
 from edgebox.services.identity import Identity
+from edgebox.services.receiving import Receiving
 from edgebox.services.spool import Spool
 from edgebox.store import changes, switches
 from edgebox.store.changes import Made
@@ -27,13 +28,15 @@ from sync.bundle.read import read_ack
 from sync.engine.sender import Acknowledged, Due, Event, Failed, Phase, Queued, Send, Sender
 from sync.enrolment import EnrolmentRefused, Hub
 from sync.transport import folder as stick
-from sync.transport.contract import Transport
+from sync.transport.contract import Downlink, Transport
 from sync.transport.errors import HubBusy, HubRefused, HubUnreached, LinkCaptured, LinkDown, StickUnwritable
 from sync.transport.http import HttpTransport
 
 log = logging.getLogger(__name__)
 
 RESTARTS_MAX = 3
+# How often a box asks for what waits when it has nothing to send whose answer would tell.
+ASK_EVERY_MS = 6 * 3_600_000
 # What a hub answers to an enrolment, by its code.
 _CODE_REFUSED = frozenset({"hub.enrolment_code_invalid", EnrolmentRefused.code})
 _BUSY_REASONS = {"hub.too_many_tries": N_("too many wrong codes were tried; wait ten minutes")}
@@ -50,7 +53,7 @@ class NotEnrolled(EdgeboxError):
     remedy = N_("Ask the hub for a code and enrol the box with it. Until then everything is kept here.")
 
 
-class HubLink(Transport, Protocol):
+class HubLink(Transport, Downlink, Protocol):
     """A transport that can also enrol and be closed."""
 
     async def enroll(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -90,12 +93,16 @@ class Syncing:
         identity: Identity,
         clock: Clock,
         spool: Path,
+        receiving: Receiving,
         make_link: Callable[[str], HubLink] = HttpTransport,
     ) -> None:
         self._database = database
         self._identity = identity
         self._clock = clock
         self._spool = Spool(database, identity, clock, spool / "out")
+        self._receiving = receiving
+        self._has_waiting = False
+        self._asked_ms: int | None = None
         self._make_link = make_link
         self._link: tuple[str, HubLink] | None = None
         self._sender = Sender()
@@ -172,6 +179,7 @@ class Syncing:
                     pass
                 waiting = await self._spool.list_waiting()
                 if await self._copy_to_stick(root, waiting):
+                    await self._receiving.export(root)
                     return len(waiting)
                 await self._start_over()
         raise StickUnwritable(reason="spool")
@@ -187,7 +195,7 @@ class Syncing:
         return True
 
     async def import_(self, root: Path) -> int:
-        """Take the acks a courier brought back on a stick and return how many were good. Safe to repeat.
+        """Take the acks and bundles a courier brought on a stick and return how many were good. Safe to repeat.
 
         Bundles that they confirm are removed from the stick, if it can be written.
 
@@ -208,7 +216,7 @@ class Syncing:
                     await self._take_ack_from_stick(ack)
                     await remove_confirmed(self._database, self._identity, root, ack)
                     good += 1
-            return good
+            return good + await self._receiving.import_(root)
 
     async def close(self) -> None:
         """Close the connection to the hub; safe to repeat."""
@@ -223,6 +231,7 @@ class Syncing:
             await self._spool.sweep()
             try:
                 await self._send_all(*found, is_asked=is_asked)
+                await self._receive_waiting(found[0], is_asked=is_asked)
             finally:
                 # A cancelled task or a fault of ours must not leave a bundle on its way for ever.
                 if self._sender.phase is Phase.SENDING:
@@ -240,6 +249,19 @@ class Syncing:
             seq = self._advance(outcome)
             if seq is None and isinstance(outcome, Acknowledged):
                 seq = await self._queue_and_start(hub, is_asked=is_asked)
+
+    async def _receive_waiting(self, url: str, *, is_asked: bool) -> None:
+        """Bring what waits at the hub, if it said that something does, or was not asked for long."""
+        now_ms = self._clock.monotonic_ms()
+        is_due = self._asked_ms is None or now_ms - self._asked_ms >= ASK_EVERY_MS
+        if self._sender.phase is not Phase.IDLE or not (is_asked or self._has_waiting or is_due):
+            return
+        try:
+            await self._receiving.exchange(self._open_link(url))
+            self._has_waiting, self._asked_ms = False, now_ms
+        except EdgeboxError as error:
+            log.warning("sync.not_received %s", error)
+            self._last_error = error
 
     async def _queue_and_start(self, hub: Hub, *, is_asked: bool) -> int | None:
         """Queue what the spool has, or one new bundle when it has none; return the number to send now, if any."""
@@ -292,8 +314,9 @@ class Syncing:
         That is so when two boxes use this identity, and when the hub lost bundles that are no longer kept here.
         """
         now_ms = self._clock.now_ms()
+        self._has_waiting |= ack.notice == Notice.WAITING
         is_whole = await self._database.write(lambda connection: changes.settle(connection, ack.vector, now_ms))
-        if ack.notice == Notice.READS_SHORT:
+        if ack.reads_short:
             await self._database.write(
                 lambda connection: switches.set_switch(connection, switches.HUB_READS_SHORT, on=True)
             )

@@ -14,7 +14,7 @@ from edgebox.domain.secret import SecretKind
 from edgebox.services.library import Library
 from edgebox.services.shelf import ResourceGone
 from edgebox.services.signing_in import NewSecret, SigningIn
-from edgebox.store import messages, roster, teaching, versions
+from edgebox.store import roster, teaching, versions
 from edgebox.store.catalogue import ListedResource
 from edgebox.store.database import Database
 from edgebox.store.teaching import Assignment
@@ -100,11 +100,6 @@ class Teaching:
         """Return all classes by title."""
         rows = await self._database.read(roster.list_classes)
         return [SchoolClass(row["no"], row["code"], row["title"], row["learners"]) for row in rows]
-
-    async def messages(self) -> list[str]:
-        """Return what the hub says to the staff now, newest first."""
-        now_ms = self._clock.now_ms()
-        return await self._database.read(lambda connection: messages.list_current(connection, now_ms))
 
     async def school_class(self, class_no: int) -> SchoolClass:
         """Return one class.

@@ -57,6 +57,7 @@ class Trust:
     Attributes:
         publishers: those the technician trusts, by key id.
         pack_list: the platform's, nothing on a box that has no root or has not seen a list yet.
+        withdrawn_by_hub: versions of packs that the hub told this box to take for withdrawn.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Trust:
         self._refreshing = threading.Lock()
         self.publishers: Mapping[bytes, Publisher] = {}
         self.pack_list: PackList | None = None
+        self.withdrawn_by_hub: frozenset[tuple[str, int]] = frozenset()
 
     def reload(self) -> None:
         """Read all keys and the list again. Blocks."""
@@ -88,10 +90,17 @@ class Trust:
         """Return whether this box goes by a platform's list. Blocks."""
         return self._store.has_root
 
+    @property
+    def withdrawn(self) -> frozenset[tuple[str, int]]:
+        """Return the versions of packs that were taken back, by the list or by the hub."""
+        return self.withdrawn_by_hub | (self.pack_list.withdrawn if self.pack_list else frozenset())
+
     def keyring(self) -> BoxKeyring:
         """Return the rules for taking new packs, as of now."""
         keys = {key_id: publisher.key for key_id, publisher in self.publishers.items()}
-        return BoxKeyring(keys, own=self._own, pack_list=self.pack_list, now_ms=self.trusted_ms())
+        return BoxKeyring(
+            keys, own=self._own, pack_list=self.pack_list, now_ms=self.trusted_ms(), withdrawn=self.withdrawn
+        )
 
     def trusted_ms(self) -> int | None:
         """Return the time, or None while nobody has set the clock. Blocks for as long as looking for a file takes."""
@@ -205,7 +214,7 @@ class Trust:
     def standing(self, manifest: Manifest | Shelved, signer: bytes) -> Standing:
         """Return what is said today about a pack on the box."""
         named = (manifest.pack, manifest.version)
-        if self.pack_list and named in self.pack_list.withdrawn:
+        if named in self.withdrawn:
             return Standing.WITHDRAWN
         if is_local(manifest.pack) or signer in self.publishers or not self.pack_list:
             return Standing.GOOD

@@ -12,7 +12,7 @@ from edgebox.store.telling import tell_all
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 
 class SchemaTooNew(EdgeboxError):
@@ -80,6 +80,10 @@ def _apply(path: Path) -> None:
     def m0003_records(db: "Database") -> None:
         _run(db, "0003_records.sql")
         tell_all(db.conn)
+
+    @steps()
+    def m0004_inbox(db: "Database") -> None:
+        _run(db, "0004_inbox.sql")
 
     atomic.make_private(path)
     connection = sqlite3.connect(path)

@@ -28,6 +28,8 @@ NO_PREVIOUS = bytes(PREVIOUS_BYTES)
 _PREFIX_BYTES = len(MAGIC) + 1 + 2
 NUMBER_MAX = (1 << 53) - 1
 _MS_MAX = 1 << 47
+_READS_SHORT = 8
+_ACK_WITH_TAIL = 6
 
 
 class BundleKind(IntEnum):
@@ -48,11 +50,12 @@ class ClockQuality(IntEnum):
 
 
 class Notice(IntEnum):
-    """What a hub tells a box beside the ack."""
+    """What a receiver tells beside the ack."""
 
     NONE = 0
-    FORKED = 1  # two boxes, or a box and its restored copy, used one (epoch, seq): start a new epoch
-    READS_SHORT = 2  # this hub reads codec 1 and paired bundles; one that says nothing reads codec 0 only
+    FORKED = 1  # one (epoch, seq) has two contents, as after a copy was made or restored: start a new epoch
+    SET_ASIDE = 2  # a bundle that came whole could not be read or applied here; it is kept
+    WAITING = 3  # bundles for the other side wait here: it is worth its while to ask
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +96,20 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class AckHead:
-    """A hub's signed word on what it holds; `created_ms` also tells the box the time."""
+    """A receiver's signed word on what it holds of a sender; the hub's `created_ms` also tells the box the time.
 
-    hub: bytes
+    Attributes:
+        reads_short: the maker reads codec 1 and paired bundles; one that says nothing reads codec 0 only.
+        tail: start of the hash of bundle `vector.through_seq`, so that a box that was restored from a backup does not
+            take what a later life of it sent for its own; empty in an ack for a box that wrote codec 0.
+    """
+
+    maker: bytes
     vector: Vector
     created_ms: int
     notice: int
+    reads_short: bool = False
+    tail: bytes = b""
 
 
 def frame(encoded_head: bytes) -> bytes:
@@ -198,18 +209,24 @@ def head_from_list(values: list[Any]) -> Head:
 
 def ack_to_list(ack: AckHead) -> list[Any]:
     """Return the values of an ack's head in the order of the format."""
-    return [int(BundleKind.ACK), ack.hub, _vector_to_list(ack.vector), ack.created_ms, ack.notice]
+    notice = int(ack.notice) | _READS_SHORT * ack.reads_short
+    values = [int(BundleKind.ACK), ack.maker, _vector_to_list(ack.vector), ack.created_ms, notice]
+    return [*values, ack.tail] if ack.tail else values
 
 
 def ack_from_list(values: list[Any]) -> AckHead:
     """Return the head of an ack, every value within its bounds."""
-    _expect_kind(values, BundleKind.ACK, 5)
-    _, hub, vector, created_ms, notice = values
+    tail = _bytes(values.pop(), PREVIOUS_BYTES) if len(values) == _ACK_WITH_TAIL else b""
+    _expect_kind(values, BundleKind.ACK, _ACK_WITH_TAIL - 1)
+    _, maker, vector, created_ms, notice = values
+    word = _number(notice, high=255)
     return AckHead(
-        hub=_bytes(hub, KEY_ID_BYTES),
+        maker=_bytes(maker, KEY_ID_BYTES),
         vector=_vector_from_list(vector),
         created_ms=_number(created_ms, high=_MS_MAX),
-        notice=_number(notice, high=255),
+        notice=word & ~_READS_SHORT,
+        reads_short=bool(word & _READS_SHORT),
+        tail=tail,
     )
 
 

@@ -92,22 +92,35 @@ def open_bundle(bundle: SignedBundle, key: SealingKey) -> list[Record]:
     return codec0.unpack_records(packed, plain_bytes=head.plain_bytes, counts=counts)
 
 
-def read_ack(content: bytes, hub: VerifyKey) -> layout.AckHead:
+def peek_maker(content: bytes) -> bytes:
+    """Return the key id an ack claims as its maker's, unverified; to look up the key that checks it.
+
+    Raises:
+        BundleTooLarge, BundleMalformed, BundleUnsupported.
+    """
+    return _ack(content)[1].maker
+
+
+def read_ack(content: bytes, maker: VerifyKey) -> layout.AckHead:
     """Return the ack once its signature passed.
 
     Raises:
         BundleTooLarge, BundleMalformed, BundleUnsupported, BundleUnknownOrigin, BundleForged.
     """
-    if len(content) > ACK_MAX_BYTES:
-        raise BundleTooLarge(limit="size")
-    signed, values, signature, body = layout.split(content)
-    ack = layout.ack_from_list(values)
-    if ack.hub != hub.key_id:
-        raise BundleUnknownOrigin(origin=ack.hub.hex()[:12])
-    _verify(hub, layout.ACK_DOMAIN, signed, signature)
+    signed, ack, signature, body = _ack(content)
+    if ack.maker != maker.key_id:
+        raise BundleUnknownOrigin(origin=ack.maker.hex()[:12])
+    _verify(maker, layout.ACK_DOMAIN, signed, signature)
     if body:
         raise BundleMalformed(reason="trailing bytes")
     return ack
+
+
+def _ack(content: bytes) -> tuple[bytes, layout.AckHead, bytes, bytes]:
+    if len(content) > ACK_MAX_BYTES:
+        raise BundleTooLarge(limit="size")
+    signed, values, signature, body = layout.split(content)
+    return signed, layout.ack_from_list(values), signature, body
 
 
 def _records_head(content: bytes) -> tuple[bytes, layout.Head, bytes, bytes]:

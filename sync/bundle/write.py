@@ -81,7 +81,7 @@ def write_bundle(
 
 
 def write_ack(ack: layout.AckHead, key: SigningKey) -> bytes:
-    """Return one ack file, signed by the hub's key."""
+    """Return one ack file, signed by its maker's key."""
     signed = layout.frame(codec.encode(layout.ack_to_list(ack)))
     return signed + key.sign(layout.ACK_DOMAIN, signed)
 

@@ -13,17 +13,18 @@ from content_packs.base import atomic, sockets
 from content_packs.base.clock import Clock, SystemClock
 from content_packs.base.starting import folder_errors, hold_lock
 from sync.hub.admin import Admin
-from sync.hub.announcing import Announcing
 from sync.hub.control import SOCKET_NAME, short_address
 from sync.hub.downloads import Downloads
 from sync.hub.enrolling import Enrolling, Tries
 from sync.hub.errors import HubBusy
 from sync.hub.guard import answer_errors, same_site, set_security_headers
 from sync.hub.keys import open_keys
+from sync.hub.posting import Posting
 from sync.hub.receiving import Receiving
 from sync.hub.render import load_templates
 from sync.hub.routes import CONTROL, PUBLIC, Route, add_routes
 from sync.hub.running import HUB, Hub
+from sync.hub.sending import Sending
 from sync.hub.settings import HubSettings, prepare_folders
 from sync.hub.store.database import sqlite_url
 from sync.hub.store.merged import put_origin
@@ -73,10 +74,12 @@ async def open_hub(settings: HubSettings, clock: Clock | None = None) -> AsyncIt
         url = settings.database_url or sqlite_url(settings.data / "hub.db")
         store = await asyncio.to_thread(Store, url)
         await asyncio.to_thread(load_templates)
-        receiving = Receiving(settings, store, keys, clock)
+        sending = Sending(settings, store, keys, clock)
+        receiving = Receiving(settings, store, keys, clock, sending)
         try:
             await store.run(lambda connection: put_origin(connection, keys.signing.verify_key.key_id))
             await receiving.retry_set_aside()
+            await sending.sweep()
             yield Hub(
                 settings=settings,
                 clock=clock,
@@ -84,8 +87,9 @@ async def open_hub(settings: HubSettings, clock: Clock | None = None) -> AsyncIt
                 store=store,
                 enrolling=Enrolling(store, keys, clock),
                 receiving=receiving,
+                sending=sending,
+                posting=Posting(store, keys, clock),
                 admin=Admin(store, clock),
-                announcing=Announcing(store, clock),
                 sign_in_tries=Tries(clock),
                 uploads=Uploads(settings.uploads_max),
                 downloads=Downloads(),

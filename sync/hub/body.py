@@ -51,8 +51,8 @@ async def read_body(request: web.Request, clock: Clock, max_bytes: int, start: b
     return b"".join(parts)
 
 
-async def read_json(request: web.Request, clock: Clock) -> dict[str, Any]:
-    """Return a small JSON object.
+async def read_json(request: web.Request, clock: Clock, max_bytes: int = SMALL_MAX_BYTES) -> dict[str, Any]:
+    """Return a JSON object, a small one unless told otherwise.
 
     Raises:
         RequestMalformed: it is not one.
@@ -60,7 +60,7 @@ async def read_json(request: web.Request, clock: Clock) -> dict[str, Any]:
     if request.content_type != "application/json":
         raise RequestMalformed(reason="content type")
     try:
-        found = json.loads(await read_body(request, clock, SMALL_MAX_BYTES))
+        found = json.loads(await read_body(request, clock, max_bytes))
     except (ValueError, RecursionError) as error:
         raise RequestMalformed(reason="JSON") from error
     if not isinstance(found, dict):

@@ -16,10 +16,12 @@ from content_packs.base.clock import SystemClock
 from content_packs.base.errors import EdgeboxError, all_error_classes
 from sync.hub.app import open_hub, running_hub
 from sync.hub.control import SOCKET_NAME, short_address
-from sync.hub.errors import HubBusy, HubFault
+from sync.hub.errors import HubBusy, HubFault, LetterMalformed
+from sync.hub.letter import LETTER_MAX_BYTES
 from sync.hub.pages import collect
 from sync.hub.settings import DEFAULT_HOSTNAMES, HubSettings, default_data
 from sync.hub.sticks import exchange_stick
+from sync.hub.sticks_down import fill_stick
 from sync.hub.store.worker import open_reader
 
 if TYPE_CHECKING:
@@ -51,6 +53,12 @@ def register(subparsers: "Subparsers") -> None:
     message.add_argument("text", help="what to say")
     stick = _add(commands, "import", run_import, "take the bundles on a stick", "edgebox hub import /media/stick")
     stick.add_argument("folder", type=Path, help="where the stick is mounted")
+    example = "edgebox hub send --school 'Hill School' roster.jsonl"
+    send = _add(commands, "send", run_send, "send messages, roster, assignments and more to a school", example)
+    to_whom = send.add_mutually_exclusive_group(required=True)
+    to_whom.add_argument("--school", default=None, metavar="TITLE", help="to the boxes of this school")
+    to_whom.add_argument("--all", action="store_true", help="to the boxes of every school")
+    send.add_argument("file", type=Path, metavar="FILE", help="JSON lines; see the operator's guide")
 
 
 def run_serve(options: argparse.Namespace) -> int:
@@ -106,7 +114,16 @@ def run_import(options: argparse.Namespace) -> int:
     lines = [f"{result['taken']} bundles taken; carry the stick back, it brings the receipts."]
     if not result["taken"]:
         lines = ["No bundle was taken: is this the stick that a box wrote to?"]
+    if result["put"]:
+        lines.append(f"{result['put']} bundles for boxes are on the stick.")
     _print(options, result, lines + [f"refused {name}: {code}" for name, code in result["refused"].items()])
+    return 0
+
+
+def run_send(options: argparse.Namespace) -> int:
+    """Send what is in a file down to the boxes of a school."""
+    sent = _ask(options, "send", {"school": options.school, "text": _read_letter(options.file)})
+    _print(options, sent, [f"{sent['lines']} lines are on their way: each box takes them when it is next in touch."])
     return 0
 
 
@@ -151,6 +168,18 @@ def _print(options: argparse.Namespace, result: dict[str, Any], lines: list[str]
     print(json.dumps(result, default=str) if options.json else "\n".join(lines))
 
 
+def _read_letter(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(LETTER_MAX_BYTES + 1)
+        text = content.decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise LetterMalformed(where=path.name, reason=getattr(error, "strerror", None) or "not UTF-8") from error
+    if len(content) > LETTER_MAX_BYTES:
+        raise LetterMalformed(where=path.name, reason=f"over {LETTER_MAX_BYTES >> 20} MiB")
+    return text
+
+
 def _collect(options: argparse.Namespace) -> dict[str, Any]:
     with open_reader(_data(options) / "hub.db") as connection:
         return collect(connection, SystemClock().now_ms())
@@ -168,10 +197,13 @@ async def _ask_running_or_own(settings: HubSettings, name: str, arguments: dict[
                 return {"code": await hub.enrolling.make_code(arguments["school"])}
             if name == "admin":
                 return {"code": await hub.admin.make_code()}
+            if name == "send":
+                return {"lines": await hub.posting.send(arguments["text"], arguments["school"])}
             if name == "message":
-                await hub.announcing.announce(arguments["school"], arguments["text"], arguments["days"])
+                await hub.posting.send_message(arguments["text"], arguments["school"], arguments["days"])
                 return {"school": arguments["school"]}
-            return await exchange_stick(hub.receiving, Path(arguments["folder"]))
+            root = Path(arguments["folder"])
+            return await exchange_stick(hub.receiving, root) | {"put": await fill_stick(hub.sending, root)}
     except HubBusy:
         return await _ask_running(settings, name, arguments)
 

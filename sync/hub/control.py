@@ -8,8 +8,10 @@ from pathlib import Path
 from aiohttp import web
 
 from sync.hub.body import read_json
+from sync.hub.letter import LETTER_MAX_BYTES
 from sync.hub.running import HUB
 from sync.hub.sticks import exchange_stick
+from sync.hub.sticks_down import fill_stick
 
 SOCKET_NAME = "hub.sock"
 
@@ -30,15 +32,24 @@ async def announce(request: web.Request) -> web.Response:
     """POST /control/message: say something to the staff of a school."""
     hub = request.app[HUB]
     asked = await read_json(request, hub.clock)
-    await hub.announcing.announce(str(asked["school"]), str(asked["text"]), int(asked["days"]))
+    await hub.posting.send_message(str(asked["text"]), str(asked["school"]), int(asked["days"]))
     return web.json_response({"school": asked["school"]})
 
 
 async def take_stick(request: web.Request) -> web.Response:
-    """POST /control/import: take the bundles on a stick and leave acks on it."""
+    """POST /control/import: take the bundles on a stick, and leave acks and bundles for its boxes on it."""
     hub = request.app[HUB]
     asked = await read_json(request, hub.clock)
-    return web.json_response(await exchange_stick(hub.receiving, Path(asked["folder"])))
+    root = Path(asked["folder"])
+    taken = await exchange_stick(hub.receiving, root)
+    return web.json_response(taken | {"put": await fill_stick(hub.sending, root)})
+
+
+async def send_letter(request: web.Request) -> web.Response:
+    """POST /control/send: write what an operator sends to a school, or to all."""
+    hub = request.app[HUB]
+    asked = await read_json(request, hub.clock, 2 * LETTER_MAX_BYTES)
+    return web.json_response({"lines": await hub.posting.send(str(asked["text"]), asked["school"])})
 
 
 @contextmanager

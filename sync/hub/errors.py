@@ -45,6 +45,16 @@ class QuotaReached(EdgeboxError):
     remedy = N_("It goes on tomorrow by itself. Nothing is lost.")
 
 
+class LetterMalformed(EdgeboxError):
+    """A line that an operator wants to send, which is not understood or names what is not there."""
+
+    code = "hub.letter_malformed"
+    status = 400
+    exit_code = 9
+    sentence = N_("This cannot be sent ({where}): {reason}.")
+    remedy = N_("Correct the file and send it again. Nothing of it was sent.")
+
+
 class RequestMalformed(EdgeboxError):
     """A request that is not what its route takes."""
 

@@ -4,9 +4,10 @@ from dataclasses import dataclass, replace
 
 from content_packs.base.signing import PairKey, SealingKey
 from sync.bundle.errors import BundleUnknownOrigin
-from sync.bundle.layout import Head
+from sync.bundle.layout import Head, Vector
 from sync.bundle.paired import Paired, is_paired, open_paired, parse_paired
 from sync.bundle.read import SignedBundle, open_bundle, peek_origin, verify_bundle, verify_head
+from sync.hub.keys import HubKeys
 from sync.hub.store import boxes
 from sync.hub.store.boxes import Box
 from sync.hub.store.worker import Transaction
@@ -55,7 +56,7 @@ def check_start(start: bytes, box: Box, key: SealingKey) -> None:
         verify_head(start, {box.verify_key.key_id: box.verify_key})
 
 
-def check(content: bytes, box: Box, key: SealingKey) -> Checked:
+def check(content: bytes, box: Box, keys: HubKeys) -> Checked:
     """Return the bundle, once it is clear that the box made it.
 
     Raises:
@@ -63,9 +64,16 @@ def check(content: bytes, box: Box, key: SealingKey) -> Checked:
     """
     if is_paired(content):
         paired = parse_paired(content)
-        return Checked(replace(paired.head, origin=box.verify_key.key_id), _open(paired, box, key))
+        head = replace(paired.head, origin=box.verify_key.key_id, acks=(_vector(paired, keys),))
+        return Checked(head, _open(paired, box, keys.sealing))
     signed = verify_bundle(content, {box.verify_key.key_id: box.verify_key})
     return Checked(signed.head, signed)
+
+
+def _vector(paired: Paired, keys: HubKeys) -> Vector:
+    """Return the box's word on the hub's bundles; a short bundle without one says that it has none."""
+    said = paired.head.acks[0] if paired.head.acks else Vector(b"", 0, 0, 0)
+    return replace(said, origin=keys.signing.verify_key.key_id)
 
 
 def _open(paired: Paired, box: Box, key: SealingKey) -> list[Record]:

@@ -27,7 +27,8 @@ async def overview(request: web.Request) -> web.StreamResponse:
         return render("sign_in.html", code=request.query.get("code", ""), is_wrong=False)
     now_ms = hub.clock.now_ms()
     found = await hub.store.run(lambda connection: collect(connection, now_ms))
-    return render("overview.html", now_ms=now_ms, week_ms=reports.WEEK_MS, **found)
+    is_sent = "sent" in request.query
+    return render("overview.html", now_ms=now_ms, week_ms=reports.WEEK_MS, is_sent=is_sent, **found)
 
 
 async def sign_in(request: web.Request) -> web.StreamResponse:
@@ -69,6 +70,16 @@ async def make_code(request: web.Request) -> web.StreamResponse:
     return render("code.html", code=await hub.enrolling.make_code(school), school=school)
 
 
+async def send_message(request: web.Request) -> web.StreamResponse:
+    """POST /messages: a message to the teachers of a school, or of all."""
+    hub = request.app[HUB]
+    if not await hub.admin.is_signed_in(request.cookies.get(COOKIE)):
+        raise HubRequestRefused(reason="sign in first")
+    form = await read_form(request, hub.clock)
+    await hub.posting.send_message(form.get("text", ""), form.get("school") or None)
+    return web.Response(status=303, headers={"Location": "/?sent"})
+
+
 async def icon(_request: web.Request) -> web.Response:
     """GET /icon.svg."""
     return web.Response(body=_ICON, content_type="image/svg+xml", headers={"Cache-Control": "max-age=86400"})
@@ -85,4 +96,5 @@ def collect(connection: Transaction, now_ms: int) -> dict[str, Any]:
         "totals": reports.sum_up(connection, now_ms),
         "boxes": reports.list_boxes(connection, now_ms),
         "progress": reports.list_pack_progress(connection),
+        "schools": reports.list_school_titles(connection),
     }

@@ -14,6 +14,7 @@ from sync.bundle.write import write_ack
 from sync.engine.receiver import Verdict, judge
 from sync.hub.keys import HubKeys
 from sync.hub.opening import check, check_start, find_sender
+from sync.hub.sending import Sending
 from sync.hub.settings import HubSettings
 from sync.hub.store import boxes, bundles
 from sync.hub.store.applying import Applier, RecordUnresolved
@@ -53,8 +54,9 @@ class Acknowledged:
 class Receiving:
     """Everything between the bytes of a bundle and its ack."""
 
-    def __init__(self, settings: HubSettings, store: Store, keys: HubKeys, clock: Clock) -> None:
+    def __init__(self, settings: HubSettings, store: Store, keys: HubKeys, clock: Clock, sending: Sending) -> None:
         self._settings = settings
+        self._sending = sending
         self._store = store
         self._keys = keys
         self._clock = clock
@@ -77,19 +79,22 @@ class Receiving:
         """
         box = await self._store.run(lambda connection: find_sender(connection, content))
         origin = box.verify_key.key_id
-        checked = await asyncio.to_thread(check, content, box, self._keys.sealing)
+        checked = await asyncio.to_thread(check, content, box, self._keys)
         now_ms, limit_bytes = self._clock.now_ms(), self._settings.day_quota_bytes
         await self._store.run(
             lambda connection: boxes.spend_quota(connection, box.no, now_ms, len(content), limit_bytes)
         )
         records = await asyncio.to_thread(checked.open, self._keys.sealing)
         arrival = Arrival(box, checked.head, records, content)
-        vector, is_forked = await self._store.run(lambda connection: self._take(connection, arrival))
+        vector, is_forked, tail = await self._store.run(lambda connection: self._take(connection, arrival))
+        has_waiting = await self._sending.take_heads_word(box, checked.head)
         ack = AckHead(
-            hub=self._keys.signing.verify_key.key_id,
+            maker=self._keys.signing.verify_key.key_id,
             vector=vector,
             created_ms=max(self._clock.now_ms(), 0),
-            notice=Notice.FORKED if is_forked else Notice.READS_SHORT,
+            notice=Notice.FORKED if is_forked else Notice.WAITING if has_waiting else Notice.NONE,
+            reads_short=True,
+            tail=tail if checked.head.codec else b"",
         )
         return Acknowledged(origin, checked.head.epoch, write_ack(ack, self._keys.signing))
 
@@ -105,7 +110,7 @@ class Receiving:
         box = boxes.get_box(connection, aside.place.box_no)
         return self._apply_again(connection, box, aside) is not None
 
-    def _take(self, connection: Transaction, arrival: Arrival) -> tuple[Vector, bool]:
+    def _take(self, connection: Transaction, arrival: Arrival) -> tuple[Vector, bool, bytes]:
         """Do what the receiver's table says, inside one transaction."""
         place, head = arrival.place, arrival.head
         holding = bundles.find_holding(connection, place)
@@ -123,9 +128,9 @@ class Receiving:
         elif verdict is Verdict.FORK:
             self._add(connection, arrival, BundleState.FORKED)
             bundles.mark_forked(connection, place)
-        vector, is_forked = bundles.find_vector(connection, head.origin, place)
+        vector, is_forked, tail = bundles.find_vector(connection, head.origin, place)
         boxes.note_contact(connection, arrival.box.no, self._clock.now_ms(), is_forked=verdict is Verdict.FORK)
-        return vector, is_forked
+        return vector, is_forked, tail
 
     def _apply_held(self, connection: Transaction, arrival: Arrival) -> None:
         """Apply what was held behind the hole that `arrival` filled."""
@@ -209,7 +214,7 @@ class Receiving:
         """Return a held bundle from its file, checked again; None when the disk lost it."""
         try:
             content = self._path(box, place, digest).read_bytes()
-            checked = check(content, box, self._keys.sealing)
+            checked = check(content, box, self._keys)
             return Arrival(box, checked.head, checked.open(self._keys.sealing), content)
         except (OSError, EdgeboxError):
             log.exception("hub.held_bundle_unreadable box=%d %s", box.no, place)

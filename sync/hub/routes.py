@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from sync.hub import api, control, depot, pages
-from sync.transport.http import BUNDLES_PATH, ENROLL_PATH
+from sync.hub import api, control, depot, pages, waiting
+from sync.transport.http import ACKS_PATH, BUNDLES_PATH, ENROLL_PATH
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,15 @@ PUBLIC = (
     Route("GET", "/ping", api.ping),
     Route("POST", BUNDLES_PATH, api.take_bundle),
     Route("POST", ENROLL_PATH, api.enroll),
+    Route("POST", ACKS_PATH, waiting.take_ack),
+    Route("GET", BUNDLES_PATH + "/{name}", waiting.send_bundle),
     Route("GET", "/depot/{name:.+}", depot.send_file),
     Route("HEAD", "/depot/{name:.+}", depot.send_file),
     Route("GET", "/", pages.overview),
     Route("GET", "/hub.css", pages.style),
     Route("GET", "/icon.svg", pages.icon),
     Route("POST", "/codes", pages.make_code),
+    Route("POST", "/messages", pages.send_message),
     Route("POST", "/sign-in", pages.sign_in),
     Route("POST", "/sign-out", pages.sign_out),
 )
@@ -36,6 +39,7 @@ CONTROL = (
     Route("POST", "/control/admin", control.make_admin_code),
     Route("POST", "/control/message", control.announce),
     Route("POST", "/control/import", control.take_stick),
+    Route("POST", "/control/send", control.send_letter),
 )
 
 

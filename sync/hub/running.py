@@ -6,11 +6,12 @@ from aiohttp import web
 
 from content_packs.base.clock import Clock
 from sync.hub.admin import Admin
-from sync.hub.announcing import Announcing
 from sync.hub.downloads import Downloads
 from sync.hub.enrolling import Enrolling, Tries
 from sync.hub.keys import HubKeys
+from sync.hub.posting import Posting
 from sync.hub.receiving import Receiving
+from sync.hub.sending import Sending
 from sync.hub.settings import HubSettings
 from sync.hub.store.worker import Store
 from sync.hub.uploads import Uploads
@@ -26,8 +27,9 @@ class Hub:
     store: Store
     enrolling: Enrolling
     receiving: Receiving
+    sending: Sending
+    posting: Posting
     admin: Admin
-    announcing: Announcing
     sign_in_tries: Tries
     uploads: Uploads
     downloads: Downloads

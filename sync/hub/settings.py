@@ -37,6 +37,11 @@ class HubSettings:
         return self.data / "bundles"
 
     @property
+    def outgoing(self) -> Path:
+        """Folder of bundles on their way down to boxes, which never change."""
+        return self.data / "outgoing"
+
+    @property
     def depot_folder(self) -> Path:
         """Folder of what boxes may fetch."""
         return self.depot or self.data / "depot"
@@ -60,5 +65,6 @@ def prepare_folders(settings: HubSettings) -> None:
     settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     settings.keys.mkdir(mode=0o700, exist_ok=True)
     settings.bundles.mkdir(exist_ok=True)
+    settings.outgoing.mkdir(exist_ok=True)
     if settings.depot is None:
         settings.depot_folder.mkdir(exist_ok=True)

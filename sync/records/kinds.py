@@ -55,6 +55,14 @@ class Kind(IntEnum):
     HAND_IN = 19
 
 
+class Subject(IntEnum):
+    """What a revocation takes back."""
+
+    PACK = 1
+    COURIER = 2
+    BOX = 3
+
+
 class Direction(Flag):
     """Which way something may go: up to the hub, down to a box."""
 

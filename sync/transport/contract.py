@@ -1,6 +1,17 @@
 """What every live transport owes its caller."""
 
+from dataclasses import dataclass
 from typing import Protocol
+
+from content_packs.fetch.contract import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A bundle that waits at the hub, as the hub says."""
+
+    name: bytes
+    size_bytes: int
 
 
 class Transport(Protocol):
@@ -18,3 +29,14 @@ class Transport(Protocol):
             LinkCaptured: somebody else answered, such as a hotel's or operator's sign-in page.
             HubRefused: the hub understood and said no, with its error code.
         """
+
+
+class Downlink(Protocol):
+    """Tells what waits at the hub, and gives it. Nothing of it is verified here."""
+
+    @property
+    def bundles(self) -> Source:
+        """Return where bundles are fetched, by their names in hexadecimal digits."""
+
+    async def ask_waiting(self, ack: bytes) -> list[Waiting]:
+        """Return what waits for the box that signed `ack`, in order. Raises like `Transport.deliver`."""

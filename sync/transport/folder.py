@@ -1,7 +1,9 @@
 """Bundles and acks as files in a folder, usually a stick. See docs/bundle-format.md, "Folders on a stick".
 
     edgebox/outbox/<origin>/<epoch>-<seq>.eb     from box to hub
+    edgebox/outbox/<origin>/<epoch>.eba          ack from box to hub, for what came down
     edgebox/inbox/<origin>/<epoch>.eba           ack from hub to box, replaced by a newer one
+    edgebox/inbox/<origin>/<epoch>-<seq>.eb      from hub to box
 
 Names are short, lower-case ASCII, fit for FAT32. Only regular files with such names are read, links never, and nothing
 larger than a bundle may be. A stick that is pulled out leaves whole files or none.
@@ -67,6 +69,52 @@ def list_acks(root: Path, origin: bytes) -> list[Path]:
     """
     folders = [folder for folder in _folders(root, INBOX) if folder.name == origin.hex()]
     return sorted(path for folder in folders for path in _files(folder) if _ACK.fullmatch(path.name))
+
+
+def write_down(root: Path, box: bytes, epoch: int, seq: int, content: bytes) -> Path:
+    """Put a bundle for the box `box` on the stick and return its path. Raises like `write_bundle`."""
+    return _write(root, INBOX / box.hex() / bundle_name(epoch, seq), content)
+
+
+def list_down(root: Path, box: bytes) -> list[tuple[int, int, Path]]:
+    """Return epoch, number and file of the bundles on the stick for the box `box`, in order.
+
+    Raises:
+        StickMissing: there is no such folder.
+    """
+    folders = [folder for folder in _folders(root, INBOX) if folder.name.lower() == box.hex()]
+    found = [
+        (int(match[1]), int(match[2]), path)
+        for folder in folders
+        for path in _files(folder)
+        if (match := _BUNDLE.fullmatch(path.name.lower()))
+    ]
+    return sorted(found)[:FILES_MAX]
+
+
+def write_word(root: Path, box: bytes, epoch: int, ack: bytes) -> Path:
+    """Put what the box `box` holds of the hub's bundles on the stick; return its path. Raises like `write_bundle`."""
+    return _write(root, OUTBOX / box.hex() / f"{epoch}.eba", ack)
+
+
+def list_words(root: Path, box: bytes) -> list[Path]:
+    """Return the files in which the box `box` says what it holds of the hub's bundles. Raises like `list_down`."""
+    folders = [folder for folder in _folders(root, OUTBOX) if folder.name.lower() == box.hex()]
+    return sorted(path for folder in folders for path in _files(folder) if _ACK.fullmatch(path.name.lower()))
+
+
+def list_boxes(root: Path) -> list[bytes]:
+    """Return the boxes that have been at this stick, or that it was at. Raises like `list_down`."""
+    found = [bytes.fromhex(folder.name.lower()) for place in (OUTBOX, INBOX) for folder in _folders(root, place)]
+    return list(dict.fromkeys(found))
+
+
+def remove_down(path: Path) -> None:
+    """Take a listed file off the stick; one that is gone already is fine."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise StickUnwritable(reason=error.strerror or "write") from error
 
 
 def read_bundle(path: Path) -> bytes:

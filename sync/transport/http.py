@@ -9,14 +9,17 @@ from typing import Any
 
 import aiohttp
 
-from content_packs.fetch.http import why_down
+from content_packs.fetch.http import HttpSource, why_down
 from sync.bundle.limits import ACK_MAX_BYTES
+from sync.transport.contract import Waiting
 from sync.transport.errors import HubBusy, HubRefused, LinkCaptured, LinkDown
 
 BUNDLE_TYPE = "application/vnd.edgebox.bundle"
 ACK_TYPE = "application/vnd.edgebox.ack"
 JSON_TYPE = "application/json"
 BUNDLES_PATH = "/api/bundles"
+ACKS_PATH = "/api/acks"
+WAITING_MAX = 1_000
 ENROLL_PATH = "/api/enroll"
 CONNECT_SECONDS = 20
 SILENCE_SECONDS = 90
@@ -31,6 +34,14 @@ class HttpTransport:
         self._url = url.rstrip("/")
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=silence_seconds)
         self._session: aiohttp.ClientSession | None = None
+        self._bundles: HttpSource | None = None
+
+    @property
+    def bundles(self) -> HttpSource:
+        """Return where bundles for this box are fetched by their names; see `Downlink`."""
+        if self._bundles is None:
+            self._bundles = HttpSource(self._url + BUNDLES_PATH)
+        return self._bundles
 
     async def deliver(self, bundle: bytes) -> bytes:
         """Return the hub's answer to `bundle`; see `Transport`."""
@@ -38,6 +49,11 @@ class HttpTransport:
         if media_type != ACK_TYPE or len(answer) > ACK_MAX_BYTES:
             raise LinkCaptured(reason=media_type[:40])
         return answer
+
+    async def ask_waiting(self, ack: bytes) -> list[Waiting]:
+        """Return what waits at the hub for whoever signed `ack`; see `Downlink`."""
+        media_type, answer = await self._post(ACKS_PATH, ack, ACK_TYPE)
+        return _waiting(_json(media_type, answer))
 
     async def enroll(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return the hub's answer to an enrolment; its signature is for the caller to check."""
@@ -49,6 +65,9 @@ class HttpTransport:
         if self._session is not None:
             await self._session.close()
             self._session = None
+        if self._bundles is not None:
+            await self._bundles.close()
+            self._bundles = None
 
     async def _post(self, path: str, body: bytes, media_type: str) -> tuple[str, bytes]:
         if self._session is None:
@@ -94,3 +113,11 @@ def _json(media_type: str, answer: bytes) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise LinkCaptured(reason=media_type[:40])
     return found
+
+
+def _waiting(found: dict[str, Any]) -> list[Waiting]:
+    """Return the list in an answer. Whatever it says is fetched and verified, or not there; so nothing is believed."""
+    try:
+        return [Waiting(bytes.fromhex(name), int(size_bytes)) for name, size_bytes in found["waiting"]][:WAITING_MAX]
+    except (KeyError, TypeError, ValueError) as error:
+        raise LinkCaptured(reason="waiting") from error

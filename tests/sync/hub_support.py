@@ -78,11 +78,13 @@ TYPE = {"Content-Type": BUNDLE_TYPE}
 
 
 @asynccontextmanager
-async def hub_on(data: Path, clock: Clock | None = None, **settings: Any) -> AsyncIterator[TestHub]:
+async def hub_on(
+    data: Path, clock: Clock | None = None, *, at_port: int = 0, **settings: Any
+) -> AsyncIterator[TestHub]:
     """Run a hub on a folder."""
     clock = clock or FakeClock(NOW_MS)
     async with (
-        running_hub(HubSettings(data, port=0, **settings), clock) as listening,
+        running_hub(HubSettings(data, port=at_port, **settings), clock) as listening,
         aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session,
     ):
         yield TestHub(listening, session, clock)

@@ -30,7 +30,7 @@ async def test_a_bundle_is_stored_and_acknowledged(tmp_path: Path) -> None:
         records = [*registries(), answered(1), completed(2)]
         ack = await hub.post(maker.next(records))
         assert (ack.vector.origin, ack.vector.epoch) == (maker.key.verify_key.key_id, 1)
-        assert (ack.vector.through_seq, ack.vector.through_change, ack.notice) == (1, len(records), Notice.READS_SHORT)
+        assert (ack.vector.through_seq, ack.vector.through_change, ack.notice) == (1, len(records), Notice.NONE)
         assert len(await hub.rows("SELECT id FROM statement")) == 2
         [kept] = tmp_path.glob("bundles/*/1-1-*.eb")
         assert kept.read_bytes()[:3] == b"EBB"

@@ -16,6 +16,7 @@ from edgebox.cli import main
 from sync.enrolment import make_request
 from sync.hub.body import GRACE_MS
 from sync.hub.enrolling import CODE_LIFE_MS, TRIES_MAX, TRIES_WINDOW_MS
+from sync.hub.errors import LetterMalformed
 from sync.hub.store.schema import METADATA
 from tests.support.clock import FakeClock
 from tests.sync.hub_support import TYPE, TestHub, hub_on
@@ -198,17 +199,18 @@ def test_commands_work_without_a_running_hub(tmp_path: Path, capsys: pytest.Capt
     assert main(["hub", "enroll", "--data", str(tmp_path), "--json"]) == 0
     assert main(["hub", "report", "--data", str(tmp_path), "--json"]) == 0
     for asked in (["--school", "Nowhere", "x"], ["--days", "0", "x"], [" "]):
-        assert main(["hub", "message", *asked, "--data", str(tmp_path), "--json"]) == 78
+        assert main(["hub", "message", *asked, "--data", str(tmp_path), "--json"]) == LetterMalformed.exit_code
     (tmp_path / "stick").mkdir()
     assert main(["hub", "import", str(tmp_path / "stick"), "--data", str(tmp_path), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out.splitlines()[-1]) == {"taken": 0, "refused": {}}
+    assert json.loads(capsys.readouterr().out.splitlines()[-1]) == {"taken": 0, "refused": {}, "put": 0}
 
 
 def test_error_codes_and_exit_codes_of_sync_are_unique_and_in_their_family() -> None:
     ours = [found for found in all_error_classes() if found.code.startswith(("sync.", "hub."))]
     assert len({found.code for found in ours}) == len(ours)
     assert len({found.exit_code for found in all_error_classes()}) == len(all_error_classes())
-    assert all(30 <= found.exit_code < 50 or 70 <= found.exit_code < 80 for found in ours)
+    families = (range(9, 10), range(30, 50), range(70, 80), range(249, 255))
+    assert all(any(found.exit_code in family for family in families) for found in ours)
 
 
 async def text(hub: TestHub, path: str) -> str:
@@ -218,3 +220,40 @@ async def text(hub: TestHub, path: str) -> str:
 
 async def run(data: Path, *arguments: str) -> None:
     assert await asyncio.to_thread(main, ["hub", *arguments, "--data", str(data), "--json"]) == 0
+
+
+async def signed_in(hub: TestHub) -> None:
+    code = await hub.listening.hub.admin.make_code()
+    async with hub.session.post(hub.url + "/sign-in", data={"code": code}) as response:
+        assert response.status == 200
+
+
+async def test_an_operator_sends_a_message_to_one_school_or_to_all(tmp_path: Path) -> None:
+    async with hub_on(tmp_path) as hub:
+        await signed_in(hub)
+        async with hub.session.get(hub.url + "/") as response:
+            assert "Message to teachers" not in await response.text()
+        for school in ("Hill <School>", "Valley School"):
+            await hub.enrolled(school)
+        async with hub.session.get(hub.url + "/") as response:
+            assert '<option value="Hill &lt;School&gt;">' in await response.text()
+        for school, text in (("Hill <School>", "One"), ("", "Two")):
+            async with hub.session.post(hub.url + "/messages", data={"school": school, "text": text}) as response:
+                assert "The message is on its way" in await response.text()
+        found = await hub.rows("SELECT title, text FROM message JOIN school ON school.no = school_no ORDER BY 1, 2")
+        assert found == [("Hill <School>", "One"), ("Hill <School>", "Two"), ("Valley School", "Two")]
+        for fields in ({"school": "Nowhere", "text": "x"}, {"text": " "}, {"text": "x" * 5_000}):
+            async with hub.session.post(hub.url + "/messages", data=fields) as response:
+                assert (response.status, (await response.json())["code"]) == (400, "hub.letter_malformed")
+
+
+async def test_nobody_else_sends_a_message(tmp_path: Path) -> None:
+    async with hub_on(tmp_path) as hub:
+        await hub.enrolled()
+        async with hub.session.post(hub.url + "/messages", data={"text": "x"}) as response:
+            assert response.status == 403
+        await signed_in(hub)
+        evil = {"Origin": "http://evil.example"}
+        async with hub.session.post(hub.url + "/messages", data={"text": "x"}, headers=evil) as response:
+            assert response.status == 403
+        assert await hub.rows("SELECT * FROM message") == []

@@ -72,7 +72,7 @@ async def test_a_paired_bundle_stands_in_the_order_of_the_others(tmp_path: Path)
         await hub.post(maker.next(registries()))
         content = paired(hub, maker, [answered(1)])
         ack = await hub.post(content)
-        assert (ack.vector.through_seq, ack.notice) == (2, Notice.READS_SHORT)
+        assert (ack.vector.through_seq, ack.notice) == (2, Notice.NONE)
         assert await hub.post(content) == replace(ack, created_ms=ack.created_ms)
         assert await hub.rows("SELECT count(*) FROM statement") == [(1,)]
         other = paired(hub, maker, [answered(2)])

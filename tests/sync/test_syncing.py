@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from content_packs.base.signing import SigningKey
+from content_packs.fetch import FolderSource
 from edgebox.app import open_box
 from edgebox.keys import Box
 from edgebox.services import spool
@@ -24,6 +25,7 @@ from sync.enrolment import EnrolmentRefused
 from sync.hub.enrolling import TRIES_MAX
 from sync.hub.sticks import exchange_stick
 from sync.transport import folder
+from sync.transport.contract import Waiting
 from sync.transport.errors import HubUnreached, LinkCaptured
 from sync.transport.http import HttpTransport
 from tests.support.box import School, Tablet, make_school, make_tablet
@@ -68,6 +70,11 @@ class Scene:
 
 class DeadLink:
     """A line on which only a sign-in page answers."""
+
+    bundles = FolderSource(Path("nowhere"))
+
+    async def ask_waiting(self, ack: bytes) -> list[Waiting]:
+        raise LinkCaptured(reason="text/html")
 
     async def deliver(self, bundle: bytes) -> bytes:
         return b"<html>Welcome</html>"

@@ -58,6 +58,17 @@ def add_box(connection: Connection, verify_key: VerifyKey, school_title: str, no
     return add_row(connection, box, values)
 
 
+def find_school(connection: Connection, title: str) -> int | None:
+    """Return the number of the school of that title."""
+    found = connection.execute(select(school.c.no).where(school.c.title == title)).scalar()
+    return None if found is None else int(found)
+
+
+def list_schools(connection: Connection) -> list[int]:
+    """Return the numbers of all schools."""
+    return list(connection.execute(select(school.c.no).order_by(school.c.no)).scalars())
+
+
 def find_box(connection: Connection, key_id: bytes) -> Box | None:
     """Return the box with this key."""
     columns = select(box.c.no, box.c.school_no, box.c.verify_key)
@@ -99,12 +110,6 @@ def spend_quota(connection: Connection, box_no: int, now_ms: int, size_bytes: in
         connection.execute(insert(box_day).values(values))
     else:
         connection.execute(update(box_day).where(today).values(received_bytes=sent_bytes + size_bytes))
-
-
-def find_school(connection: Connection, title: str) -> int | None:
-    """Return the number of the school of this name."""
-    found = connection.execute(select(school.c.no).where(school.c.title == title)).scalar()
-    return None if found is None else int(found)
 
 
 def _find_or_add_school(connection: Connection, title: str) -> int:

@@ -129,13 +129,13 @@ def mark_forked(connection: Connection, place: Place) -> None:
     )
 
 
-def find_vector(connection: Connection, origin: bytes, place: Place) -> tuple[Vector, bool]:
-    """Return what is held of the epoch, for an ack, and whether it is forked."""
+def find_vector(connection: Connection, origin: bytes, place: Place) -> tuple[Vector, bool, bytes]:
+    """Return what is held of the epoch, for an ack, whether it is forked, and the hash its last bundle begins with."""
     row = _cursor(connection, place.box_no, place.epoch)
     gaps = ranges(_held(connection, place.box_no, place.epoch), RANGES_MAX)
     if row is None:
-        return Vector(origin, place.epoch, 0, 0, gaps), False
-    return Vector(origin, place.epoch, row.through_seq, row.through_change, gaps), row.is_forked
+        return Vector(origin, place.epoch, 0, 0, gaps), False, NO_PREVIOUS
+    return Vector(origin, place.epoch, row.through_seq, row.through_change, gaps), row.is_forked, row.tail
 
 
 def _put_cursor(

@@ -16,6 +16,7 @@ from sync.hub.store.schema import (
     school,
     statement,
     statement_conflict,
+    stream,
     verb,
 )
 from sync.records.kinds import Kind
@@ -59,6 +60,7 @@ def list_boxes(connection: Connection, now_ms: int) -> list[dict[str, Any]]:
         health.c.version,
         health.c.free_bytes,
         health.c.total_bytes,
+        func.coalesce(stream.c.notice, 0).label("notice"),
     )
     counts = [column for part in (received, recorded) for column in part.c if column.name != "box_no"]
     query = (
@@ -66,10 +68,23 @@ def list_boxes(connection: Connection, now_ms: int) -> list[dict[str, Any]]:
         .join(school, school.c.no == box.c.school_no)
         .outerjoin(received, received.c.box_no == box.c.no)
         .outerjoin(recorded, recorded.c.box_no == box.c.no)
+        .outerjoin(stream, stream.c.box_no == box.c.no)
         .outerjoin(health, and_(health.c.school_no == box.c.school_no, health.c.origin == box.c.key_id))
         .order_by(school.c.title, box.c.no)
     )
     return [{**row._mapping, "key_id": row.key_id.hex()} for row in connection.execute(query)]
+
+
+def list_school_titles(connection: Connection) -> list[str]:
+    """Return the titles of all schools."""
+    return list(connection.execute(select(school.c.title).order_by(school.c.title)).scalars())
+
+
+def find_class(connection: Connection, school_no: int, code: str) -> bytes | None:
+    """Return the pseudonym of the class that a school's boxes know by a code."""
+    this = and_(class_.c.school_no == school_no, class_.c.code == code, class_.c.is_active)
+    found: bytes | None = connection.execute(select(class_.c.pseudonym).where(this)).scalars().first()
+    return found
 
 
 def list_pack_progress(connection: Connection) -> list[dict[str, Any]]:

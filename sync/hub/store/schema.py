@@ -258,6 +258,32 @@ statement_conflict = Table(
     UniqueConstraint("school_no", "id", "digest"),
 )
 
+# What goes down to a box: bundles with numbers of their own, and how far the log of its school is in them.
+stream = Table(
+    "stream",
+    METADATA,
+    _ref("box_no", "box.no", is_key=True),
+    Column("epoch", BigInteger, nullable=False),
+    Column("made_seq", BigInteger, nullable=False),
+    Column("through_no", BigInteger, nullable=False),
+    Column("tail", LargeBinary(8), nullable=False),
+    Column("said_ms", BigInteger, nullable=False),
+    Column("notice", SmallInteger, nullable=False),
+)
+
+# Bundles of the present epoch that wait, or were confirmed lately; their files are in the folder `outgoing`.
+stream_bundle = Table(
+    "stream_bundle",
+    METADATA,
+    _ref("box_no", "box.no", is_key=True),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("hash", LargeBinary(32), nullable=False),
+    Column("name", LargeBinary(16), nullable=False, unique=True),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("settled_ms", BigInteger),
+)
+
 # The highest stamp made or seen for each school.
 school_clock = Table(
     "school_clock", METADATA, _ref("school_no", "school.no", is_key=True), Column("stamp", BigInteger, nullable=False)
