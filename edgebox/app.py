@@ -11,7 +11,7 @@ from aiohttp import web
 
 from content_packs.base import sockets
 from content_packs.base.address import EVERYWHERE, open_address, own_address
-from content_packs.base.clock import Clock, SystemClock
+from content_packs.base.clock import MachineClock, SystemClock
 from content_packs.base.errors import N_, EdgeboxError
 from content_packs.base.starting import folder_errors, hold_lock
 from edgebox.content.app import serving_content
@@ -41,6 +41,7 @@ from edgebox.services.retiring import Retiring
 from edgebox.services.signing_in import SigningIn
 from edgebox.services.syncing import Syncing
 from edgebox.services.teaching import Teaching
+from edgebox.services.timekeeping import Timekeeping
 from edgebox.services.trust import Trust
 from edgebox.settings import Settings, prepare_folders
 from edgebox.store.database import Database
@@ -78,18 +79,22 @@ def hold_data(settings: Settings) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def open_box(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Box]:
+async def open_box(settings: Settings, machine: MachineClock | None = None) -> AsyncIterator[Box]:
     """Open everything a box is made of, and close it in the reverse order."""
     async with AsyncExitStack() as stack:
         stack.enter_context(hold_data(settings))
-        clock = clock or SystemClock()
         with folder_errors(settings.keys):
             identity = await asyncio.to_thread(open_identity, settings.keys)
         database = await asyncio.to_thread(Database, settings.data / "box.db")
         stack.push_async_callback(asyncio.to_thread, database.close)
         await database.write(lambda connection: put_origin(connection, identity.box_id))
-        library = await Library.open(settings, Trust(settings, clock, identity.signing.verify_key))
+        timekeeping = await Timekeeping.open(database, machine or SystemClock())
+        clock = timekeeping.clock
+        trust = Trust(settings, clock, identity.signing.verify_key, clock_is_set=clock.is_trusted)
+        library = await Library.open(settings, trust)
         stack.push_async_callback(library.close)
+        timekeeping.signed_ms = lambda: trust.pack_list.made_ms if trust.pack_list else 0
+        await timekeeping.tick()
         loading = Loading(database, settings, clock, library)
         stack.push_async_callback(loading.close)
         exporting = Exporting(settings, library, loading.sticks)
@@ -108,6 +113,7 @@ async def open_box(settings: Settings, clock: Clock | None = None) -> AsyncItera
         await receiving.resume()
         await hub_news.reload()
         syncing = Syncing(database, identity, clock, settings.spool, receiving)
+        syncing.on_told_time = timekeeping.hear
         stack.push_async_callback(syncing.close)
         signing_in = await SigningIn.open(database, clock, identity)
         teaching = Teaching(database, clock, library, signing_in)
@@ -117,7 +123,7 @@ async def open_box(settings: Settings, clock: Clock | None = None) -> AsyncItera
             identity=identity,
             database=database,
             signing_in=signing_in,
-            recording=await Recording.open(database, clock, identity),
+            recording=await Recording.open(database, clock, identity, timekeeping.note_tablet),
             app_state=AppState(database, clock),
             library=library,
             loading=loading,
@@ -133,6 +139,7 @@ async def open_box(settings: Settings, clock: Clock | None = None) -> AsyncItera
             teaching=teaching,
             marks=Marks(database, clock, teaching),
             syncing=syncing,
+            timekeeping=timekeeping,
             pdf_pages=PdfPages(settings.data / "cache" / "pdf"),
         )
 
@@ -145,6 +152,16 @@ def _finding_neighbours(box: Box, settings: Settings) -> AbstractAsyncContextMan
         box.fetching.neighbours = (*settings.neighbours, *found)
 
     return finding_neighbours(box.identity.box_id, settings.content_port, [address], take)
+
+
+@asynccontextmanager
+async def _keeping_time(box: Box) -> AsyncIterator[None]:
+    task = asyncio.get_running_loop().create_task(box.timekeeping.keep())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 def make_app(box: Box) -> web.Application:
@@ -200,7 +217,9 @@ class Running:
 
 
 @asynccontextmanager
-async def running_box(settings: Settings, part: Part = Part.ALL, clock: Clock | None = None) -> AsyncIterator[Running]:
+async def running_box(
+    settings: Settings, part: Part = Part.ALL, machine: MachineClock | None = None
+) -> AsyncIterator[Running]:
     """Open a box, its control socket and its origins, or one origin only, and serve until the context ends."""
     async with AsyncExitStack() as stack:
         listener = content_listener = None
@@ -213,7 +232,8 @@ async def running_box(settings: Settings, part: Part = Part.ALL, clock: Clock | 
             await stack.enter_async_context(serving_content(settings, content_listener))
         box = None
         if listener is not None:
-            box = await stack.enter_async_context(open_box(settings, clock))
+            box = await stack.enter_async_context(open_box(settings, machine))
+            await stack.enter_async_context(_keeping_time(box))
             await box.local_packs.sweep()
             await box.importing.sweep()
             box.loading.resume()

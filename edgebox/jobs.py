@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-from content_packs.base.clock import Clock
+from content_packs.base.clock import Clock, SystemClock
 
 SYNC_JOB = "sync"
 SOON_JOB = "sync-soon"
@@ -75,4 +75,5 @@ class Jobs:
         self._scheduler.add_job(self._run, "date", run_date=self._at(seconds), id=SOON_JOB, replace_existing=True)
 
     def _at(self, seconds: float) -> datetime:
-        return datetime.fromtimestamp(self._clock.now_ms() / 1000, UTC) + timedelta(seconds=seconds)
+        # The scheduler goes by the machine's clock, which may be far from the box's.
+        return datetime.fromtimestamp(SystemClock().now_ms() / 1000, UTC) + timedelta(seconds=seconds)

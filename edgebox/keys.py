@@ -25,6 +25,7 @@ from edgebox.services.retiring import Retiring
 from edgebox.services.signing_in import SigningIn
 from edgebox.services.syncing import Syncing
 from edgebox.services.teaching import Teaching
+from edgebox.services.timekeeping import Timekeeping
 from edgebox.settings import Settings
 from edgebox.store.database import Database
 
@@ -54,6 +55,7 @@ class Box:
     hub_news: HubNews
     marks: Marks
     syncing: Syncing
+    timekeeping: Timekeeping
     pdf_pages: PdfPages
 
 

@@ -30,7 +30,7 @@ _VERSION = re.compile("[1-9][0-9]{0,9}")
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _KEYS = frozenset({"seq", "attempt", "token", "t", "verb", "pack", "version", "resource", "item", "result"})
-_ENVELOPE_KEYS = frozenset({"device", "events", "held_from", "refused"})
+_ENVELOPE_KEYS = frozenset({"device", "events", "held_from", "refused", "now"})
 
 
 class EventMalformed(EdgeboxError):
@@ -90,13 +90,14 @@ class Event:
 class Outbox:
     """A request: the device, the lowest number it still holds, how much it holds that was refused, and its events.
 
-    The events are unchecked; the two numbers are None when the request does not say.
+    The events are unchecked; the numbers are None when the request does not say. `tablet_ms` is the tablet's own clock.
     """
 
     device_id: bytes
     held_from: int | None
     refused: int | None
     events: list[Any]
+    tablet_ms: int | None
 
 
 def parse_outbox(value: Any) -> Outbox:
@@ -117,7 +118,9 @@ def parse_outbox(value: Any) -> Outbox:
     refused = value.get("refused")
     if refused is not None:
         refused = _integer(value, "refused", 0, SEQ_MAX)
-    return Outbox(bytes.fromhex(device), held_from, refused, events)
+    now = value.get("now")
+    tablet_ms = now if type(now) is int and 0 <= now <= TIME_MAX_MS else None  # a clock gone mad costs no work
+    return Outbox(bytes.fromhex(device), held_from, refused, events, tablet_ms)
 
 
 def parse_event(value: Any) -> Event:

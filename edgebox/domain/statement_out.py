@@ -10,6 +10,7 @@ from sync.records.activity import Activity, pack_iri
 from sync.records.moments import format_duration, format_timestamp
 from sync.records.xapi import PROGRESS_EXTENSION, VERSION
 
+REPAIRED_EXTENSION = "urn:x-edgebox-extension:told"
 _RESOURCE_TYPE = "http://id.tincanapi.com/activitytype/resource"
 _ITEM_TYPE = "http://adlnet.gov/expapi/activities/cmi.interaction"
 _PERCENT = 100
@@ -32,6 +33,8 @@ def is_account(agent: Any, home_page: str, pseudonym: bytes) -> bool:
 def write_out(statement: StoredStatement, home_page: str) -> dict[str, Any]:
     """Return the whole statement as JSON."""
     body = _own_body(statement, home_page) if statement.body is None else _given_body(statement, home_page)
+    if statement.told is not None:
+        _mark_repaired(body, statement.timestamp_ms, *statement.told)
     return {
         "id": ids.format_uuid(statement.id),
         **body,
@@ -45,6 +48,15 @@ def _given_body(statement: StoredStatement, home_page: str) -> dict[str, Any]:
     """Return what an outside client sent; who it is about is put back where the statement came by way of the hub."""
     body: dict[str, Any] = json.loads(statement.body or b"{}")
     return {name: value for name, value in _own_body(statement, home_page).items() if name in _REQUIRED} | body
+
+
+def _mark_repaired(body: dict[str, Any], timestamp_ms: int, told_timestamp_ms: int, told_stored_ms: int) -> None:
+    """Say in the statement what its times were before they were repaired."""
+    if timestamp_ms != told_timestamp_ms:
+        body["timestamp"] = format_timestamp(timestamp_ms)
+    told = {"timestamp": format_timestamp(told_timestamp_ms), "stored": format_timestamp(told_stored_ms)}
+    context = body.setdefault("context", {})
+    context["extensions"] = context.get("extensions", {}) | {REPAIRED_EXTENSION: told}
 
 
 def _own_body(statement: StoredStatement, home_page: str) -> dict[str, Any]:

@@ -56,7 +56,11 @@ class NewStatement:
 
 @dataclass(frozen=True, slots=True)
 class StoredStatement:
-    """A statement read back."""
+    """A statement read back, its times repaired.
+
+    Attributes:
+        told: timestamp and time of storing as they were told, when the box's clock was wrong; None when it was right.
+    """
 
     id: bytes
     pseudonym: bytes | None
@@ -70,6 +74,7 @@ class StoredStatement:
     outcome: Outcome
     body: bytes | None
     pack_version: int | None
+    told: tuple[int, int] | None = None
 
 
 def digest_of(content: bytes) -> bytes:

@@ -95,6 +95,7 @@ def _frame(request: web.Request, language: str) -> dict[str, Any]:
         "submit_token": _submit_token(box.identity.submit_key, session),
         "server_ms": box.clock.now_ms(),
         "messages": _messages(request, session),
+        "is_clock_in_doubt": box.timekeeping.is_in_doubt,
         "island_strings": island_words(language),
     }
 

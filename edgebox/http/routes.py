@@ -9,6 +9,7 @@ from edgebox.domain.session import Access
 from edgebox.http import (
     assets,
     bringing,
+    clock,
     exporting,
     health,
     hub_news,
@@ -118,6 +119,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/staff/packs/updates/{pack}/cancel", updates.cancel, Access.TEACHER),
     Route("POST", "/staff/packs/{pack}/remove", loading.remove, Access.TEACHER),
     Route("POST", "/staff/messages/{message_no}/read", hub_news.put_away, Access.TEACHER),
+    Route("POST", "/staff/clock", clock.set_clock, Access.TEACHER),
     Route("GET", "/staff/sync", sync_status.show, Access.TEACHER),
     Route("GET", "/staff/sync/state", sync_status.show_state, Access.TEACHER),
     Route("POST", "/staff/sync/now", sync_status.sync_now, Access.TEACHER),

@@ -99,6 +99,11 @@ def day_text(time_ms: int) -> str:
     return f"\u2066{datetime.fromtimestamp(time_ms // 1000, UTC).date().isoformat()}\u2069"
 
 
+def moment_text(time_ms: int) -> str:
+    """Return day and minute of a time, likewise, by the time of the world."""
+    return f"\u2066{datetime.fromtimestamp(time_ms // 1000, UTC):%Y-%m-%d %H:%M} UTC\u2069"
+
+
 def _refused(request: web.Request, template: str, error: EdgeboxError, **values: Any) -> web.StreamResponse:
     """Show the form again with what was wrong; what was typed stays, but for the password."""
     problem = problem_text(request, error)

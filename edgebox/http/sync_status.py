@@ -9,6 +9,7 @@ from aiohttp import web
 from content_packs.base.errors import N_, EdgeboxError
 from edgebox.http import problems
 from edgebox.http.body import read_form
+from edgebox.http.clock import clock_values
 from edgebox.http.render import page, page_words
 from edgebox.http.staff import problem_text, recorded_problem, size_text
 from edgebox.keys import BOX
@@ -105,6 +106,7 @@ async def _show(request: web.Request, problem: str = "", status: int = 200, *, u
         done=page_words(request).gettext(done) if done else "",
         url=url,
         sticks=[{"path": str(path), "name": path.name} for path in sticks],
+        **clock_values(request),
         **await _state(request),
     )
 

@@ -15,11 +15,11 @@ from edgebox.http.body import read_form
 from edgebox.http.catalogue_views import catalogue_of, number_or_zero
 from edgebox.http.render import page, page_words
 from edgebox.http.sign_in import PICTURE_NAMES
-from edgebox.http.staff import number_in, problem_text
+from edgebox.http.staff import day_text, number_in, problem_text
 from edgebox.http.wording import language_of
 from edgebox.keys import BOX, SESSION
 from edgebox.services.signing_in import NewSecret
-from edgebox.services.teaching import AssignedLesson, ClassProgress, Learner
+from edgebox.services.teaching import AssignedLesson, ClassProgress, Learner, Worked
 
 PACKS_SHOWN = 8
 LESSONS_SHOWN = 48
@@ -228,7 +228,12 @@ def _table_values(request: web.Request, progress: ClassProgress) -> dict[str, An
         if assigned.lesson is not None
     ]
     rows = [
-        {"learner": learner, "row": row, "cells": [_cell(cell) for cell in row.cells]}
+        {
+            "learner": learner,
+            "row": row,
+            "cells": [_cell(cell) for cell in row.cells],
+            "worked": _worked(progress.worked.get(learner.no)),
+        }
         for learner, row in zip(progress.learners, progress.table.rows, strict=True)
     ]
     return {
@@ -238,7 +243,13 @@ def _table_values(request: web.Request, progress: ClassProgress) -> dict[str, An
         "rows": rows,
         "totals": progress.table.totals,
         "column_count": len(progress.table.totals),
+        "has_repaired": any(worked.is_repaired for worked in progress.worked.values()),
     }
+
+
+def _worked(worked: Worked | None) -> str:
+    """Return the day of a learner's latest work, marked when the box's clock was wrong then."""
+    return "" if worked is None else ("~" if worked.is_repaired else "") + day_text(worked.last_ms)
 
 
 def _cell(cell: Cell) -> dict[str, Any]:

@@ -24,6 +24,9 @@ from sync.records.xapi import StatementMalformed, check_statement
 STATEMENTS_MAX = 100
 REFUSED_SHOWN_MS = 30 * 86_400_000  # a tablet that is lost says no more that it is well again
 
+# Called with a tablet's id, the learner whose work it brought, and what it takes for the time.
+NoteTablet = Callable[[bytes, int, int], None]
+
 log = logging.getLogger(__name__)
 
 
@@ -98,7 +101,10 @@ class Answer:
 class Recording:
     """The record store of a box."""
 
-    def __init__(self, database: Database, clock: Clock, identity: Identity, numbers: Registry) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, identity: Identity, numbers: Registry, note_tablet: NoteTablet
+    ) -> None:
+        self._note_tablet = note_tablet
         self._database = database
         self._clock = clock
         self._registry = numbers
@@ -107,9 +113,9 @@ class Recording:
         self.on_stored: Callable[[], None] = _nobody_listens  # called after each commit
 
     @classmethod
-    async def open(cls, database: Database, clock: Clock, identity: Identity) -> "Recording":
+    async def open(cls, database: Database, clock: Clock, identity: Identity, note_tablet: NoteTablet) -> "Recording":
         """Load the numbers of verbs and activities."""
-        return cls(database, clock, identity, await database.read(registry.load))
+        return cls(database, clock, identity, await database.read(registry.load), note_tablet)
 
     async def store_outbox(self, request: Any) -> Answer:
         """Store the events of one request of a tablet and say which are durable.
@@ -135,6 +141,8 @@ class Recording:
         refused_seqs = [row["seq"] for row in rejected if row["seq"] is not None]
         batch = Batch(outbox.device_id, outbox.held_from, accepted, people, refused_seqs)
         done = await self._insert_batch(batch)
+        if outbox.tablet_ms is not None and accepted and accepted[-1].person_no in done.known_people:
+            self._note_tablet(outbox.device_id, accepted[-1].person_no, outbox.tablet_ms)
         await self._note_refused(done.device, outbox.refused)
         return self._answer(batch, done, rejected)
 

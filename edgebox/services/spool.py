@@ -7,17 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from content_packs.base import atomic, ids
-from content_packs.base.clock import Clock
 from content_packs.base.hashing import blake2b_256
 from content_packs.base.signing import PairKey
+from edgebox.services.box_clock import BoxClock
 from edgebox.services.identity import Identity
-from edgebox.store import changes, inbox
+from edgebox.store import boots, changes, inbox
 from edgebox.store.changes import Cursor, Form, Made, Span
 from edgebox.store.database import Database
 from edgebox.store.inbox import Pair
+from edgebox.store.roster import Connection
 from sync.bundle import codec0, codec1
 from sync.bundle.errors import BundleMalformed, BundleTooLarge, BundleUnsupported
-from sync.bundle.layout import Vector
+from sync.bundle.layout import ClockQuality, Vector
 from sync.bundle.paired import write_paired
 from sync.bundle.read import split_body
 from sync.bundle.write import Range, write_bundle
@@ -37,16 +38,17 @@ _EPOCH_STEP_BYTES = 3
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """What a box holds of the hub's bundles, and when it says so."""
+    """What a box holds of the hub's bundles, when it says so, and how good its clock was when the records were made."""
 
     vector: Vector
     said_ms: int
+    clock_quality: ClockQuality
 
 
 class Spool:
     """The folder of bundles out, and the rows that go with it."""
 
-    def __init__(self, database: Database, identity: Identity, clock: Clock, folder: Path) -> None:
+    def __init__(self, database: Database, identity: Identity, clock: BoxClock, folder: Path) -> None:
         self._database = database
         self._identity = identity
         self._clock = clock
@@ -63,14 +65,18 @@ class Spool:
         """
         cursor = await self._database.read(changes.find_cursor)
         form = await self._database.read(changes.find_form)
+        first = cursor.from_change
+        quality, next_boot = await self._database.read(lambda connection: boots.find_boot(connection, first))
         # Taken before the vector is read: the hub takes the later of two words of a box for the true one.
         said_ms = self._clock.now_ms()
         pair = Pair(hub.verify_key.key_id, self._identity.box_id)
         vector = await self._database.read(lambda connection: inbox.find_vector(connection, pair))
-        max_changes = CHANGES_PER_BUNDLE
+        word = Word(vector, said_ms, quality)
+        # No bundle spans two boots: its head says how good the clock was.
+        max_changes = CHANGES_PER_BUNDLE if next_boot is None else min(CHANGES_PER_BUNDLE, next_boot - first)
         while (span := await self._read_span(cursor.from_change, max_changes)) is not None:
             try:
-                content = await asyncio.to_thread(self._write, cursor, span, hub, form, Word(vector, said_ms))
+                content = await asyncio.to_thread(self._write, cursor, span, hub, form, word)
             except BundleTooLarge:
                 max_changes = (span.through_change - span.from_change + 1) // 2
                 if not max_changes:
@@ -124,6 +130,7 @@ class Spool:
                     pair=pair,
                     box_no=hub.box_no,
                     created_ms=word.said_ms,
+                    clock_quality=word.clock_quality,
                     vector=word.vector if word.vector.epoch else None,
                     is_coarse=form.is_coarse,
                 )
@@ -133,6 +140,7 @@ class Spool:
             key=self._identity.signing,
             receiver_public=hub.sealing_key,
             created_ms=word.said_ms,
+            clock_quality=word.clock_quality,
             acks=[word.vector],
             codec_no=codec1.CODEC if form.is_short_read else codec0.CODEC,
             is_coarse=form.is_coarse and form.is_short_read,
@@ -150,7 +158,13 @@ class Spool:
         )
         path = self._path(made.epoch, made.seq)
         await asyncio.to_thread(atomic.write_file, path, content, mode=atomic.PRIVATE_MODE)
-        await self._database.write(lambda connection: changes.insert_bundle(connection, made))
+        saved = self._clock.saved()
+
+        def insert(connection: Connection) -> None:
+            changes.insert_bundle(connection, made)
+            boots.save(connection, saved)
+
+        await self._database.write(insert)
         return made
 
     def _read_file(self, made: Made) -> bytes | None:

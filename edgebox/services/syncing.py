@@ -6,14 +6,15 @@ bundle, so a long silence costs one large bundle and not a thousand small ones. 
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from content_packs.base import ids
-from content_packs.base.clock import Clock
 from content_packs.base.errors import N_, EdgeboxError
+from edgebox.domain.clock_rules import Source
+from edgebox.services.box_clock import BoxClock
 from edgebox.services.confirmed import covers, remove_confirmed
 from edgebox.services.identity import Identity
 from edgebox.services.receiving import Receiving
@@ -91,7 +92,7 @@ class Syncing:
         self,
         database: Database,
         identity: Identity,
-        clock: Clock,
+        clock: BoxClock,
         spool: Path,
         receiving: Receiving,
         make_link: Callable[[str], HubLink] = HttpTransport,
@@ -108,6 +109,7 @@ class Syncing:
         self._sender = Sender()
         self._last_error: EdgeboxError | None = None
         self._busy = asyncio.Lock()
+        self.on_told_time: Callable[[Source, int], Awaitable[object]] = _nobody_listens
 
     async def enroll(self, url: str, code: str) -> Hub:
         """Enrol this box with the hub at `url`, by a one-time code from its operator. Safe to repeat with one code.
@@ -214,6 +216,7 @@ class Syncing:
                     continue
                 if ack.vector.origin == self._identity.box_id:
                     await self._take_ack_from_stick(ack)
+                    await self.on_told_time(Source.SIGNED, ack.created_ms)
                     await remove_confirmed(self._database, self._identity, root, ack)
                     good += 1
             return good + await self._receiving.import_(root)
@@ -286,6 +289,8 @@ class Syncing:
                 await self._start_over()
                 return None
             ack = await self._deliver(url, hub, content)
+            if covers(ack, made.epoch, seq):  # so it was made after the bundle came, which is a moment ago
+                await self.on_told_time(Source.HUB, ack.created_ms)
             if await self._take_ack(ack):
                 return None
             if not covers(ack, made.epoch, seq):
@@ -359,6 +364,10 @@ class Syncing:
 
     def _next_try_ms(self) -> int | None:
         return self._sender.next_try_ms if self._sender.phase in (Phase.WAITING, Phase.REFUSED) else None
+
+
+async def _nobody_listens(_source: Source, _told_ms: int) -> None:
+    return None
 
 
 def _random_unit() -> float:

@@ -1,7 +1,7 @@
 """Classes, learners, assigned lessons, and who is how far."""
 
 import unicodedata
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from content_packs.base.clock import Clock
@@ -78,13 +78,22 @@ class AssignedLesson:
 
 
 @dataclass(frozen=True)
+class Worked:
+    """When a learner worked last; `is_repaired` when the box's clock was wrong then, and the time was found later."""
+
+    last_ms: int
+    is_repaired: bool
+
+
+@dataclass(frozen=True)
 class ClassProgress:
-    """All of a class's page."""
+    """All of a class's page; `worked` is by the number of the learner."""
 
     school_class: SchoolClass
     learners: tuple[Learner, ...]
     lessons: tuple[AssignedLesson, ...]
     table: ClassTable
+    worked: Mapping[int, Worked]
 
 
 class Teaching:
@@ -219,9 +228,12 @@ class Teaching:
             )
             for row in rows
         }
+        worked: dict[int, Worked] = {}
+        for row in sorted(rows, key=lambda each: each.last_ms):
+            worked[row.person_no] = Worked(row.last_ms, row.is_repaired)
         columns = [(each.assignment.pack, resource.id) for each in lessons for resource in each.resources]
         return ClassProgress(
-            school_class, learners, lessons, make_table([each.no for each in learners], columns, cells)
+            school_class, learners, lessons, make_table([each.no for each in learners], columns, cells), worked
         )
 
     async def _assigned_lesson(self, assignment: Assignment, done: Set[tuple[str, str]]) -> AssignedLesson:

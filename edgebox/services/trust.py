@@ -7,14 +7,14 @@ is gone at once with all packs, as is said in the technician's guide.
 
 import logging
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from content_packs.base import atomic
-from content_packs.base.clock import Clock
+from content_packs.base.clock import Clock, SystemClock
 from content_packs.base.errors import EdgeboxError
 from content_packs.base.signing import VerifyKey
 from content_packs.format import keyfile
@@ -32,9 +32,6 @@ from content_packs.usb.writing import make_folder
 from edgebox.domain.catalogue import Shelved
 from edgebox.services.shelf import Stamp, read_publishers, stamp_publishers
 from edgebox.settings import Settings
-
-# systemd makes this file once a time server has set the clock; without one the clock of a box is anybody's guess.
-CLOCK_IS_SET = Path("/run/systemd/timesync/synchronized")
 
 # A box does not know the name of its school; what it made itself is shown as such, by the pack's id.
 OWN_NAME = "Edgebox"
@@ -61,12 +58,17 @@ class Trust:
     """
 
     def __init__(
-        self, settings: Settings, clock: Clock, own: VerifyKey | None = None, *, clock_is_set: Path = CLOCK_IS_SET
+        self,
+        settings: Settings,
+        clock: Clock,
+        own: VerifyKey | None = None,
+        *,
+        clock_is_set: Callable[[], bool] | None = None,
     ) -> None:
         self._settings = settings
         self._clock = clock
         self._own = own
-        self._clock_is_set = clock_is_set
+        self._clock_is_set = clock_is_set or SystemClock().is_set
         self._store = TrustStore(settings.keys / "trust")
         self._kept: Mapping[bytes, Publisher] = {}
         self._refreshing = threading.Lock()
@@ -104,7 +106,7 @@ class Trust:
 
     def trusted_ms(self) -> int | None:
         """Return the time, or None while nobody has set the clock. Blocks for as long as looking for a file takes."""
-        return self._clock.now_ms() if self._clock_is_set.exists() else None
+        return self._clock.now_ms() if self._clock_is_set() else None
 
     def readers(self) -> Mapping[bytes, Publisher]:
         """Return the keys by which packs on the box are read."""

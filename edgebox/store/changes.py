@@ -8,6 +8,7 @@ from typing import Any
 
 from content_packs.base.signing import VerifyKey
 from edgebox.store import merged, stamping, switches
+from edgebox.store.boots import read_boots
 from edgebox.store.log import number_key
 from sync.bundle.layout import Vector
 from sync.enrolment import Hub
@@ -359,6 +360,7 @@ def _merging_reader(kind: Kind) -> Callable[[sqlite3.Connection, list[bytes]], l
 
 
 _READERS: dict[Kind, Callable[[sqlite3.Connection, list[bytes]], list[Record]]] = {
+    Kind.BOOT: read_boots,
     Kind.VERB: _read_verbs,
     Kind.ACTIVITY: _read_activities,
     Kind.DEVICE: _read_devices,

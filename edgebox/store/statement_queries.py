@@ -6,10 +6,13 @@ the next one goes on, however few of the rows it looked at were wanted.
 
 import sqlite3
 from dataclasses import dataclass
+from typing import Any
 
 from edgebox.domain.statements import Outcome, StoredStatement
+from edgebox.store.boots import find_timeline
 from sync.records.activity import Activity
 from sync.records.kinds import Kind
+from sync.records.retiming import Timeline
 
 LOOKED_AT_MAX = 20_000
 
@@ -23,6 +26,9 @@ _JOINS = """
 JOIN verb ON verb.no = statement.verb_no JOIN activity ON activity.no = statement.activity_no
 LEFT JOIN device ON device.no = statement.device_no LEFT JOIN person ON person.no = statement.person_no
 """
+# What is to be added to when a statement was stored; see sync.records.retiming.
+_STORED = """(statement.stored_ms + coalesce((SELECT offset_ms FROM boot WHERE start_ms <= statement.stored_ms
+ORDER BY start_ms DESC LIMIT 1), 0))"""
 _ONE = f"""
 SELECT {_COLUMNS} FROM statement {_JOINS} WHERE statement.id = ?1 AND (?2 IS NULL OR statement.person_no = ?2)
 """  # noqa: S608 - made of the constants above
@@ -35,8 +41,8 @@ AND (:verb IS NULL OR verb.iri = :verb)
 AND (:activity IS NULL OR activity.iri = :activity)
 AND (:registration IS NULL OR statement.registration = :registration
      OR (statement.registration IS NULL AND statement.attempt_seq = :attempt_seq))
-AND (:since_ms IS NULL OR statement.stored_ms > :since_ms)
-AND (:until_ms IS NULL OR statement.stored_ms <= :until_ms)
+AND (:since_ms IS NULL OR {_STORED} > :since_ms)
+AND (:until_ms IS NULL OR {_STORED} <= :until_ms)
 """  # noqa: S608 - made of the constants above
 _NEWEST_FIRST = _PAGE + "ORDER BY change.seq DESC LIMIT :limit"
 _OLDEST_FIRST = _PAGE + "ORDER BY change.seq ASC LIMIT :limit"
@@ -70,7 +76,7 @@ def find_statement(
 ) -> StoredStatement | None:
     """Return one statement; with `person_no`, only if it is that person's."""
     row = connection.execute(_ONE, (statement_id, person_no)).fetchone()
-    return None if row is None else _stored(tuple(row))
+    return None if row is None else _stored(tuple(row), find_timeline(connection))
 
 
 def list_statements(connection: sqlite3.Connection, wanted: Filter, start_seq: int | None, limit: int) -> Page:
@@ -102,25 +108,28 @@ def list_statements(connection: sqlite3.Connection, wanted: Filter, start_seq: i
     rows = [tuple(row) for row in connection.execute(statement, values)]
     if len(rows) == limit:
         after = rows[-1][0] + (1 if wanted.is_ascending else -1)
-    return Page([_stored(row[1:]) for row in rows], after)
+    timeline = find_timeline(connection)
+    return Page([_stored(row[1:], timeline) for row in rows], after)
 
 
-def _stored(row: tuple[object, ...]) -> StoredStatement:
+def _stored(row: tuple[Any, ...], timeline: Timeline) -> StoredStatement:
     row_id, pseudonym, verb_iri, iri, pack, resource, item, device_id, *rest = row
     attempt_seq, registration, timestamp_ms, stored_ms, success, completion, *numbers, body, pack_version = rest
+    repaired = timeline.repair(timestamp_ms, stored_ms, is_own_page=device_id is not None)
     values: tuple[object, ...] = (
         row_id,
         pseudonym,
         verb_iri,
-        Activity(iri, pack, resource, item),  # type: ignore[arg-type]  # a row of SQLite has no static types
+        Activity(iri, pack, resource, item),
         device_id,
         attempt_seq,
         registration,
-        timestamp_ms,
-        stored_ms,
-        Outcome(_boolean(success), _boolean(completion), *numbers),  # type: ignore[arg-type]  # likewise
+        repaired.timestamp_ms,
+        repaired.stored_ms,
+        Outcome(_boolean(success), _boolean(completion), *numbers),
         body,
         pack_version,
+        (timestamp_ms, stored_ms) if repaired.is_repaired else None,
     )
     return StoredStatement(*values)  # type: ignore[arg-type]  # likewise
 

@@ -4,6 +4,7 @@ import sqlite3
 from dataclasses import dataclass
 
 from edgebox.store import roster
+from edgebox.store.boots import find_timeline
 from edgebox.store.catalogue import ListedLesson
 from edgebox.store.telling import tell_assignment
 
@@ -37,7 +38,7 @@ class Assignment:
 
 @dataclass(frozen=True)
 class ProgressRow:
-    """How far one learner is with one resource."""
+    """How far one learner is with one resource; `is_repaired` says that `last_ms` is not what the box told then."""
 
     person_no: int
     pack: str
@@ -47,6 +48,7 @@ class ProgressRow:
     score_scaled: float | None
     attempts: int
     last_ms: int
+    is_repaired: bool
 
 
 def insert_member(
@@ -102,6 +104,7 @@ def list_assignments(connection: sqlite3.Connection, class_no: int) -> list[Assi
 
 def list_progress(connection: sqlite3.Connection, class_no: int) -> list[ProgressRow]:
     """Return the progress of all learners of a class, whatever they opened."""
+    timeline = find_timeline(connection)
     return [
         ProgressRow(
             person_no=row[0],
@@ -111,7 +114,8 @@ def list_progress(connection: sqlite3.Connection, class_no: int) -> list[Progres
             is_complete=bool(row[4]),
             score_scaled=row[5],
             attempts=row[6],
-            last_ms=row[7],
+            last_ms=row[7] + timeline.offset_at(row[7]),
+            is_repaired=timeline.offset_at(row[7]) != 0,
         )
         for row in connection.execute(_PROGRESS, (class_no,))
     ]

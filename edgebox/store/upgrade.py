@@ -12,7 +12,7 @@ from edgebox.store.telling import tell_all
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 
 class SchemaTooNew(EdgeboxError):
@@ -84,6 +84,10 @@ def _apply(path: Path) -> None:
     @steps()
     def m0004_inbox(db: "Database") -> None:
         _run(db, "0004_inbox.sql")
+
+    @steps()
+    def m0005_boots(db: "Database") -> None:
+        _run(db, "0005_boots.sql")
 
     atomic.make_private(path)
     connection = sqlite3.connect(path)

@@ -7,6 +7,7 @@ from typing import Any
 from content_packs.base import codec
 from content_packs.base.compress import CompressedMalformed, compress, decompress
 from sync.bundle import columns
+from sync.bundle.boots import pack_boots, unpack_boots
 from sync.bundle.errors import BundleMalformed
 from sync.bundle.limits import COMPRESSION_LEVEL, PLAIN_MAX_BYTES, RECORDS_MAX
 from sync.bundle.statements import pack_statements, unpack_statements
@@ -14,7 +15,7 @@ from sync.records.kinds import KINDS, Field, FieldType, Kind, check, kind_of
 from sync.records.rows import Record, Statement
 
 CODEC = 0
-# Eighteen sections of at most 28 columns, each of at most three parts, and some of those of two.
+# Nineteen sections of at most 28 columns, each of at most three parts, and some of those of two.
 _PARTS_MAX = 900
 # Registries come first, so that one pass over the records meets every number before its use.
 ORDER = (
@@ -36,6 +37,7 @@ ORDER = (
     Kind.REVOCATION,
     Kind.HEALTH,
     Kind.HAND_IN,
+    Kind.BOOT,  # last: what comes before compresses as it would without it
 )
 
 
@@ -99,9 +101,11 @@ def count_by_kind(records: Sequence[Record]) -> dict[Kind, int]:
     return dict(Counter(kind_of(record) for record in records))
 
 
-def _pack(kind: Kind, records: list[Any]) -> list[Any]:
+def _pack(kind: Kind, records: list[Any]) -> Any:
     if kind is Kind.STATEMENT:
         return pack_statements(records)
+    if kind is Kind.BOOT:
+        return pack_boots(records)
     return [_pack_field(field, [getattr(record, field.name) for record in records]) for field in KINDS[kind].fields]
 
 
@@ -109,6 +113,8 @@ def _unpack(kind: Kind, packed: Any, count: int) -> list[Any]:
     if kind is Kind.STATEMENT:
         statements: list[Statement] = unpack_statements(packed, count)
         return statements
+    if kind is Kind.BOOT:
+        return list(unpack_boots(packed, count))
     rule = KINDS[kind]
     if not isinstance(packed, list) or len(packed) != len(rule.fields):
         raise BundleMalformed(reason="columns")

@@ -146,6 +146,7 @@ def run_report(options: argparse.Namespace) -> int:
     lines += [
         f"{row['school']}  {row['class_code']}  {row['pack']}: {row['learners']} learners, "
         f"{row['completions']} completions, {row['statements']} statements"
+        f"{', ~ some dates put right' if row['is_repaired'] else ''}"
         for row in found["progress"]
     ]
     _print(options, found, lines)

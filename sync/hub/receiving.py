@@ -22,7 +22,7 @@ from sync.hub.store.boxes import Box
 from sync.hub.store.bundles import BundleState, Place, SetAside
 from sync.hub.store.worker import Store, Transaction
 from sync.records.kinds import kind_of
-from sync.records.rows import Activity, Class, Device, Learner, Record, Verb
+from sync.records.rows import Activity, Boot, Class, Device, Learner, Record, Verb
 
 log = logging.getLogger(__name__)
 
@@ -231,4 +231,4 @@ def _reason(kind: object, no: object) -> str:
     return f"{kind} {no}"[:80]
 
 
-_NUMBERED = (Activity, Class, Device, Learner, Verb)
+_NUMBERED = (Activity, Boot, Class, Device, Learner, Verb)

@@ -44,6 +44,7 @@ class Kind(IntEnum):
     DEVICE = 7
     PACK_INSTALL = 8
     ASSIGNMENT = 9
+    BOOT = 10
     FACT = 11
     MEMBER = 12
     MARK = 13
@@ -343,6 +344,12 @@ _MERGED = (
         Direction.BOTH,
     ),
 )
+_BOOT = (
+    _no("no"),
+    _ms("offset_ms"),
+    Field("quality", FieldType.INTEGER, 0, 255),
+    Field("start_ms", FieldType.INTEGER, MS_MIN, MS_MAX, is_optional=True),
+)
 
 KINDS: Mapping[Kind, KindRule] = MappingProxyType(
     {
@@ -378,6 +385,7 @@ KINDS: Mapping[Kind, KindRule] = MappingProxyType(
                 (_no("class_no"), _text("pack", 80), _text("lesson", 200), _ms("at_ms"), _boolean("is_active")),
             ),
             *_MERGED,
+            KindRule(Kind.BOOT, rows.Boot, Merge.OWNER_WINS, _BOOT),
         )
     }
 )

@@ -120,6 +120,22 @@ class Assignment:
 
 
 @dataclass(frozen=True, slots=True)
+class Boot:
+    """A stretch of the box's clock, and by how much it is known to have been wrong.
+
+    Attributes:
+        offset_ms: what is to be added to every time that was told in it.
+        quality: how far the times are to be trusted then, see `sync.bundle.layout.ClockQuality`.
+        start_ms: what the clock told when it began; None in a record that only brings what was learned since.
+    """
+
+    no: int
+    offset_ms: int
+    quality: int
+    start_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Fact:
     """One field of one mutable row, see `sync.records.facts`.
 
@@ -250,4 +266,4 @@ class HandIn:
 
 
 Merged = Fact | Member | Mark | State | Message | Offer | Revocation | Health | HandIn
-Record = Statement | Learner | Class | Enrollment | Activity | Verb | Device | PackInstall | Assignment | Merged
+Record = Boot | Statement | Learner | Class | Enrollment | Activity | Verb | Device | PackInstall | Assignment | Merged

@@ -75,7 +75,7 @@ async def box(
     if clock_is_set:
         mark.touch()
     database = await asyncio.to_thread(Database, data / "box.db")
-    library = await Library.open(chosen, Trust(chosen, clock, clock_is_set=mark))
+    library = await Library.open(chosen, Trust(chosen, clock, clock_is_set=mark.exists))
     loading = Loading(database, chosen, clock, library, poll_seconds=0.01)
     fetching = Fetching(database, chosen, clock, library, loading)
     try:

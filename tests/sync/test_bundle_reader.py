@@ -17,7 +17,7 @@ from sync.bundle.layout import AckHead, Vector
 from sync.bundle.write import write_ack
 from sync.records.facts import assignment_id
 from sync.records.kinds import KINDS, kind_of
-from sync.records.rows import Statement
+from sync.records.rows import Boot, Statement
 from tests.support.school_day import make_day, make_school
 from tests.sync.makers import DEVICE, NOW_MS, Maker, answered, completed, merging, registries
 
@@ -61,7 +61,7 @@ def read_bundle(content: bytes, public: bytes, receiver: bytes) -> tuple[list[An
     assert len(plain) == head[13]
     sections = msgpack.unpackb(plain)
     assert [kind for kind, _ in sections] == [
-        k for k in (6, 5, 7, 2, 3, 4, 8, 9, 1, *range(11, 20)) if k in dict(head[7])
+        k for k in (6, 5, 7, 2, 3, 4, 8, 9, 1, *range(11, 20), 10) if k in dict(head[7])
     ]
     return head, dict(sections)
 
@@ -296,6 +296,24 @@ def test_what_merges_is_read_alike() -> None:
 def test_the_id_of_an_assignment_follows_from_what_was_given_to_whom() -> None:
     expected = digest(b"edgebox assignment\0" + b"class-four------" + b"org.example.sums\0adding")[:16]
     assert assignment_id(b"class-four------", "org.example.sums", "adding") == expected
+
+
+def leb128(packed: bytes) -> list[int]:
+    found, number, shift = [], 0, 0
+    for byte in packed:
+        number, shift = number + (byte % 128 << shift), shift + 7
+        if byte < 128:
+            found.append(number)
+            number = shift = 0
+    return found
+
+
+def test_boots_are_read_alike() -> None:
+    maker = Maker(codec_no=0)
+    bundle = maker.next([Boot(7, 0, 1, NOW_MS), Boot(300, -86_400_000, 3)])
+    head, sections = read_bundle(bundle, maker.key.verify_key.raw, maker.receiver.seed)
+    assert dict(head[7]) == {10: 2}
+    assert leb128(sections[10]) == [7, 2 * 1 + 1, 0, 2 * NOW_MS, 300, 2 * 3, 2 * 86_400_000 - 1]
 
 
 def test_ids_and_registrations_follow_from_what_is_carried() -> None:

@@ -81,6 +81,7 @@ others = st.one_of(
         moments,
         st.booleans(),
     ),
+    st.builds(rows.Boot, nos, moments, st.integers(0, 255), maybe | moments),
 )
 
 
@@ -150,6 +151,26 @@ def test_registries_come_before_the_statements_that_use_them() -> None:
     back = round_trip([answered(1), *registries()])
     assert isinstance(back[-1], rows.Statement)
     assert isinstance(back[0], rows.Verb)
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [
+        [],
+        b"",
+        b"\x01",
+        b"\x01\x02",
+        b"\x01\x02\x80",
+        b"\x01\x03\x04",
+        b"\x01\x02\x04\x04",
+        b"\x81\x00\x02\x04",
+        b"\xff" * 40,
+    ],
+)
+def test_boots_that_are_cut_too_long_or_written_in_two_ways_are_refused(packed: object) -> None:
+    plain = codec.encode([[int(Kind.BOOT), packed]])
+    with pytest.raises(BundleMalformed):
+        codec0.decode_records(plain, {Kind.BOOT: 1})
 
 
 def test_the_table_of_fields_is_the_whole_record() -> None:

@@ -176,7 +176,7 @@ async def test_nothing_is_tried_before_its_time_unless_somebody_asks(tmp_path: P
         assert due_ms is not None
         await scene.box.syncing.sync_when_due()
         assert link.deliveries == 1
-        scene.clock.wall_ms = due_ms
+        scene.clock.advance(due_ms - scene.box.clock.now_ms())
         await scene.box.syncing.sync_when_due()
         await scene.box.syncing.sync_now()
         assert link.deliveries == 3

@@ -10,7 +10,7 @@ const LOOK_AGAIN_MS = 60000;
 const BUSY_TAB_MS = 3000;
 
 async function post(device, events, standing) {
-  const body = JSON.stringify(Object.assign({ device, events }, standing));
+  const body = JSON.stringify(Object.assign({ device, events, now: Date.now() }, standing));
   const options = { method: "POST", headers: { "Content-Type": "application/json" }, body };
   const response = await fetchWithin(TIMEOUT_MS, "/api/outbox", options);
   if (response.ok) {

@@ -19,6 +19,7 @@ from sync.hub.store.projecting import find_learner, project
 from sync.hub.store.schema import (
     activity,
     assignment,
+    boot,
     class_,
     device,
     enrollment,
@@ -36,6 +37,7 @@ from sync.records.merging import with_origin
 from sync.records.rows import (
     Activity,
     Assignment,
+    Boot,
     Class,
     Device,
     Enrollment,
@@ -156,6 +158,15 @@ class Applier:
         keys = {"class_no": class_no, "pack": record.pack, "lesson": record.lesson}
         self._put(assignment, keys, {"at_ms": record.at_ms, "is_active": record.is_active})
 
+    def _apply_boot(self, record: Boot) -> None:
+        values = {"offset_ms": record.offset_ms, "quality": record.quality}
+        if record.start_ms is None:
+            self._put(boot, {"no": self._resolve(Kind.BOOT, record.no)}, values)
+            return
+        keys = {"box_no": self._box.no, "start_ms": record.start_ms}
+        self._put(boot, keys, values)
+        self._register(Kind.BOOT, record.no, self._find_or_add(boot, keys))
+
     def _add_statements(self, records: list[Statement]) -> None:
         for start in range(0, len(records), _BATCH):
             rows: dict[bytes, dict[str, Any]] = {}
@@ -261,6 +272,7 @@ _APPLY: dict[type[Any], Callable[[Applier, Any], None]] = {
     Enrollment: Applier._apply_enrollment,
     PackInstall: Applier._apply_pack_install,
     Assignment: Applier._apply_assignment,
+    Boot: Applier._apply_boot,
 }
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, Connection, Select, and_, case, cast, distinct, func, select
 
+from sync.hub.store.retiming import is_repaired, is_told_in, repaired_ms, wrong_boots
 from sync.hub.store.schema import (
     MERGED,
     activity,
@@ -27,7 +28,11 @@ _FINISHING = ("http://adlnet.gov/expapi/verbs/completed", "http://adlnet.gov/exp
 
 
 def list_boxes(connection: Connection, now_ms: int) -> list[dict[str, Any]]:
-    """Return every box with its school, last contact, health, bundles, bytes, statements and active learners."""
+    """Return every box with its school, last contact, health, bundles, bytes, statements and active learners.
+
+    `repaired` counts the statements whose time was put right because the box's clock had been wrong.
+    """
+    boots = wrong_boots()
     received = _per_box(
         select(
             bundle.c.box_no,
@@ -43,10 +48,11 @@ def list_boxes(connection: Connection, now_ms: int) -> list[dict[str, Any]]:
         select(
             statement.c.box_no,
             func.count().label("statements"),
-            func.count(distinct(_if(statement.c.timestamp_ms > now_ms - WEEK_MS, statement.c.learner_no))).label(
+            func.count(distinct(_if(repaired_ms(boots) > now_ms - WEEK_MS, statement.c.learner_no))).label(
                 "active_learners"
             ),
-        ),
+            func.sum(is_repaired(boots)).label("repaired"),
+        ).outerjoin_from(statement, boots, is_told_in(boots)),
         statement.c.box_no,
     )
     health = MERGED[Kind.HEALTH]
@@ -88,7 +94,11 @@ def find_class(connection: Connection, school_no: int, code: str) -> bytes | Non
 
 
 def list_pack_progress(connection: Connection) -> list[dict[str, Any]]:
-    """Return, for every school, class and pack: learners who worked on it, statements, and finished resources."""
+    """Return, for every school, class and pack: learners who worked on it, statements, and finished resources.
+
+    `is_repaired` says that some of the times were put right, among them perhaps the latest.
+    """
+    boots = wrong_boots()
     finished = and_(verb.c.iri.in_(_FINISHING), activity.c.item.is_(None))
     query = (
         select(
@@ -101,13 +111,15 @@ def list_pack_progress(connection: Connection) -> list[dict[str, Any]]:
             func.count(
                 distinct(_if(finished, cast(statement.c.learner_no, BigInteger) * _NUMBERS + statement.c.activity_no))
             ).label("completions"),
-            func.max(statement.c.timestamp_ms).label("last_ms"),
+            func.max(repaired_ms(boots)).label("last_ms"),
+            func.max(is_repaired(boots)).label("is_repaired"),
         )
         .join_from(statement, activity, activity.c.no == statement.c.activity_no)
         .join(verb, verb.c.no == statement.c.verb_no)
         .join(enrollment, and_(enrollment.c.learner_no == statement.c.learner_no, enrollment.c.is_active))
         .join(class_, class_.c.no == enrollment.c.class_no)
         .join(school, school.c.no == statement.c.school_no)
+        .outerjoin(boots, is_told_in(boots))
         .where(activity.c.pack.is_not(None))
         .group_by(school.c.title, class_.c.code, activity.c.pack)
         .order_by(school.c.title, class_.c.code, activity.c.pack)
@@ -117,12 +129,14 @@ def list_pack_progress(connection: Connection) -> list[dict[str, Any]]:
 
 def sum_up(connection: Connection, now_ms: int) -> dict[str, int]:
     """Return the totals of the hub."""
-    week = statement.c.timestamp_ms > now_ms - WEEK_MS
+    boots = wrong_boots()
+    week = repaired_ms(boots) > now_ms - WEEK_MS
+    active = select(func.count(distinct(_if(week, statement.c.learner_no))))
     return {
         "schools": _count(connection, select(func.count()).select_from(school)),
         "boxes": _count(connection, select(func.count()).select_from(box)),
         "learners": _count(connection, select(func.count()).select_from(learner)),
-        "active_learners": _count(connection, select(func.count(distinct(_if(week, statement.c.learner_no))))),
+        "active_learners": _count(connection, active.outerjoin_from(statement, boots, is_told_in(boots))),
         "statements": _count(connection, select(func.count()).select_from(statement)),
         "conflicts": _count(connection, select(func.count()).select_from(statement_conflict)),
         "packs": _count(

@@ -244,6 +244,21 @@ statement = Table(
 Index("ix_statement_learner", statement.c.learner_no, statement.c.activity_no)
 Index("ix_statement_time", statement.c.box_no, statement.c.timestamp_ms)
 
+# Stretches of a box's clock, and what is to be added to the times told in them. A time belongs to the last boot that
+# began before it.
+boot = Table(
+    "boot",
+    METADATA,
+    _no(),
+    _ref("box_no", "box.no"),
+    Column("start_ms", BigInteger, nullable=False),
+    Column("offset_ms", BigInteger, nullable=False),
+    Column("quality", SmallInteger, nullable=False),
+    Column("stamp_epoch", BigInteger, nullable=False),
+    Column("stamp_seq", BigInteger, nullable=False),
+    UniqueConstraint("box_no", "start_ms"),
+)
+
 # The same id with another content: kept and shown, never dropped.
 statement_conflict = Table(
     "statement_conflict",

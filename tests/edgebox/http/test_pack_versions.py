@@ -190,7 +190,7 @@ async def test_a_resource_that_a_new_version_dropped_stays_in_the_report_with_it
     await site.box.teaching.take_over(class_no, no)
     assert await columns(site) == ["Try it", "What is a half?"]
     await site.box.teaching.unassign(class_no, no)
-    site.box.clock.advance(OPEN_MS + 1)  # type: ignore[attr-defined]  # it is the fake one
+    site.box.timekeeping.clock.machine.advance(OPEN_MS + 1)  # type: ignore[attr-defined]  # it is the fake one
     assert await site.box.retiring.make_room()
     await site.box.teaching.assign(class_no, PACK, "halves")
     assert await columns(site) == ["Try it", "What is a half?"]

@@ -13,8 +13,10 @@ from content_packs import installer
 from content_packs.base.signing import SigningKey
 from content_packs.patch.making import make_patch
 from edgebox.app import Part, running_box
+from edgebox.domain.clock_rules import Source
 from edgebox.domain.session import Access
 from edgebox.http.routes import ROUTES, Route
+from edgebox.http.staff import day_text
 from edgebox.store.jobs import JobState
 from edgebox.store.log import number_key
 from tests.support.box import School, make_school, make_tablet
@@ -232,6 +234,22 @@ async def test_the_table_costs_a_304_until_something_changes(site: Site) -> None
         response, text = await browser.get(path, **{"If-None-Match": etag})
         assert response.status == 200
         assert "20 %" in text
+
+
+async def test_a_day_that_the_box_wrote_down_wrong_is_put_right_and_marked(site: Site) -> None:
+    await install(site)
+    class_no, timekeeping = site.school.class_no, site.box.timekeeping
+    await site.box.teaching.assign(class_no, PACK, "halves")
+    tablet, now_ms = make_tablet(), timekeeping.clock.now_ms()
+    event = tablet.event(site.school.learners[0], pack=PACK, resource="halves-read", t=now_ms)
+    await site.box.recording.store_outbox(tablet.request(event))
+    async with site.teacher() as browser:
+        path = f"/staff/classes/{class_no}/table"
+        assert f">{day_text(now_ms)}</td>" in (await browser.get(path))[1]
+        await timekeeping.hear(Source.HUB, now_ms + 40 * 86_400_000)
+        text = (await browser.get(path))[1]
+        assert f">~{day_text(now_ms + 40 * 86_400_000)}</td>" in text
+        assert "the day was put right later" in text
 
 
 async def test_a_lesson_is_taken_back_and_given_again(site: Site) -> None:

@@ -64,7 +64,7 @@ async def opened(settings: Settings, root: bytes | None, *, clock_is_set: bool =
     if clock_is_set:
         mark.touch()
     database = await asyncio.to_thread(Database, settings.data / "box.db")
-    library = await Library.open(settings, Trust(settings, clock, OWN.verify_key, clock_is_set=mark))
+    library = await Library.open(settings, Trust(settings, clock, OWN.verify_key, clock_is_set=mark.exists))
     loading = Loading(database, settings, clock, library, poll_seconds=0.01)
     try:
         if root is not None:
