@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import partial
 
 from aiohttp import web
 
@@ -46,6 +47,7 @@ from edgebox.services.trust import Trust
 from edgebox.settings import Settings, prepare_folders
 from edgebox.store.database import Database
 from edgebox.store.stamping import put_origin
+from sync.transport.http import HttpTransport
 
 KEEPALIVE_SECONDS = 20.0
 LINGER_SECONDS = 5.0
@@ -112,7 +114,8 @@ async def open_box(settings: Settings, machine: MachineClock | None = None) -> A
         receiving = Receiving(database, identity, clock, settings.spool, on_applied=hub_news.reload)
         await receiving.resume()
         await hub_news.reload()
-        syncing = Syncing(database, identity, clock, settings.spool, receiving)
+        make_link = partial(HttpTransport, authorities=settings.hub_ca)
+        syncing = Syncing(database, identity, clock, settings.spool, receiving, make_link)
         syncing.on_told_time = timekeeping.hear
         stack.push_async_callback(syncing.close)
         signing_in = await SigningIn.open(database, clock, identity)

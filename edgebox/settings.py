@@ -31,6 +31,7 @@ class Settings:
         hostnames: names by which tablets may ask; IP addresses are always accepted.
         stick_folders: below these, mounted sticks appear.
         sync_minutes: time between tries to reach the hub.
+        hub_ca: certificate authorities to believe the hub's HTTPS by, PEM; the system's unless named.
         depots: addresses to fetch packs from, besides the hub's own depot.
         neighbours: addresses of the content of boxes nearby, in the same network.
         finds_neighbours: look for boxes nearby by mDNS, and be found by them.
@@ -45,6 +46,7 @@ class Settings:
     hostnames: tuple[str, ...] = field(default_factory=default_hostnames)
     stick_folders: tuple[Path, ...] = MOUNT_ROOTS
     sync_minutes: float = 5.0
+    hub_ca: Path | None = None
     depots: tuple[str, ...] = ()
     neighbours: tuple[str, ...] = ()
     finds_neighbours: bool = False

@@ -17,10 +17,10 @@ _REQUEST_BYTES = 256
 _ADDRESS_AT = slice(20, 24)
 
 
-def open_address(host: str, port: int) -> str:
+def open_address(host: str, port: int, scheme: str = "http") -> str:
     """Return the address to open in a browser for a program that listens on `host`; nothing is sent for it."""
     name = own_address(is_six=host == "::") if host in EVERYWHERE else host
-    return f"http://{f'[{name}]' if ':' in name else name}:{port}/"
+    return f"{scheme}://{f'[{name}]' if ':' in name else name}:{port}/"
 
 
 def own_address(*, is_six: bool = False) -> str:

@@ -8,6 +8,7 @@ believed.
 import asyncio
 import re
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator
 from urllib.parse import quote, urlsplit
@@ -39,9 +40,15 @@ class HttpSource:
     """One address. Close it when done; it may be used again after a failure."""
 
     def __init__(
-        self, address: str, *, is_metered: bool = True, streams_max: int = STREAMS_MAX, clock: Clock | None = None
+        self,
+        address: str,
+        *,
+        is_metered: bool = True,
+        streams_max: int = STREAMS_MAX,
+        clock: Clock | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
-        """Take the address of the folder that holds the depot.
+        """Take the address of the folder that holds the depot, and by which authorities it proves who it is.
 
         Raises:
             AddressInvalid: it is none.
@@ -54,6 +61,7 @@ class HttpSource:
         self.streams_max = streams_max
         self._address = address.rstrip("/")
         self._clock = clock or SystemClock()
+        self._tls = tls
         self._session: aiohttp.ClientSession | None = None
         self._round_trip_ms = 0
         self._heard_ms: int | None = None
@@ -113,7 +121,9 @@ class HttpSource:
     def _connected(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, connector=aiohttp.TCPConnector(limit=0)
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+                connector=aiohttp.TCPConnector(limit=0, ssl=self._tls or True),
             )
         return self._session
 

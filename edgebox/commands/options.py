@@ -13,6 +13,7 @@ _NAMES = (
     "content_port",
     "hostnames",
     "stick_folders",
+    "hub_ca",
     "depots",
     "neighbours",
     "finds_neighbours",

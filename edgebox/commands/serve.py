@@ -32,6 +32,7 @@ def register(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
     parser.add_argument(
         "--sticks", dest="stick_folders", type=_folders, metavar="DIR[,DIR]", help="where sticks appear"
     )
+    parser.add_argument("--hub-ca", type=Path, metavar="FILE", help="certificate authorities (PEM) of the hub")
     parser.add_argument("--depot", dest="depots", action="append", metavar="URL", help="a further place with packs")
     parser.add_argument(
         "--neighbour", dest="neighbours", action="append", metavar="URL", help="the depot of a box nearby"

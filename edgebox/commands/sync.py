@@ -22,6 +22,7 @@ def register(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
     )
     now.add_argument("--hub", metavar="URL", help="enrol with this hub first")
     now.add_argument("--code", metavar="CODE", help="one-time code from the hub's operator, with --hub")
+    now.add_argument("--hub-ca", type=Path, metavar="FILE", help="certificate authorities (PEM), if no box is running")
     status = actions.add_parser("status", help="what waits, and the last try", epilog="example: edgebox sync status")
     export = actions.add_parser("export", help="put what waits on a stick", epilog="example: edgebox sync export DIR")
     taken = actions.add_parser("import", help="take receipts off a stick", epilog="example: edgebox sync import DIR")

@@ -182,7 +182,9 @@ class Receiving:
         target = Target(waiting.name.hex(), FILE_MAX_BYTES, read_head=lambda start: _read_head(start, waiting, trusted))
         pace = Pace(give_up_ms=GIVE_UP_MS)
         try:
-            partial = await Transfer(target, [link.bundles], self._fetched, clock=self._clock, pace=pace).run()
+            partial = await Transfer(
+                target, [await link.open_bundles()], self._fetched, clock=self._clock, pace=pace
+            ).run()
         except (NotOffered, SourceLied) as error:
             # The others may be good all the same; the hub is asked for this one again the next time.
             log.warning("sync.bundle_not_fetched %s %s", target.name, error)

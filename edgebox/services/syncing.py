@@ -6,10 +6,11 @@ bundle, so a long silence costs one large bundle and not a thousand small ones. 
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from content_packs.base import ids
 from content_packs.base.errors import N_, EdgeboxError
@@ -19,19 +20,17 @@ from edgebox.services.confirmed import covers, remove_confirmed
 from edgebox.services.identity import Identity
 from edgebox.services.receiving import Receiving
 from edgebox.services.spool import Spool
+from edgebox.services.uploading import NOT_AN_ACK, HubLink, Uploading
 from edgebox.store import changes, switches
 from edgebox.store.changes import Made
 from edgebox.store.database import Database
 from sync import enrolment
-from sync.bundle.errors import BundleForged, BundleMalformed, BundleTooLarge, BundleUnknownOrigin, BundleUnsupported
 from sync.bundle.layout import AckHead, Notice
 from sync.bundle.read import read_ack
 from sync.engine.sender import Acknowledged, Due, Event, Failed, Phase, Queued, Send, Sender
 from sync.enrolment import EnrolmentRefused, Hub
 from sync.transport import folder as stick
-from sync.transport.contract import Downlink, Transport
 from sync.transport.errors import HubBusy, HubRefused, HubUnreached, LinkCaptured, LinkDown, StickUnwritable
-from sync.transport.http import HttpTransport
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +40,6 @@ ASK_EVERY_MS = 6 * 3_600_000
 # What a hub answers to an enrolment, by its code.
 _CODE_REFUSED = frozenset({"hub.enrolment_code_invalid", EnrolmentRefused.code})
 _BUSY_REASONS = {"hub.too_many_tries": N_("too many wrong codes were tried; wait ten minutes")}
-_NOT_AN_ACK = (BundleMalformed, BundleTooLarge, BundleUnsupported, BundleUnknownOrigin, BundleForged)
 
 
 class NotEnrolled(EdgeboxError):
@@ -54,16 +52,6 @@ class NotEnrolled(EdgeboxError):
     remedy = N_("Ask the hub for a code and enrol the box with it. Until then everything is kept here.")
 
 
-class HubLink(Transport, Downlink, Protocol):
-    """A transport that can also enrol and be closed."""
-
-    async def enroll(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Return the hub's answer to an enrolment."""
-
-    async def close(self) -> None:
-        """Close the connection."""
-
-
 @dataclass(frozen=True)
 class SyncStatus:
     """What the teacher's page shows.
@@ -71,6 +59,8 @@ class SyncStatus:
     Attributes:
         waiting_changes: rows that the hub does not have yet.
         waiting_bytes: size of the bundles made and not confirmed.
+        sending_bytes: size of the bundle that is on its way, 0 for none.
+        stored_bytes: what the hub has of it.
         last_error: code and fields of the last failure, None since the last success.
     """
 
@@ -79,6 +69,8 @@ class SyncStatus:
     waiting_changes: int
     waiting_bundles: int
     waiting_bytes: int
+    sending_bytes: int
+    stored_bytes: int
     last_success_ms: int | None
     next_try_ms: int | None
     is_sending: bool
@@ -86,7 +78,11 @@ class SyncStatus:
 
 
 class Syncing:
-    """Everything the box does towards the hub. One thing at a time; safe to call from any task of the loop."""
+    """Everything the box does towards the hub; safe to call from any task of the loop.
+
+    `_line` is held by whoever sends, which may take hours; `_books` by whoever reads or changes what waits, which is
+    short. So a stick is taken while a bundle is on its way, and ends that upload if the hub has the bundle already.
+    """
 
     def __init__(
         self,
@@ -95,7 +91,7 @@ class Syncing:
         clock: BoxClock,
         spool: Path,
         receiving: Receiving,
-        make_link: Callable[[str], HubLink] = HttpTransport,
+        make_link: Callable[[str], HubLink],
     ) -> None:
         self._database = database
         self._identity = identity
@@ -104,11 +100,14 @@ class Syncing:
         self._receiving = receiving
         self._has_waiting = False
         self._asked_ms: int | None = None
-        self._make_link = make_link
-        self._link: tuple[str, HubLink] | None = None
+        self._bringing: asyncio.Task[int] | None = None
+        self._uploading = Uploading(identity.box_id, make_link)
         self._sender = Sender()
         self._last_error: EdgeboxError | None = None
-        self._busy = asyncio.Lock()
+        self._fresh: Made | None = None
+        self._is_closing = False
+        self._line = asyncio.Lock()
+        self._books = asyncio.Lock()
         self.on_told_time: Callable[[Source, int], Awaitable[object]] = _nobody_listens
 
     async def enroll(self, url: str, code: str) -> Hub:
@@ -118,8 +117,8 @@ class Syncing:
             EnrolmentRefused, SignatureInvalid: the code or the answer is not good; nothing is changed.
             HubUnreached, LinkCaptured, HubRefused: no answer, or no.
         """
-        async with self._busy:
-            link = self._make_link(url)
+        async with self._interrupted():
+            link = self._uploading.make_link(url)
             try:
                 answer = await link.enroll(enrolment.make_request(code, self._identity.signing))
             except LinkDown as error:
@@ -137,7 +136,6 @@ class Syncing:
             now_ms = self._clock.now_ms()
             await self._database.write(lambda connection: changes.put_hub(connection, url, hub, now_ms))
             await self._spool.sweep()
-            await self._close_link()
             self._sender, self._last_error = Sender(), None
             return hub
 
@@ -155,12 +153,15 @@ class Syncing:
         """Return what the teacher's page shows."""
         found = await self._database.read(changes.find_hub)
         backlog = await self._database.read(changes.find_backlog)
+        sending = self._uploading.made
         return SyncStatus(
             hub_url=None if found is None else found[0],
             box_id=self._identity.box_id.hex(),
             waiting_changes=backlog.changes,
             waiting_bundles=backlog.bundles,
             waiting_bytes=backlog.size_bytes,
+            sending_bytes=0 if sending is None else sending.size_bytes,
+            stored_bytes=0 if sending is None else self._uploading.stored_bytes,
             last_success_ms=backlog.last_success_ms,
             next_try_ms=self._next_try_ms(),
             is_sending=self._sender.phase is Phase.SENDING,
@@ -174,7 +175,7 @@ class Syncing:
             NotEnrolled: bundles are sealed to a hub, and none is known.
             StickMissing, StickUnwritable: there is no such folder, or it is full, gone or write-protected.
         """
-        async with self._busy:
+        async with self._books:
             _url, hub = await self._find_hub()
             for _ in range(RESTARTS_MAX):
                 while await self._spool.make_next(hub) is not None:
@@ -205,13 +206,13 @@ class Syncing:
             NotEnrolled: no hub is known whose word would count.
             StickMissing, StickUnwritable: there is no such folder, or it cannot be read.
         """
-        async with self._busy:
+        async with self._books:
             _url, hub = await self._find_hub()
             good = 0
             for path in await asyncio.to_thread(stick.list_acks, root, self._identity.box_id):
                 try:
                     ack = read_ack(await asyncio.to_thread(stick.read_ack, path), hub.verify_key)
-                except _NOT_AN_ACK as error:
+                except NOT_AN_ACK as error:
                     log.warning("sync.stick_ack_refused %s %s", path.name, error)
                     continue
                 if ack.vector.origin == self._identity.box_id:
@@ -222,17 +223,31 @@ class Syncing:
             return good + await self._receiving.import_(root)
 
     async def close(self) -> None:
-        """Close the connection to the hub; safe to repeat."""
-        async with self._busy:
-            await self._close_link()
+        """End what is on its way, and close the connection to the hub; safe to repeat."""
+        async with self._interrupted():
+            pass
+
+    @asynccontextmanager
+    async def _interrupted(self) -> AsyncIterator[None]:
+        """Hold everything while nothing is sent, and leave the connection to the hub."""
+        self._is_closing = True
+        try:
+            await self._uploading.end()
+            await self._end_bringing()
+            async with self._line, self._books:
+                await self._uploading.close()
+                yield
+        finally:
+            self._is_closing = False
 
     async def _send_waiting(self, *, is_asked: bool) -> None:
-        async with self._busy:
+        async with self._line:
             found = await self._database.read(changes.find_hub)
             if found is None:
                 return
-            await self._spool.sweep()
             try:
+                async with self._books:
+                    await self._spool.sweep()
                 await self._send_all(*found, is_asked=is_asked)
                 await self._receive_waiting(found[0], is_asked=is_asked)
             finally:
@@ -243,7 +258,7 @@ class Syncing:
     async def _send_all(self, url: str, hub: Hub, *, is_asked: bool) -> None:
         restarts = 0
         seq = await self._queue_and_start(hub, is_asked=is_asked)
-        while seq is not None:
+        while seq is not None and not self._is_closing:
             outcome = await self._send(url, hub, seq)
             if outcome is None:
                 restarts += 1
@@ -257,22 +272,36 @@ class Syncing:
         """Bring what waits at the hub, if it said that something does, or was not asked for long."""
         now_ms = self._clock.monotonic_ms()
         is_due = self._asked_ms is None or now_ms - self._asked_ms >= ASK_EVERY_MS
-        if self._sender.phase is not Phase.IDLE or not (is_asked or self._has_waiting or is_due):
+        if self._is_closing or self._sender.phase is not Phase.IDLE or not (is_asked or self._has_waiting or is_due):
             return
         try:
-            await self._receiving.exchange(self._open_link(url))
-            self._has_waiting, self._asked_ms = False, now_ms
+            link = self._uploading.open_link(url)
+            self._bringing = asyncio.ensure_future(self._receiving.exchange(link))
+            # Not awaited by itself: whoever ends it must not end the caller.
+            await asyncio.wait({self._bringing})
+            if not self._bringing.cancelled():
+                self._bringing.result()
+                self._has_waiting, self._asked_ms = False, now_ms
         except EdgeboxError as error:
             log.warning("sync.not_received %s", error)
             self._last_error = error
+        finally:
+            await self._end_bringing()
+
+    async def _end_bringing(self) -> None:
+        """Stop what is on its way down; what came of it is kept."""
+        if self._bringing is not None and not self._bringing.done():
+            self._bringing.cancel()
+            await asyncio.wait({self._bringing})
 
     async def _queue_and_start(self, hub: Hub, *, is_asked: bool) -> int | None:
         """Queue what the spool has, or one new bundle when it has none; return the number to send now, if any."""
-        waiting = await self._spool.list_waiting()
-        if not waiting and (made := await self._spool.make_next(hub)) is not None:
-            waiting = [made]
-        self._advance(Queued(tuple(made.seq for made in waiting)))
-        return self._advance(Due(self._clock.now_ms(), is_asked))
+        async with self._books:
+            waiting = await self._spool.list_waiting()
+            if not waiting and (made := await self._spool.make_next(hub)) is not None:
+                waiting, self._fresh = [made], made
+            self._advance(Queued(tuple(made.seq for made in waiting)))
+            return self._advance(Due(self._clock.now_ms(), is_asked))
 
     def _advance(self, event: Event) -> int | None:
         """Feed the machine and return the number it wants sent."""
@@ -280,38 +309,46 @@ class Syncing:
         return next((action.seq for action in actions if isinstance(action, Send)), None)
 
     async def _send(self, url: str, hub: Hub, seq: int) -> Acknowledged | Failed | None:
-        """Deliver one bundle and return what that means for the sender; None after a new epoch was begun."""
+        """Deliver one bundle and return what that means for the sender; None if it is to look again what waits."""
         try:
-            waiting = await self._spool.list_waiting()
-            made = next((made for made in waiting if made.seq == seq), None)
-            content = None if made is None else await self._spool.read(made)
-            if made is None or content is None:
-                await self._start_over()
+            async with self._books:
+                made, content = await self._read(seq)
+                if made is None or content is None:
+                    await self._start_over()
+                    return None
+                # The hub can have a part of any bundle but one that was made just now.
+                is_begun, self._fresh = made != self._fresh, None
+            if self._is_closing:
                 return None
-            ack = await self._deliver(url, hub, content)
+            ack = await self._uploading.deliver(url, hub, made, content, is_begun=is_begun)
+            if ack is None:
+                await self._look_again()
+                return None
             if covers(ack, made.epoch, seq):  # so it was made after the bundle came, which is a moment ago
                 await self.on_told_time(Source.HUB, ack.created_ms)
-            if await self._take_ack(ack):
-                return None
+            async with self._books:
+                if await self._take_ack(ack):
+                    return None
             if not covers(ack, made.epoch, seq):
                 raise LinkCaptured(reason="ack of another bundle")
         except EdgeboxError as error:
             log.warning("sync.not_sent %s", error)
             self._last_error = error
-            return Failed(self._clock.now_ms(), _random_unit(), error.retryable)
+            now_ms, has_progressed = self._clock.now_ms(), self._uploading.has_progressed
+            return Failed(now_ms, _random_unit(), error.retryable, has_progressed)
         self._last_error = None
         return Acknowledged(ack.vector.through_seq, ack.vector.ranges)
 
-    async def _deliver(self, url: str, hub: Hub, content: bytes) -> AckHead:
-        """Return the hub's ack; whatever is not its signed word about this box counts as another page."""
-        answer = await self._open_link(url).deliver(content)
-        try:
-            ack = read_ack(answer, hub.verify_key)
-        except _NOT_AN_ACK as error:
-            raise LinkCaptured(reason=error.code) from error
-        if ack.vector.origin != self._identity.box_id:
-            raise LinkCaptured(reason="ack of another box")
-        return ack
+    async def _read(self, seq: int) -> tuple[Made | None, bytes | None]:
+        waiting = await self._spool.list_waiting()
+        made = next((made for made in waiting if made.seq == seq), None)
+        return made, None if made is None else await self._spool.read(made)
+
+    async def _look_again(self) -> None:
+        """The upload was ended, because a stick was faster or the line is wanted: what waits may be another bundle."""
+        async with self._books:
+            if self._sender.phase is Phase.SENDING:
+                self._sender = replace(self._sender, phase=Phase.IDLE)
 
     async def _take_ack(self, ack: AckHead) -> bool:
         """Move the cursor, and return whether everything has to be sent again in a new epoch, which is begun then.
@@ -337,12 +374,14 @@ class Syncing:
         """Move the cursor, and tell the sender, which may be waiting to try one of these bundles again."""
         starts_over = await self._take_ack(ack)
         if not starts_over and ack.vector.epoch == await self._database.read(changes.find_epoch):
+            await self._uploading.end_covered(ack)
             self._advance(Acknowledged(ack.vector.through_seq, ack.vector.ranges))
             if not self._sender.pending:
                 # What the line could not do, the stick did.
                 self._last_error = None
 
     async def _start_over(self) -> None:
+        await self._uploading.end()
         await self._spool.start_epoch()
         self._sender = Sender()
 
@@ -351,16 +390,6 @@ class Syncing:
         if found is None:
             raise NotEnrolled
         return found
-
-    def _open_link(self, url: str) -> HubLink:
-        if self._link is None or self._link[0] != url:
-            self._link = (url, self._make_link(url))
-        return self._link[1]
-
-    async def _close_link(self) -> None:
-        if self._link is not None:
-            await self._link[1].close()
-            self._link = None
 
     def _next_try_ms(self) -> int | None:
         return self._sender.next_try_ms if self._sender.phase in (Phase.WAITING, Phase.REFUSED) else None

@@ -5,6 +5,7 @@ from enum import IntEnum
 from typing import Any
 
 from content_packs.base import codec
+from content_packs.base.hashing import blake2b_256
 from content_packs.base.signing import KEY_ID_BYTES, SIGNATURE_BYTES
 from sync.bundle.errors import BundleMalformed, BundleTooLarge, BundleUnsupported
 from sync.bundle.limits import (
@@ -24,6 +25,7 @@ RECORDS_DOMAIN = "edgebox bundle 1"
 ACK_DOMAIN = "edgebox ack 1"
 HASH_BYTES = 32
 PREVIOUS_BYTES = 8
+NAME_BYTES = 16
 NO_PREVIOUS = bytes(PREVIOUS_BYTES)
 _PREFIX_BYTES = len(MAGIC) + 1 + 2
 NUMBER_MAX = (1 << 53) - 1
@@ -125,6 +127,11 @@ def start_bytes(content: bytes) -> int:
         return PAIRED_MAX_BYTES + 1  # a short bundle is known by its end only
     head_bytes = int.from_bytes(content[_PREFIX_BYTES - 2 : _PREFIX_BYTES], "big")
     return _PREFIX_BYTES + min(head_bytes, HEAD_MAX_BYTES) + SIGNATURE_BYTES
+
+
+def upload_name(start: bytes) -> str:
+    """Return the name under which a hub keeps an unfinished upload, from the head and signature it starts with."""
+    return blake2b_256(start)[:NAME_BYTES].hex()
 
 
 def split(content: bytes) -> tuple[bytes, list[Any], bytes, bytes]:

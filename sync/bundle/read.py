@@ -36,6 +36,13 @@ def peek_origin(content: bytes) -> bytes:
     return _records_head(content)[1].origin
 
 
+def peek_length(content: bytes) -> int:
+    """Return how long the whole bundle claims to be whose head this is, unverified; a short one is all here."""
+    if is_paired(content):
+        return len(content)
+    return layout.start_bytes(content) + _records_head(content)[1].sealed_bytes
+
+
 def split_body(content: bytes) -> bytes:
     """Return the sealed body of a bundle, unverified; to compare it with a hash kept elsewhere."""
     return parse_paired(content).body if is_paired(content) else _records_head(content)[3]

@@ -49,11 +49,17 @@ class Acknowledged:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The bundle did not arrive, or no proof came back that it did; `random_unit` is in [0, 1)."""
+    """The bundle did not arrive, or no proof came back that it did.
+
+    Attributes:
+        random_unit: in [0, 1).
+        has_progressed: more of it is at the hub than before, so the line is not as bad as its failures say.
+    """
 
     now_ms: int
     random_unit: float
     is_retryable: bool = True
+    has_progressed: bool = False
 
 
 Event = Queued | Due | Acknowledged | Failed
@@ -137,11 +143,12 @@ def _settle(state: Sender, event: Event) -> tuple[Sender, tuple[Action, ...]]:
 
 def _fail(state: Sender, event: Event) -> tuple[Sender, tuple[Action, ...]]:
     assert isinstance(event, Failed)
+    failures = 0 if event.has_progressed else state.failures
     if event.is_retryable:
-        phase, until_ms = Phase.WAITING, event.now_ms + wait_ms(state.failures, event.random_unit)
+        phase, until_ms = Phase.WAITING, event.now_ms + wait_ms(failures, event.random_unit)
     else:
         phase, until_ms = Phase.REFUSED, event.now_ms + REFUSED_WAIT_MS
-    return replace(state, phase=phase, failures=state.failures + 1, next_try_ms=until_ms), (Wait(until_ms),)
+    return replace(state, phase=phase, failures=failures + 1, next_try_ms=until_ms), (Wait(until_ms),)
 
 
 def _covers(event: Acknowledged, seq: int) -> bool:

@@ -7,7 +7,8 @@ from sync.bundle.layout import start_bytes
 from sync.bundle.limits import FILE_MAX_BYTES
 from sync.hub.body import read_body, read_json, read_start
 from sync.hub.running import HUB
-from sync.transport.http import ACK_TYPE, BUNDLE_TYPE
+from sync.transport.http import BUNDLE_TYPE
+from sync.transport.tus import ACK_TYPE
 
 
 async def take_bundle(request: web.Request) -> web.Response:
@@ -19,7 +20,8 @@ async def take_bundle(request: web.Request) -> web.Response:
     if request.content_type != BUNDLE_TYPE:
         raise BundleMalformed(reason="content type")
     start = await read_start(request, hub.clock, FILE_MAX_BYTES, start_bytes)
-    async with hub.uploads.turn(await hub.receiving.admit(start), request.content_length):
+    origin = (await hub.receiving.admit(start)).origin
+    async with hub.uploads.turn(origin, request.content_length):
         content = await read_body(request, hub.clock, FILE_MAX_BYTES, start)
         acknowledged = await hub.receiving.receive(content)
     return web.Response(body=acknowledged.ack, content_type=ACK_TYPE)

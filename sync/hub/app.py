@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -18,7 +19,9 @@ from sync.hub.downloads import Downloads
 from sync.hub.enrolling import Enrolling, Tries
 from sync.hub.errors import HubBusy
 from sync.hub.guard import answer_errors, same_site, set_security_headers
+from sync.hub.incoming import Incoming
 from sync.hub.keys import open_keys
+from sync.hub.partials import Partials
 from sync.hub.posting import Posting
 from sync.hub.receiving import Receiving
 from sync.hub.render import load_templates
@@ -29,6 +32,8 @@ from sync.hub.settings import HubSettings, prepare_folders
 from sync.hub.store.database import sqlite_url
 from sync.hub.store.merged import put_origin
 from sync.hub.store.worker import Store
+from sync.hub.tus import set_tus_headers
+from sync.hub.upload_names import UploadNames
 from sync.hub.uploads import Uploads
 
 KEEPALIVE_SECONDS = 20.0
@@ -76,6 +81,8 @@ async def open_hub(settings: HubSettings, clock: Clock | None = None) -> AsyncIt
         await asyncio.to_thread(load_templates)
         sending = Sending(settings, store, keys, clock)
         receiving = Receiving(settings, store, keys, clock, sending)
+        uploads, partials = Uploads(settings.uploads_max), Partials(settings.uploads)
+        await asyncio.to_thread(partials.load)
         try:
             await store.run(lambda connection: put_origin(connection, keys.signing.verify_key.key_id))
             await receiving.retry_set_aside()
@@ -91,7 +98,8 @@ async def open_hub(settings: HubSettings, clock: Clock | None = None) -> AsyncIt
                 posting=Posting(store, keys, clock),
                 admin=Admin(store, clock),
                 sign_in_tries=Tries(clock),
-                uploads=Uploads(settings.uploads_max),
+                uploads=uploads,
+                incoming=Incoming(partials, UploadNames(keys.signing), receiving, uploads, clock),
                 downloads=Downloads(),
             )
         finally:
@@ -109,8 +117,9 @@ async def running_hub(settings: HubSettings, clock: Clock | None = None) -> Asyn
             await control.setup()
             if public.server is not None:
                 sockets.cap_connections(public.server)
+            tls = await asyncio.to_thread(make_tls, settings)
             listener = stack.enter_context(sockets.listen(settings.host, settings.port))
-            await web.SockSite(public, listener, backlog=sockets.BACKLOG).start()
+            await web.SockSite(public, listener, backlog=sockets.BACKLOG, ssl_context=tls).start()
             await _listen_on_socket(control, settings)
             yield Listening(hub, int(listener.getsockname()[1]), await hub.admin.make_first_code())
         finally:
@@ -118,10 +127,25 @@ async def running_hub(settings: HubSettings, clock: Clock | None = None) -> Asyn
             await public.cleanup()
 
 
+def make_tls(settings: HubSettings) -> ssl.SSLContext | None:
+    """Return what HTTPS needs, None for plain HTTP. Blocks.
+
+    Raises:
+        OSError: certificate or key cannot be read, or do not belong together.
+    """
+    if settings.certificate is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(settings.certificate, settings.certificate_key)
+    return context
+
+
 def _runner(hub: Hub, routes: tuple[Route, ...], middlewares: list[Middleware]) -> web.AppRunner:
     app = web.Application(middlewares=middlewares, client_max_size=BODY_MAX_BYTES)
     app[HUB] = hub
     app.on_response_prepare.append(set_security_headers)
+    app.on_response_prepare.append(set_tus_headers)
     add_routes(app, routes)
     return web.AppRunner(app, keepalive_timeout=KEEPALIVE_SECONDS, lingering_time=LINGER_SECONDS, access_log=None)
 

@@ -14,7 +14,7 @@ import aiohttp
 from content_packs.base.address import open_address
 from content_packs.base.clock import SystemClock
 from content_packs.base.errors import EdgeboxError, all_error_classes
-from sync.hub.app import open_hub, running_hub
+from sync.hub.app import make_tls, open_hub, running_hub
 from sync.hub.control import SOCKET_NAME, short_address
 from sync.hub.errors import HubBusy, HubFault, LetterMalformed
 from sync.hub.letter import LETTER_MAX_BYTES
@@ -40,6 +40,9 @@ def register(subparsers: "Subparsers") -> None:
     serve.add_argument("--port", type=int, default=8090, help="port [8090]")
     serve.add_argument("--depot", type=Path, metavar="DIR", help="packs and patches for boxes [depot in the folder]")
     serve.add_argument("--hostname", action="append", default=[], help="a further name by which boxes and people ask")
+    serve.add_argument("--certificate", type=Path, metavar="FILE", help="serve HTTPS with this certificate chain (PEM)")
+    serve.add_argument("--certificate-key", type=Path, metavar="FILE", help="its secret key, if not in the same file")
+    serve.set_defaults(refuse=serve.error)
     example = "edgebox hub enroll --school 'Hill School'"
     enroll = _add(commands, "enroll", run_enroll, "make a one-time code for a box", example)
     enroll.add_argument("--school", default=_DEFAULT_SCHOOL, help="whose box it is")
@@ -64,10 +67,24 @@ def register(subparsers: "Subparsers") -> None:
 def run_serve(options: argparse.Namespace) -> int:
     """Serve until SIGINT or SIGTERM."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
+    # aiohttp writes a stack trace for every line that broke; our own faults are logged by the guard.
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     # The steps of the database would bury the sign-in code.
     logging.getLogger("alembic").setLevel(logging.WARNING)
     names = (*DEFAULT_HOSTNAMES, options.host, *(name.lower() for name in options.hostname))
-    settings = HubSettings(_data(options), host=options.host, port=options.port, hostnames=names, depot=options.depot)
+    settings = HubSettings(
+        _data(options),
+        host=options.host,
+        port=options.port,
+        hostnames=names,
+        depot=options.depot,
+        certificate=options.certificate,
+        certificate_key=options.certificate_key,
+    )
+    try:
+        make_tls(settings)
+    except OSError as error:
+        options.refuse(f"--certificate: {error.strerror or error}")
     asyncio.run(serve(settings))
     return 0
 
@@ -78,7 +95,7 @@ async def serve(settings: HubSettings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     async with running_hub(settings) as listening:
-        address = open_address(settings.host, listening.port)
+        address = open_address(settings.host, listening.port, settings.scheme)
         print(f"The hub is ready at {address}", flush=True)
         if listening.first_admin_code:
             print(f"Sign in once with {address}?code={listening.first_admin_code}", flush=True)

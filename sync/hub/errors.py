@@ -86,6 +86,28 @@ class RequestTooSlow(EdgeboxError):
     remedy = N_("The box tries again by itself; over a very bad line use a stick.")
 
 
+class UploadMoved(EdgeboxError):
+    """Bytes for another place of an upload than the one behind what is stored."""
+
+    code = "hub.upload_moved"
+    status = 409
+    exit_code = 251
+    retryable = True
+    sentence = N_("The hub has {offset_bytes} bytes of this upload, and waits for the next one.")
+    remedy = N_("The box goes on from there by itself.")
+
+
+class UploadChecksumWrong(EdgeboxError):
+    """A part of an upload that is not what its checksum says; `460` is the protocol's own number."""
+
+    code = "hub.upload_checksum_wrong"
+    status = 460
+    exit_code = 252
+    retryable = True
+    sentence = N_("A part of the upload was changed on its way.")
+    remedy = N_("Send it again.")
+
+
 class HubBusy(EdgeboxError):
     """Another program holds the hub's folder."""
 

@@ -44,16 +44,15 @@ def find_sender(connection: Transaction, content: bytes) -> Box:
     return box
 
 
-def check_start(start: bytes, box: Box, key: SealingKey) -> None:
-    """Return if the start of a bundle, which of a short one is all of it, was made by the box.
+def check_start(start: bytes, box: Box, keys: HubKeys) -> Head:
+    """Return the head of a bundle that the box made, whose start is here; of a short one that is all of it.
 
     Raises:
         EdgeboxError: a refusal with a code; the body need not be read.
     """
     if is_paired(start):
-        _open(parse_paired(start), box, key)
-    else:
-        verify_head(start, {box.verify_key.key_id: box.verify_key})
+        return check(start, box, keys).head
+    return verify_head(start, {box.verify_key.key_id: box.verify_key})
 
 
 def check(content: bytes, box: Box, keys: HubKeys) -> Checked:

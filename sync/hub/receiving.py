@@ -61,15 +61,14 @@ class Receiving:
         self._keys = keys
         self._clock = clock
 
-    async def admit(self, start: bytes) -> bytes:
-        """Return the origin of a bundle whose head was read and whose body is still to come.
+    async def admit(self, start: bytes) -> Head:
+        """Return the head of a bundle whose body is still to come, once it is signed by a box that is known.
 
         Raises:
             EdgeboxError: a refusal with a code; the body need not be read.
         """
         box = await self._store.run(lambda connection: find_sender(connection, start))
-        await asyncio.to_thread(check_start, start, box, self._keys.sealing)
-        return box.verify_key.key_id
+        return await asyncio.to_thread(check_start, start, box, self._keys)
 
     async def receive(self, content: bytes) -> Acknowledged:
         """Take in one bundle and return the ack. The same bundle again changes nothing and is acknowledged again.

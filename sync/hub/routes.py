@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from sync.hub import api, control, depot, pages, waiting
+from sync.hub import api, control, depot, pages, tus, waiting
 from sync.transport.http import ACKS_PATH, BUNDLES_PATH, ENROLL_PATH
+from sync.transport.tus import UPLOADS_PATH
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,9 @@ PUBLIC = (
     Route("POST", ENROLL_PATH, api.enroll),
     Route("POST", ACKS_PATH, waiting.take_ack),
     Route("GET", BUNDLES_PATH + "/{name}", waiting.send_bundle),
+    # Every method, because one of them may stand in a header for another.
+    Route("*", UPLOADS_PATH, tus.answer),
+    Route("*", UPLOADS_PATH + "/{name}", tus.answer),
     Route("GET", "/depot/{name:.+}", depot.send_file),
     Route("HEAD", "/depot/{name:.+}", depot.send_file),
     Route("GET", "/", pages.overview),

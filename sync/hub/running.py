@@ -8,6 +8,7 @@ from content_packs.base.clock import Clock
 from sync.hub.admin import Admin
 from sync.hub.downloads import Downloads
 from sync.hub.enrolling import Enrolling, Tries
+from sync.hub.incoming import Incoming
 from sync.hub.keys import HubKeys
 from sync.hub.posting import Posting
 from sync.hub.receiving import Receiving
@@ -29,6 +30,7 @@ class Hub:
     receiving: Receiving
     sending: Sending
     posting: Posting
+    incoming: Incoming
     admin: Admin
     sign_in_tries: Tries
     uploads: Uploads

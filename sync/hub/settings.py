@@ -19,6 +19,8 @@ class HubSettings:
         day_quota_bytes: what one box may send in a day.
         uploads_max: bundles over 1 MiB taken in at the same time.
         depot: folder with packs and patches for boxes, laid out as in docs/depot.md; `depot` in `data` unless named.
+        certificate: chain of the hub's name, PEM; the hub serves HTTPS then, and plain HTTP no more.
+        certificate_key: its secret key, PEM; in the same file unless named.
         database_url: an SQLAlchemy address; empty for the SQLite file in `data`.
     """
 
@@ -29,7 +31,14 @@ class HubSettings:
     day_quota_bytes: int = 1 << 30
     uploads_max: int = 8
     depot: Path | None = None
+    certificate: Path | None = None
+    certificate_key: Path | None = None
     database_url: str = ""
+
+    @property
+    def scheme(self) -> str:
+        """Return what the hub's addresses begin with."""
+        return "http" if self.certificate is None else "https"
 
     @property
     def bundles(self) -> Path:
@@ -40,6 +49,11 @@ class HubSettings:
     def outgoing(self) -> Path:
         """Folder of bundles on their way down to boxes, which never change."""
         return self.data / "outgoing"
+
+    @property
+    def uploads(self) -> Path:
+        """Folder of bundles that have not arrived as a whole."""
+        return self.data / "uploads"
 
     @property
     def depot_folder(self) -> Path:
@@ -66,5 +80,6 @@ def prepare_folders(settings: HubSettings) -> None:
     settings.keys.mkdir(mode=0o700, exist_ok=True)
     settings.bundles.mkdir(exist_ok=True)
     settings.outgoing.mkdir(exist_ok=True)
+    settings.uploads.mkdir(mode=0o700, exist_ok=True)
     if settings.depot is None:
         settings.depot_folder.mkdir(exist_ok=True)

@@ -10,7 +10,8 @@ from sync.bundle.limits import ACK_MAX_BYTES
 from sync.hub.body import read_body
 from sync.hub.file_parts import NEVER_CHANGES, send_file_part
 from sync.hub.running import HUB
-from sync.transport.http import ACK_TYPE, BUNDLE_TYPE, WAITING_MAX
+from sync.transport.http import BUNDLE_TYPE, WAITING_MAX
+from sync.transport.tus import ACK_TYPE
 
 _NAME = re.compile(r"[0-9a-f]{32}")
 

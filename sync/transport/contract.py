@@ -1,5 +1,6 @@
 """What every live transport owes its caller."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,8 +22,10 @@ class Transport(Protocol):
     for success, and may deliver one bundle more than once.
     """
 
-    async def deliver(self, bundle: bytes) -> bytes:
-        """Return the answer to `bundle`.
+    async def deliver(self, bundle: bytes, *, is_begun: bool, on_stored: Callable[[int], None]) -> bytes:
+        """Return the answer to `bundle`, of which the hub may have some already if `is_begun`.
+
+        `on_stored` hears how many of its bytes are durable at the hub, as far as it says so.
 
         Raises:
             LinkDown: not delivered, or no answer came; try again later.
@@ -34,9 +37,8 @@ class Transport(Protocol):
 class Downlink(Protocol):
     """Tells what waits at the hub, and gives it. Nothing of it is verified here."""
 
-    @property
-    def bundles(self) -> Source:
-        """Return where bundles are fetched, by their names in hexadecimal digits."""
+    async def open_bundles(self) -> Source:
+        """Return where bundles are fetched, by their names in hexadecimal digits; it is closed with the link."""
 
     async def ask_waiting(self, ack: bytes) -> list[Waiting]:
         """Return what waits for the box that signed `ack`, in order. Raises like `Transport.deliver`."""

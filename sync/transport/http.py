@@ -1,22 +1,30 @@
-"""Bundles by HTTP: POST the file, read the signed ack.
+"""Bundles by HTTP: a resumable upload, at its end the signed ack.
 
 Bundles are signed and sealed, so plain HTTP is safe; what is not safe is to believe an answer. A captive portal says
 200 to everything: only the ack's media type passes here, and the caller checks its signature.
 """
 
+import asyncio
 import json
+import ssl
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 
+from content_packs.base.clock import Clock, SystemClock
 from content_packs.fetch.http import HttpSource, why_down
 from sync.bundle.limits import ACK_MAX_BYTES
+from sync.transport.answers import JSON_TYPE, refusal
+from sync.transport.connection import parse_address
 from sync.transport.contract import Waiting
-from sync.transport.errors import HubBusy, HubRefused, LinkCaptured, LinkDown
+from sync.transport.errors import LinkCaptured, LinkDown
+from sync.transport.tls import make_context
+from sync.transport.tus import ACK_TYPE
+from sync.transport.upload import Line, Upload, UploadsUnknown
 
 BUNDLE_TYPE = "application/vnd.edgebox.bundle"
-ACK_TYPE = "application/vnd.edgebox.ack"
-JSON_TYPE = "application/json"
 BUNDLES_PATH = "/api/bundles"
 ACKS_PATH = "/api/acks"
 WAITING_MAX = 1_000
@@ -24,31 +32,49 @@ ENROLL_PATH = "/api/enroll"
 CONNECT_SECONDS = 20
 SILENCE_SECONDS = 90
 _ANSWER_MAX_BYTES = 64 * 1024
-_BUSY = frozenset({408, 429, 500, 502, 503, 504})
 
 
 class HttpTransport:
-    """One hub by its address. Close it when done; it may be used again after a failure."""
+    """One hub by its address. Close it when done; it may be used again after a failure.
 
-    def __init__(self, url: str, *, silence_seconds: float = SILENCE_SECONDS) -> None:
+    Attributes:
+        line: what is remembered of the way to the hub; None before the first upload.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        authorities: Path | None = None,
+        silence_seconds: float = SILENCE_SECONDS,
+        clock: Clock | None = None,
+    ) -> None:
+        """Take the hub's address, and a file of certificate authorities if it has a private one."""
         self._url = url.rstrip("/")
+        self._authorities = authorities
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=silence_seconds)
         self._session: aiohttp.ClientSession | None = None
         self._bundles: HttpSource | None = None
+        self._tls: ssl.SSLContext | None = None
+        self._clock = clock or SystemClock()
+        self.line: Line | None = None
 
-    @property
-    def bundles(self) -> HttpSource:
+    async def deliver(
+        self, bundle: bytes, *, is_begun: bool = False, on_stored: Callable[[int], None] = lambda _: None
+    ) -> bytes:
+        """Return the hub's answer to `bundle`; see `Transport`."""
+        if self.line is None:
+            self.line = Line(parse_address(self._url), await self._context())
+        try:
+            return await Upload(self.line, bundle, self._clock, is_begun=is_begun, on_stored=on_stored).run()
+        except UploadsUnknown:
+            return await self._deliver_whole(bundle)
+
+    async def open_bundles(self) -> HttpSource:
         """Return where bundles for this box are fetched by their names; see `Downlink`."""
         if self._bundles is None:
-            self._bundles = HttpSource(self._url + BUNDLES_PATH)
+            self._bundles = HttpSource(self._url + BUNDLES_PATH, clock=self._clock, tls=await self._context())
         return self._bundles
-
-    async def deliver(self, bundle: bytes) -> bytes:
-        """Return the hub's answer to `bundle`; see `Transport`."""
-        media_type, answer = await self._post(BUNDLES_PATH, bundle, BUNDLE_TYPE)
-        if media_type != ACK_TYPE or len(answer) > ACK_MAX_BYTES:
-            raise LinkCaptured(reason=media_type[:40])
-        return answer
 
     async def ask_waiting(self, ack: bytes) -> list[Waiting]:
         """Return what waits at the hub for whoever signed `ack`; see `Downlink`."""
@@ -69,9 +95,27 @@ class HttpTransport:
             await self._bundles.close()
             self._bundles = None
 
+    async def _deliver_whole(self, bundle: bytes) -> bytes:
+        """Send a bundle in one request, to a hub of a time before resumable uploads."""
+        media_type, answer = await self._post(BUNDLES_PATH, bundle, BUNDLE_TYPE)
+        if media_type != ACK_TYPE or len(answer) > ACK_MAX_BYTES:
+            raise LinkCaptured(reason=media_type[:40])
+        return answer
+
+    async def _context(self) -> ssl.SSLContext | None:
+        """Return what TLS needs; one for all connections, because it keeps the session tickets."""
+        if self._tls is None and self._url.startswith("https:"):
+            try:
+                self._tls = await asyncio.to_thread(make_context, self._authorities)
+            except OSError as error:
+                raise LinkCaptured(reason="certificate") from error
+        return self._tls
+
     async def _post(self, path: str, body: bytes, media_type: str) -> tuple[str, bytes]:
         if self._session is None:
-            self._session = aiohttp.ClientSession(timeout=self._timeout, cookie_jar=aiohttp.DummyCookieJar())
+            connector = aiohttp.TCPConnector(ssl=await self._context() or True)
+            jar = aiohttp.DummyCookieJar()
+            self._session = aiohttp.ClientSession(timeout=self._timeout, cookie_jar=jar, connector=connector)
         try:
             async with self._session.post(
                 self._url + path, data=body, headers={"Content-Type": media_type}, allow_redirects=False
@@ -79,6 +123,8 @@ class HttpTransport:
                 answer = await _read(response)
                 _raise_for_status(response, answer)
                 return response.content_type, answer
+        except aiohttp.ClientConnectorCertificateError as error:
+            raise LinkCaptured(reason="certificate") from error
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
             raise LinkDown(reason=why_down(error), fault=type(error).__name__) from error
 
@@ -97,12 +143,10 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
 def _raise_for_status(response: aiohttp.ClientResponse, answer: bytes) -> None:
     if response.status == 200:
         return
-    if response.status not in _BUSY and response.content_type != JSON_TYPE:
-        raise LinkCaptured(reason=f"status {response.status}")
-    code = f"status {response.status}"
-    if response.content_type == JSON_TYPE:
+    is_json, code = response.content_type == JSON_TYPE, f"status {response.status}"
+    if is_json:
         code = str(_json(JSON_TYPE, answer).get("code", code))[:80]
-    raise HubBusy(hub_code=code) if response.status in _BUSY else HubRefused(hub_code=code)
+    raise refusal(response.status, code, is_json=is_json)
 
 
 def _json(media_type: str, answer: bytes) -> dict[str, Any]:

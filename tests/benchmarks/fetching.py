@@ -69,7 +69,7 @@ def main() -> None:
     if not EMULATOR.is_file() or os.geteuid() != 0 or not Path("/dev/net/tun").exists():
         print("2 MB over a bad line: needs root, network namespaces and the emulator ../shared/tools/badlink")
         return
-    found, line = _measure(_emulator())
+    found, line = _measure(emulator())
     share = 100 * found["resent_bytes"] / LENGTH_BYTES
     ours = [f"Edgebox, {found['requests']} requests", f"{found['seconds']:.0f} s", f"{share:.1f} %"]
     show(
@@ -80,7 +80,8 @@ def main() -> None:
     print(f"on the line: {line['hub_bytes']:,} bytes to the box, {line['loss']} packets lost, {line['cuts']} cuts")
 
 
-def _emulator() -> ModuleType:
+def emulator() -> ModuleType:
+    """Return the emulator as a module."""
     spec = importlib.util.spec_from_file_location("badlink", EMULATOR)
     assert spec is not None
     assert spec.loader is not None

@@ -9,6 +9,7 @@ import pytest
 
 from content_packs.base.errors import EdgeboxError
 from edgebox.cli import make_parser
+from tests.docs import protocol
 from tests.docs.errors import error_classes, error_table
 from tests.docs.pages import DOCUMENTS, ROOT, edgebox_commands, relative_links, why_broken
 
@@ -69,6 +70,11 @@ def test_every_error_has_a_code_and_an_exit_code_of_its_own() -> None:
 def test_the_table_of_errors_is_up_to_date() -> None:
     written = (ROOT / "docs" / "errors.md").read_text("utf-8")
     assert written == error_table(), "run: python -m tests.docs.errors > docs/errors.md"
+
+
+def test_the_diagram_of_an_upload_is_that_of_its_machine() -> None:
+    written = protocol.PAGE.read_text("utf-8")
+    assert written == protocol.page(written), "run: python -m tests.docs.protocol"
 
 
 def _used_twice(values: Iterable[object]) -> list[object]:

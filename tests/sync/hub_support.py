@@ -33,7 +33,7 @@ class TestHub:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.listening.port}"
+        return f"{self.listening.hub.settings.scheme}://127.0.0.1:{self.listening.port}"
 
     async def enrolled(self, school: str = "Hill School") -> Maker:
         """Return a maker of bundles for a box that was enrolled over the wire."""

@@ -1,8 +1,10 @@
 """Bundles for a box over HTTP: gone on with at the byte, kept by proxies, never taken from a sign-in page."""
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import chain, repeat
 from pathlib import Path
 
 import aiohttp
@@ -16,8 +18,9 @@ from content_packs.fetch.errors import SourceCaptured, SourceDown
 from edgebox.services import receiving
 from sync.bundle.read import split_body
 from sync.transport.errors import LinkCaptured
-from sync.transport.http import ACK_TYPE, HttpTransport
-from tests.support.cutting_proxy import cutting_proxy
+from sync.transport.http import HttpTransport
+from sync.transport.tus import ACK_TYPE
+from tests.support.cut_proxy import cut_proxy
 from tests.sync.school_scene import WHOLE, SchoolScene, message, school_scene
 
 TEXTS = 30
@@ -39,12 +42,12 @@ async def scene(tmp_path: Path) -> AsyncIterator[SchoolScene]:
 async def test_a_download_goes_on_at_the_byte_however_often_the_line_breaks(scene: SchoolScene) -> None:
     await scene.send(*[message(secrets.token_hex(2_000)) for _ in range(TEXTS)])
     (content,) = await scene.prepared()
-    async with cutting_proxy(scene.hub.listening.port, 9_000) as line:
-        async with linked(line.url) as link:
-            assert await scene.box.receiving.exchange(link) == 1
-        assert line.cuts >= 5
+    async with cut_proxy(scene.hub.listening.port) as line, linked(line.url) as link:
+        line.cuts = repeat(("down", 9_000))
+        assert await scene.box.receiving.exchange(link) == 1
+        assert line.connections >= 5
         # Two answers to the question what waits, and the heads of every answer.
-        assert line.answered_bytes - len(content) <= 2_000 + 1_000 * line.cuts
+        assert line.down_bytes - len(content) <= 2_000 + 1_000 * line.connections
     assert len(await scene.messages()) == TEXTS
 
 
@@ -54,19 +57,35 @@ async def test_a_download_goes_on_at_the_byte_after_a_restart(
     await scene.send(*[message(secrets.token_hex(2_000)) for _ in range(TEXTS)])
     (content,) = await scene.prepared()
     monkeypatch.setattr(receiving, "GIVE_UP_MS", 0)
-    async with cutting_proxy(scene.hub.listening.port, 20_000) as line:
+    async with cut_proxy(scene.hub.listening.port) as line:
         for _ in range(2):
-            line.cuts_left = 1
+            line.cuts = chain(repeat(("down", 20_000), 2), repeat(("down", 0)))
             async with linked(line.url) as link:
                 with pytest.raises(SourceDown):
                     await scene.box.receiving.exchange(link)
             await scene.restart_box()
-        line.cut_after_bytes = line.cuts_left = None
-        before = line.answered_bytes
+        line.cuts, before = iter(()), line.down_bytes
         async with linked(line.url) as link:
             assert await scene.box.receiving.exchange(link) == 1
-        assert line.answered_bytes - before <= len(content) - 2 * 15_000
+        assert line.down_bytes - before <= len(content) - 2 * 15_000
     assert len(await scene.messages()) == TEXTS
+
+
+async def test_a_box_that_is_stopped_does_not_wait_for_the_line(scene: SchoolScene) -> None:
+    await scene.sync()
+    await scene.box.syncing.close()
+    await scene.send(*[message(secrets.token_hex(2_000)) for _ in range(TEXTS)])
+    await scene.prepared()
+    async with cut_proxy(scene.hub.listening.port) as line:
+        line.cuts, line.is_silent_after_cut = repeat(("down", 3_000)), True
+        url = line.url
+        await scene.box.database.write(lambda db: db.execute("UPDATE hub SET url = ?", (url,)) and None)
+        bringing = asyncio.ensure_future(scene.box.syncing.sync_now())
+        while line.down_bytes < 3_000:
+            await asyncio.sleep(0.01)
+        await scene.box.syncing.close()
+        assert (await bringing).last_error is None
+        assert (await scene.vector()).through_seq == 0
 
 
 async def test_any_proxy_may_keep_a_bundle_and_give_a_range_of_it(scene: SchoolScene) -> None:

@@ -71,12 +71,13 @@ class Scene:
 class DeadLink:
     """A line on which only a sign-in page answers."""
 
-    bundles = FolderSource(Path("nowhere"))
+    async def open_bundles(self) -> FolderSource:
+        return FolderSource(Path("nowhere"))
 
     async def ask_waiting(self, ack: bytes) -> list[Waiting]:
         raise LinkCaptured(reason="text/html")
 
-    async def deliver(self, bundle: bytes) -> bytes:
+    async def deliver(self, bundle: bytes, **options: Any) -> bytes:
         return b"<html>Welcome</html>"
 
     async def enroll(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -149,7 +150,7 @@ async def test_work_done_while_the_line_is_down_goes_in_one_bundle(tmp_path: Pat
     async with box_and_hub(tmp_path) as scene:
         await scene.enroll()
         await scene.hub.session.close()
-        scene.box.syncing._make_link = lambda url: DeadLink()  # type: ignore[assignment,return-value]
+        scene.box.syncing._uploading.make_link = lambda url: DeadLink()  # type: ignore[assignment,return-value]
         await scene.work()
         for _ in range(5):
             await scene.box.syncing.sync_now()
@@ -160,7 +161,7 @@ async def test_work_done_while_the_line_is_down_goes_in_one_bundle(tmp_path: Pat
         assert status.last_error["code"] == "sync.link_captured"
         assert status.next_try_ms is not None
         await scene.box.syncing.close()
-        scene.box.syncing._make_link = HttpTransport
+        scene.box.syncing._uploading.make_link = HttpTransport
         await scene.box.syncing.sync_now()
         assert await scene.hub_statements() == 11
         assert len(await scene.hub.rows("SELECT * FROM bundle")) == 2
@@ -170,7 +171,7 @@ async def test_nothing_is_tried_before_its_time_unless_somebody_asks(tmp_path: P
     async with box_and_hub(tmp_path) as scene:
         await scene.enroll()
         link = CountingLink()
-        scene.box.syncing._make_link = lambda url: link  # type: ignore[assignment,return-value]
+        scene.box.syncing._uploading.make_link = lambda url: link  # type: ignore[assignment,return-value]
         await scene.work()
         due_ms = await scene.box.syncing.sync_when_due()
         assert due_ms is not None
@@ -185,11 +186,11 @@ async def test_nothing_is_tried_before_its_time_unless_somebody_asks(tmp_path: P
 async def test_a_fault_in_the_middle_of_sending_does_not_end_the_sending(scene: Scene) -> None:
     await scene.enroll()
     await scene.work()
-    scene.box.syncing._make_link = lambda url: FaultyLink()  # type: ignore[assignment,return-value]
+    scene.box.syncing._uploading.make_link = lambda url: FaultyLink()  # type: ignore[assignment,return-value]
     with pytest.raises(ZeroDivisionError):
         await scene.box.syncing.sync_now()
     await scene.box.syncing.close()
-    scene.box.syncing._make_link = HttpTransport
+    scene.box.syncing._uploading.make_link = HttpTransport
     await scene.box.syncing.sync_now()
     assert await scene.hub_statements() == 1
 
@@ -197,7 +198,7 @@ async def test_a_fault_in_the_middle_of_sending_does_not_end_the_sending(scene: 
 class FaultyLink(DeadLink):
     """A mistake of ours."""
 
-    async def deliver(self, bundle: bytes) -> bytes:
+    async def deliver(self, bundle: bytes, **options: Any) -> bytes:
         raise ZeroDivisionError
 
 
@@ -206,7 +207,7 @@ class CountingLink(DeadLink):
 
     deliveries = 0
 
-    async def deliver(self, bundle: bytes) -> bytes:
+    async def deliver(self, bundle: bytes, **options: Any) -> bytes:
         self.deliveries += 1
         return await super().deliver(bundle)
 
@@ -224,7 +225,7 @@ async def test_a_wrong_code_enrols_nowhere(scene: Scene) -> None:
 async def test_an_ack_that_another_key_signed_moves_nothing(scene: Scene) -> None:
     await scene.enroll()
     await scene.work()
-    scene.box.syncing._make_link = lambda url: ForgingLink(scene.box.identity.box_id)  # type: ignore[assignment,return-value]
+    scene.box.syncing._uploading.make_link = lambda url: ForgingLink(scene.box.identity.box_id)  # type: ignore[assignment,return-value]
     status = await scene.box.syncing.sync_now()
     assert status.last_error is not None
     assert status.last_error["code"] == "sync.link_captured"
@@ -238,7 +239,7 @@ class ForgingLink(DeadLink):
         self.origin = origin
         self.key = SigningKey.generate()
 
-    async def deliver(self, bundle: bytes) -> bytes:
+    async def deliver(self, bundle: bytes, **options: Any) -> bytes:
         vector = Vector(self.origin, 1, 9, 999)
         return write_ack(AckHead(self.key.verify_key.key_id, vector, NOW_MS, 0), self.key)
 
@@ -282,7 +283,7 @@ async def test_after_an_ack_by_stick_a_line_that_comes_back_goes_on_where_the_st
 ) -> None:
     await scene.enroll()
     await scene.work(3)
-    scene.box.syncing._make_link = lambda url: DeadLink()  # type: ignore[assignment,return-value]
+    scene.box.syncing._uploading.make_link = lambda url: DeadLink()  # type: ignore[assignment,return-value]
     await scene.box.syncing.sync_now()
     await scene.box.syncing.export(stick)
     await exchange_stick(scene.hub.listening.hub.receiving, stick)
@@ -291,7 +292,7 @@ async def test_after_an_ack_by_stick_a_line_that_comes_back_goes_on_where_the_st
     status = await scene.box.syncing.status()
     assert (status.waiting_changes, status.last_error) == (0, None)
     await scene.box.syncing.close()
-    scene.box.syncing._make_link = HttpTransport
+    scene.box.syncing._uploading.make_link = HttpTransport
     await scene.box.syncing.sync_now()
     await scene.work()
     await scene.box.syncing.sync_now()
@@ -383,12 +384,12 @@ async def test_a_copy_of_a_box_and_the_box_end_with_everything_at_the_hub(tmp_pa
 async def test_a_bundle_that_the_card_lost_is_replaced_under_a_new_epoch(scene: Scene) -> None:
     await scene.enroll()
     await scene.work(2)
-    scene.box.syncing._make_link = lambda url: DeadLink()  # type: ignore[assignment,return-value]
+    scene.box.syncing._uploading.make_link = lambda url: DeadLink()  # type: ignore[assignment,return-value]
     await scene.box.syncing.sync_now()
     for path in (scene.school.settings.spool / "out").iterdir():
         await asyncio.to_thread(path.write_bytes, b"EBB\x01damaged")
     await scene.box.syncing.close()
-    scene.box.syncing._make_link = HttpTransport
+    scene.box.syncing._uploading.make_link = HttpTransport
     await scene.box.syncing.sync_now()
     assert await scene.hub_statements() == 2
     assert await scene.device() == (2, 2)
@@ -401,12 +402,12 @@ async def test_what_waits_for_another_hub_leaves_the_card_when_the_box_changes_h
 ) -> None:
     await scene.enroll()
     await scene.work()
-    scene.box.syncing._make_link = lambda url: DeadLink()  # type: ignore[assignment,return-value]
+    scene.box.syncing._uploading.make_link = lambda url: DeadLink()  # type: ignore[assignment,return-value]
     await scene.box.syncing.sync_now()
     await scene.box.syncing.close()
     files = scene.school.settings.spool / "out"
     assert [path.name for path in files.iterdir()] == ["1-1.eb"]
-    scene.box.syncing._make_link = HttpTransport
+    scene.box.syncing._uploading.make_link = HttpTransport
     async with hub_on(tmp_path / "other", scene.clock) as other:
         scene.hub = other
         await scene.enroll()

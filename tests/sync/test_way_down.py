@@ -9,6 +9,7 @@ import pytest
 
 from content_packs.base.signing import SigningKey
 from edgebox.services.receiving import HubForked
+from edgebox.services.syncing import ASK_EVERY_MS
 from sync.bundle.errors import BundleForged, BundleUnknownOrigin
 from sync.bundle.layout import Notice, Vector
 from sync.bundle.read import verify_bundle
@@ -17,6 +18,8 @@ from sync.engine.receiver import Verdict
 from sync.hub import sending
 from sync.hub.store import boxes, reports
 from sync.records.rows import Fact, Message
+from sync.transport.contract import Waiting
+from sync.transport.http import HttpTransport
 from tests.sync.makers import NOW_MS
 from tests.sync.school_scene import WHOLE, SchoolScene, message, school_scene
 
@@ -218,25 +221,26 @@ def _fail(connection: object, records: object, **_values: object) -> None:
 
 async def test_an_idle_box_asks_for_nothing_of_its_own(scene: SchoolScene, monkeypatch: pytest.MonkeyPatch) -> None:
     await scene.sync()
-    asked: list[str] = []
-    link_type = type(scene.box.syncing._open_link(scene.hub.url))
-    post = link_type._post
+    asked: list[bytes] = []
+    ask_waiting = HttpTransport.ask_waiting
 
-    async def counted(self: object, path: str, *rest: object) -> object:
-        asked.append(path)
-        return await post(self, path, *rest)  # type: ignore[arg-type]
+    async def counted(link: HttpTransport, ack: bytes) -> list[Waiting]:
+        asked.append(ack)
+        return await ask_waiting(link, ack)
 
-    monkeypatch.setattr(link_type, "_post", counted)
+    monkeypatch.setattr(HttpTransport, "ask_waiting", counted)
     await scene.box.syncing.sync_when_due()
-    assert asked == []
     await scene.box.teaching.add_class("Class 6")
     await scene.box.syncing.sync_when_due()
-    assert asked == ["/api/bundles"]
+    assert asked == []
     await scene.send()
     await scene.box.teaching.add_class("Class 7")
     await scene.box.syncing.sync_when_due()
-    assert asked == ["/api/bundles", "/api/bundles", "/api/acks", "/api/acks"]
+    assert len(asked) == 2  # what waits; and once more, which settles it
     assert await scene.told() == WHOLE
+    scene.clock.advance(ASK_EVERY_MS)
+    await scene.box.syncing.sync_when_due()
+    assert len(asked) == 3
 
 
 async def test_a_large_letter_goes_in_several_bundles(scene: SchoolScene, monkeypatch: pytest.MonkeyPatch) -> None:
