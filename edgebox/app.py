@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import partial
+from typing import NamedTuple
 
 from aiohttp import web
 
@@ -22,12 +23,15 @@ from edgebox.http.routes import add_routes
 from edgebox.jobs import Jobs
 from edgebox.keys import BOX, Box
 from edgebox.services.app_state import AppState
+from edgebox.services.box_clock import BoxClock
+from edgebox.services.carrying import Carrying
 from edgebox.services.checking import Checking, StickSource
+from edgebox.services.exchanging import Exchanging
 from edgebox.services.exporting import Exporting
 from edgebox.services.fetching import Fetching
 from edgebox.services.health import Health
 from edgebox.services.hub_news import HubNews
-from edgebox.services.identity import open_identity
+from edgebox.services.identity import Identity, open_identity
 from edgebox.services.importing import Importing
 from edgebox.services.library import Library
 from edgebox.services.loading import Loading
@@ -40,6 +44,7 @@ from edgebox.services.receiving import Receiving
 from edgebox.services.recording import Recording
 from edgebox.services.retiring import Retiring
 from edgebox.services.signing_in import SigningIn
+from edgebox.services.stick_ids import StickIds
 from edgebox.services.syncing import Syncing
 from edgebox.services.teaching import Teaching
 from edgebox.services.timekeeping import Timekeeping
@@ -80,6 +85,73 @@ def hold_data(settings: Settings) -> Iterator[None]:
         yield
 
 
+class _Packs(NamedTuple):
+    """What deals with packs; by the names of the box's parts, as in the next."""
+
+    loading: Loading
+    exporting: Exporting
+    retiring: Retiring
+    fetching: Fetching
+    checking: Checking
+    local_packs: LocalPacks
+    importing: Importing
+
+
+class _Exchange(NamedTuple):
+    """What deals with the hub."""
+
+    hub_news: HubNews
+    receiving: Receiving
+    syncing: Syncing
+    carrying: Carrying
+    exchanging: Exchanging
+
+
+def _open_packs(
+    settings: Settings,
+    clock: BoxClock,
+    identity: Identity,
+    database: Database,
+    library: Library,
+    stack: AsyncExitStack,
+) -> _Packs:
+    loading = Loading(database, settings, clock, library)
+    exporting = Exporting(settings, library, loading.sticks)
+    retiring = Retiring(database, settings, clock, library)
+    loading.make_room = retiring.make_room
+    fetching = Fetching(database, settings, clock, library, loading)
+    checking = Checking(settings, clock, library, [StickSource(loading.sticks), NetworkSource(fetching)])
+    local_packs = LocalPacks(database, settings, clock, identity, loading)
+    importing = Importing(settings, loading, local_packs)
+    for part in (loading, exporting, fetching, checking, importing):
+        stack.push_async_callback(part.close)
+    return _Packs(loading, exporting, retiring, fetching, checking, local_packs, importing)
+
+
+async def _open_exchange(
+    settings: Settings,
+    timekeeping: Timekeeping,
+    identity: Identity,
+    database: Database,
+    library: Library,
+    loading: Loading,
+    stack: AsyncExitStack,
+) -> _Exchange:
+    clock = timekeeping.clock
+    hub_news = HubNews(database, clock, library)
+    receiving = Receiving(database, identity, clock, settings.spool, on_applied=hub_news.reload)
+    await receiving.resume()
+    await hub_news.reload()
+    make_link = partial(HttpTransport, authorities=settings.hub_ca)
+    syncing = Syncing(database, identity, clock, settings.spool, receiving, make_link)
+    syncing.on_told_time = timekeeping.hear
+    carrying = Carrying(database, identity, clock, syncing, receiving, settings.spool)
+    exchanging = Exchanging(database, identity, syncing, receiving, loading.sticks, StickIds(database, clock))
+    for part in (syncing, carrying, exchanging):
+        stack.push_async_callback(part.close)
+    return _Exchange(hub_news, receiving, syncing, carrying, exchanging)
+
+
 @asynccontextmanager
 async def open_box(settings: Settings, machine: MachineClock | None = None) -> AsyncIterator[Box]:
     """Open everything a box is made of, and close it in the reverse order."""
@@ -97,27 +169,8 @@ async def open_box(settings: Settings, machine: MachineClock | None = None) -> A
         stack.push_async_callback(library.close)
         timekeeping.signed_ms = lambda: trust.pack_list.made_ms if trust.pack_list else 0
         await timekeeping.tick()
-        loading = Loading(database, settings, clock, library)
-        stack.push_async_callback(loading.close)
-        exporting = Exporting(settings, library, loading.sticks)
-        stack.push_async_callback(exporting.close)
-        retiring = Retiring(database, settings, clock, library)
-        loading.make_room = retiring.make_room
-        fetching = Fetching(database, settings, clock, library, loading)
-        stack.push_async_callback(fetching.close)
-        checking = Checking(settings, clock, library, [StickSource(loading.sticks), NetworkSource(fetching)])
-        stack.push_async_callback(checking.close)
-        local_packs = LocalPacks(database, settings, clock, identity, loading)
-        importing = Importing(settings, loading, local_packs)
-        stack.push_async_callback(importing.close)
-        hub_news = HubNews(database, clock, library)
-        receiving = Receiving(database, identity, clock, settings.spool, on_applied=hub_news.reload)
-        await receiving.resume()
-        await hub_news.reload()
-        make_link = partial(HttpTransport, authorities=settings.hub_ca)
-        syncing = Syncing(database, identity, clock, settings.spool, receiving, make_link)
-        syncing.on_told_time = timekeeping.hear
-        stack.push_async_callback(syncing.close)
+        packs = _open_packs(settings, clock, identity, database, library, stack)
+        exchange = await _open_exchange(settings, timekeeping, identity, database, library, packs.loading, stack)
         signing_in = await SigningIn.open(database, clock, identity)
         teaching = Teaching(database, clock, library, signing_in)
         yield Box(
@@ -129,20 +182,12 @@ async def open_box(settings: Settings, machine: MachineClock | None = None) -> A
             recording=await Recording.open(database, clock, identity, timekeeping.note_tablet),
             app_state=AppState(database, clock),
             library=library,
-            loading=loading,
-            retiring=retiring,
-            checking=checking,
             health=Health(database, settings, clock),
-            local_packs=local_packs,
-            importing=importing,
-            exporting=exporting,
-            fetching=fetching,
-            receiving=receiving,
-            hub_news=hub_news,
             teaching=teaching,
             marks=Marks(database, clock, teaching),
-            syncing=syncing,
             timekeeping=timekeeping,
+            **packs._asdict(),
+            **exchange._asdict(),
             pdf_pages=PdfPages(settings.data / "cache" / "pdf"),
         )
 
@@ -241,6 +286,7 @@ async def running_box(
             await box.importing.sweep()
             box.loading.resume()
             box.checking.resume()
+            box.exchanging.resume()
             if settings.finds_neighbours:
                 await stack.enter_async_context(_finding_neighbours(box, settings))
             jobs = Jobs(

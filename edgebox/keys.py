@@ -7,7 +7,9 @@ from aiohttp import web
 from content_packs.base.clock import Clock
 from edgebox.domain.session import Session
 from edgebox.services.app_state import AppState
+from edgebox.services.carrying import Carrying
 from edgebox.services.checking import Checking
+from edgebox.services.exchanging import Exchanging
 from edgebox.services.exporting import Exporting
 from edgebox.services.fetching import Fetching
 from edgebox.services.health import Health
@@ -56,6 +58,8 @@ class Box:
     marks: Marks
     syncing: Syncing
     timekeeping: Timekeeping
+    carrying: Carrying
+    exchanging: Exchanging
     pdf_pages: PdfPages
 
 

@@ -6,11 +6,9 @@ would prove little, because where a file lies is the file system's choice; so al
 is not ours is changed, and no link is followed.
 """
 
-import errno
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,11 +18,11 @@ from content_packs.format import layout
 from content_packs.format.errors import BlobAltered, BlobMissing, StickGone
 from content_packs.format.manifest import FileEntry, Manifest
 from content_packs.format.selection import EVERYTHING, Selection, selected_blobs, serialise_selection
-from content_packs.usb.errors import ExportCancelled, StickFull, StickLies, StickPlaceTaken, StickReadOnly
+from content_packs.usb.errors import ExportCancelled, StickFull, StickLies, StickPlaceTaken
+from content_packs.usb.faults import stick_faults
 from content_packs.usb.reading import PackFolder
-from content_packs.usb.stick import GONE_ERRORS
 from content_packs.usb.streaming import ReadFile, read_ahead
-from content_packs.usb.writing import PackWriter, make_folder, read_past_cache, write_whole
+from content_packs.usb.writing import PackWriter, holds, make_folder, write_whole
 
 RESERVE_BYTES = 16_000_000
 _CLUSTER_BYTES = 64 * 1024  # the largest unit in which FAT32 and exFAT sticks are commonly made
@@ -123,7 +121,7 @@ class Exporter:
         Raises:
             StickGone: the stick does not answer.
         """
-        with _stick_faults(self.stick):
+        with stick_faults(self.stick):
             missing = [entry for cargo in self._cargo for entry in self._missing(cargo)]
             status = os.statvfs(self.stick)
         usable_bytes = max(status.f_bavail * status.f_frsize - RESERVE_BYTES, 0)
@@ -141,7 +139,7 @@ class Exporter:
             StickReadOnly, StickGone, ExportCancelled: run it again.
         """
         self._on_progress, self._cancelled = on_progress, cancelled
-        with _stick_faults(self.stick):
+        with stick_faults(self.stick):
             self.check()
             refused = [found for cargo in self._cargo if (found := self._write(cargo)) is not None]
             bad = {one.manifest.pack for one in refused}
@@ -158,7 +156,7 @@ class Exporter:
         Raises:
             StickFull, StickPlaceTaken, StickGone: they cannot.
         """
-        with _stick_faults(self.stick):
+        with stick_faults(self.stick):
             self._check_there()
             self._check_places()
             self._cargo = tuple(map(self._with_parts_there, self._cargo))
@@ -195,7 +193,7 @@ class Exporter:
             for folder in _folders_of(cargo):
                 self._check_folder(folder)
             manifest = self.stick / cargo.place / layout.MANIFEST_NAME
-            if os.path.lexists(manifest) and not _holds(manifest, cargo.envelope):
+            if os.path.lexists(manifest) and not holds(manifest, cargo.envelope):
                 raise StickPlaceTaken(place=f"{cargo.place}/{layout.MANIFEST_NAME}")
 
     def _check_folder(self, folder: str) -> None:
@@ -285,9 +283,9 @@ class Exporter:
     def _put(self, path: Path, content: bytes) -> None:
         self._check_there()
         make_folder(path.parent)
-        if not _holds(path, content):
+        if not holds(path, content):
             write_whole(path, content)
-        if not _holds(path, content):
+        if not holds(path, content):
             path.unlink()
             raise self._lies()
 
@@ -328,30 +326,5 @@ def _ends(folder: str) -> list[int]:
     return [place for place, mark in enumerate(folder) if mark == "/"]
 
 
-def _holds(path: Path, content: bytes) -> bool:
-    """Return whether the file has this content, as the device gives it back."""
-    try:
-        if not stat.S_ISREG(path.lstat().st_mode) or path.stat().st_size != len(content):
-            return False
-        return b"".join(read_past_cache(path)) == content
-    except FileNotFoundError:
-        return False
-
-
 def _full(plan: ExportPlan) -> StickFull:
     return StickFull(needed_mb=-(-plan.needed_bytes // _MB), usable_mb=plan.usable_bytes // _MB)
-
-
-@contextmanager
-def _stick_faults(stick: Path) -> Iterator[None]:
-    """Turn what happens when a stick is pulled, full or write-protected into its error."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise StickFull(needed_mb=1, usable_mb=0) from error
-        if error.errno in {errno.EROFS, errno.EACCES, errno.EPERM}:
-            raise StickReadOnly(stick=stick.name) from error
-        if error.errno in GONE_ERRORS | {errno.ENOENT, errno.ENOTDIR}:
-            raise StickGone(place=str(stick), reason=errno.errorcode[error.errno or 0]) from error
-        raise

@@ -19,7 +19,7 @@ from content_packs.usb.stick import CHUNK_BYTES
 
 BATCH_BYTES = 64 * 1024 * 1024
 BATCH_FILES = 1_000
-_BESIDE = ".part"
+BESIDE = ".part"
 
 
 class PackWriter:
@@ -49,10 +49,10 @@ class PackWriter:
         make_folder((self._folder / names[0]).parent)
         rest = b""
         for name in names:
-            rest = _write_piece(self._folder / (name + _BESIDE), steps, rest, self._part_bytes)
+            rest = _write_piece(self._folder / (name + BESIDE), steps, rest, self._part_bytes)
         if rest or hasher.digest() != entry.hash:
             for name in names:
-                (self._folder / (name + _BESIDE)).unlink()
+                (self._folder / (name + BESIDE)).unlink()
             raise BlobAltered(file=entry.path)
         self._pieces += names
         self._pieces_bytes += entry.size_bytes
@@ -90,7 +90,7 @@ class PackWriter:
             return
         atomic.sync_file_system(self._folder)
         for name in self._pieces:
-            (self._folder / (name + _BESIDE)).replace(self._folder / name)
+            (self._folder / (name + BESIDE)).replace(self._folder / name)
         atomic.sync_file_system(self._folder)
         self._pieces.clear()
         self._pieces_bytes = 0
@@ -139,11 +139,17 @@ def make_folder(path: Path) -> None:
 
 def write_whole(path: Path, content: bytes) -> None:
     """Replace a small file as `atomic.write_file` does, but never through a link that somebody put beside it."""
-    beside = path.with_name(path.name + _BESIDE)
-    _write_piece(beside, iter([content]), b"", len(content))
+    beside = write_beside(path, content)
     atomic.sync_file_system(path.parent)
     beside.replace(path)
     atomic.sync_directory(path.parent)
+
+
+def write_beside(path: Path, content: bytes) -> Path:
+    """Write what is to become the file `path` beside it, not flushed, never through a link; return where that is."""
+    beside = path.with_name(path.name + BESIDE)
+    _write_piece(beside, iter([content]), b"", len(content))
+    return beside
 
 
 def write_all(descriptor: int, data: bytes) -> None:
@@ -171,6 +177,14 @@ def read_past_cache(path: Path) -> Iterator[bytes]:
             yield chunk
     finally:
         os.close(descriptor)
+
+
+def holds(path: Path, content: bytes) -> bool:
+    """Return whether the file has this content, as the device gives it back."""
+    try:
+        return _plain_size(path) == len(content) and b"".join(read_past_cache(path)) == content
+    except FileNotFoundError:
+        return False
 
 
 def _plain_size(path: Path) -> int:

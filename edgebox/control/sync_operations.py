@@ -32,9 +32,9 @@ async def status(box: Box, _arguments: dict[str, Any], _progress: Any) -> dict[s
 
 async def export(box: Box, arguments: dict[str, Any], _progress: Any) -> dict[str, Any]:
     """Put what the hub does not have into `folder`."""
-    return {"folder": arguments["folder"], "bundles": await box.syncing.export(Path(arguments["folder"]))}
+    return {"folder": arguments["folder"], "bundles": await box.exchanging.export(Path(arguments["folder"]))}
 
 
 async def import_acks(box: Box, arguments: dict[str, Any], _progress: Any) -> dict[str, Any]:
     """Take the hub's receipts in `folder`."""
-    return {"folder": arguments["folder"], "acks": await box.syncing.import_(Path(arguments["folder"]))}
+    return {"folder": arguments["folder"], "acks": await box.exchanging.import_(Path(arguments["folder"]))}

@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 HOST_SHOWN_MAX = 80
 # Sent by parts of a page that refresh themselves (teacher.js): an open page alone keeps nobody signed in.
 LIVE_HEADER = "X-Edgebox-Live"
+# Set by a page whose script talks to one more origin.
+CONNECTS_TO = web.RequestKey("CONNECTS_TO", str)
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -89,8 +91,10 @@ async def set_security_headers(request: web.Request, response: web.StreamRespons
     """Give every response of the app its headers; runs for errors too."""
     origin = content_origin(request)
     headers = response.headers
+    connects_to = request.get(CONNECTS_TO, "")
     headers["Content-Security-Policy"] = (
-        f"default-src 'self'; img-src 'self' data: {origin}; media-src 'self' {origin}; frame-src {origin}; "
+        f"default-src 'self'; connect-src 'self' {connects_to}; img-src 'self' data: {origin}; "
+        f"media-src 'self' {origin}; frame-src {origin}; "
         "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     )
     headers["X-Content-Type-Options"] = "nosniff"

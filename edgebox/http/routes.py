@@ -10,6 +10,7 @@ from edgebox.http import (
     assets,
     bringing,
     clock,
+    courier,
     exporting,
     health,
     hub_news,
@@ -21,6 +22,7 @@ from edgebox.http import (
     sign_in,
     staff,
     state,
+    stick_views,
     sync_status,
     teaching,
     updates,
@@ -73,6 +75,13 @@ ROUTES: tuple[Route, ...] = (
     Route("PUT", "/xapi/activities/state", state.put_state, form=False),
     Route("POST", "/xapi/activities/state", state.post_state, form=False),
     Route("DELETE", "/xapi/activities/state", state.delete_state, form=False),
+    # couriers
+    Route("GET", "/courier", courier.show),
+    Route("GET", "/courier/bundles", courier.list_bundles),
+    Route("GET", "/courier/bundles.tar", courier.send_archive),
+    Route("GET", "/courier/bundles/{name}", courier.send_bundle),
+    Route("POST", "/courier/answers", courier.take_answer, form=False),
+    Route("POST", "/courier/file", courier.take_file, form=False),
     # teachers
     Route("GET", "/staff", staff.show_sign_in),
     Route("POST", "/staff", staff.sign_in, form=False),
@@ -124,8 +133,9 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/staff/sync/state", sync_status.show_state, Access.TEACHER),
     Route("POST", "/staff/sync/now", sync_status.sync_now, Access.TEACHER),
     Route("POST", "/staff/sync/enroll", sync_status.enroll, Access.TEACHER),
-    Route("POST", "/staff/sync/export", sync_status.export, Access.TEACHER),
-    Route("POST", "/staff/sync/import", sync_status.import_acks, Access.TEACHER),
+    Route("GET", "/staff/sync/sticks", stick_views.show_sticks, Access.TEACHER),
+    Route("POST", "/staff/sync/sticks", sync_status.exchange, Access.TEACHER),
+    Route("POST", "/staff/sync/sticks/always", sync_status.always_exchange, Access.TEACHER),
 )
 
 

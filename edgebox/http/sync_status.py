@@ -1,6 +1,5 @@
 """The teacher's page about the way to the hub: what waits, how the last try went, by line or by stick."""
 
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,6 +11,7 @@ from edgebox.http.body import read_form
 from edgebox.http.clock import clock_values
 from edgebox.http.render import page, page_words
 from edgebox.http.staff import problem_text, recorded_problem, size_text
+from edgebox.http.stick_views import chosen_stick, stick_values
 from edgebox.keys import BOX
 
 HERE = "/staff/sync"
@@ -21,16 +21,12 @@ _DAY_MINUTES = 24 * 60
 _DONE_TEXTS = {
     "enrolled": N_("This box is now connected to the hub."),
     "sent": N_("Everything has been sent."),
-    "exported": N_("What waits is on the stick. Take it to the hub and bring it back."),
-    "nothing": N_("Nothing waits: the hub has everything. Nothing was put on the stick."),
-    "imported": N_("The receipts of the hub were read."),
-    "no-receipts": N_("There are no receipts for this box on the stick. Did it come back from the hub?"),
 }
 
 
 async def show(request: web.Request) -> web.StreamResponse:
     """Show the state of the exchange."""
-    return await _show(request)
+    return await sync_page(request)
 
 
 async def show_state(request: web.Request) -> web.StreamResponse:
@@ -42,7 +38,7 @@ async def sync_now(request: web.Request) -> web.StreamResponse:
     """Send what waits, now."""
     status = await request.app[BOX].syncing.sync_now()
     if status.last_error is not None:
-        return await _show(request, recorded_problem(request, status.last_error))
+        return await sync_page(request, recorded_problem(request, status.last_error))
     raise web.HTTPSeeOther(f"{HERE}?done=sent")
 
 
@@ -55,26 +51,30 @@ async def enroll(request: web.Request) -> web.StreamResponse:
             raise problems.BodyMalformed(reason="URL")
         await request.app[BOX].syncing.enroll(url, code)
     except EdgeboxError as error:
-        return await _show(request, problem_text(request, error), error.status, url=url)
+        return await sync_page(request, problem_text(request, error), error.status, url=url)
     raise web.HTTPSeeOther(f"{HERE}?done=enrolled")
 
 
-async def export(request: web.Request) -> web.StreamResponse:
-    """Put what waits on a stick."""
+async def exchange(request: web.Request) -> web.StreamResponse:
+    """Begin to exchange with a stick; nothing but a stick that is in the box can be named."""
+    box = request.app[BOX]
     try:
-        bundles = await request.app[BOX].syncing.export(await _chosen_stick(request))
+        await box.syncing.check_enrolled()
+        await box.exchanging.start(await chosen_stick(request))
     except EdgeboxError as error:
-        return await _show(request, problem_text(request, error), error.status)
-    raise web.HTTPSeeOther(f"{HERE}?done={'exported' if bundles else 'nothing'}")
+        return await sync_page(request, problem_text(request, error), error.status)
+    raise web.HTTPSeeOther(HERE)
 
 
-async def import_acks(request: web.Request) -> web.StreamResponse:
-    """Take the receipts of the hub off a stick."""
+async def always_exchange(request: web.Request) -> web.StreamResponse:
+    """Exchange with a stick by itself from now on, or do so no more."""
+    stick_ids, is_wanted = request.app[BOX].exchanging.stick_ids, "always" in await read_form(request)
     try:
-        acks = await request.app[BOX].syncing.import_(await _chosen_stick(request))
+        stick = await chosen_stick(request)
+        await (stick_ids.remember(stick) if is_wanted else stick_ids.forget(stick))
     except EdgeboxError as error:
-        return await _show(request, problem_text(request, error), error.status)
-    raise web.HTTPSeeOther(f"{HERE}?done={'imported' if acks else 'no-receipts'}")
+        return await sync_page(request, problem_text(request, error), error.status)
+    raise web.HTTPSeeOther(HERE)
 
 
 def _is_address(url: str) -> bool:
@@ -85,18 +85,9 @@ def _is_address(url: str) -> bool:
     return parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
 
 
-async def _chosen_stick(request: web.Request) -> Path:
-    """Return the stick a form names; nothing but a stick can be named."""
-    named = (await read_form(request)).get("stick", "")
-    for path in await request.app[BOX].loading.sticks.mounted():
-        if str(path) == named:
-            return path
-    raise problems.NotFound
-
-
-async def _show(request: web.Request, problem: str = "", status: int = 200, *, url: str = "") -> web.StreamResponse:
+async def sync_page(request: web.Request, problem: str = "", status: int = 200, *, url: str = "") -> web.StreamResponse:
+    """Return the page, with a problem above it if there is one."""
     done = _DONE_TEXTS.get(request.query.get("done", ""), "") if not problem else ""
-    sticks = await request.app[BOX].loading.sticks.mounted()
     return page(
         request,
         "staff/sync.html",
@@ -105,8 +96,9 @@ async def _show(request: web.Request, problem: str = "", status: int = 200, *, u
         problem=problem,
         done=page_words(request).gettext(done) if done else "",
         url=url,
-        sticks=[{"path": str(path), "name": path.name} for path in sticks],
+        courier=f"{request.scheme}://{request.host}/courier",
         **clock_values(request),
+        **await stick_values(request),
         **await _state(request),
     )
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 
 from content_packs.base.errors import EdgeboxError
@@ -9,26 +10,29 @@ from edgebox.services.identity import Identity
 from edgebox.store import changes
 from edgebox.store.database import Database
 from sync.bundle.layout import AckHead, Head, Notice
-from sync.bundle.read import verify_bundle
-from sync.transport import folder as stick
+from sync.bundle.paired import is_paired, parse_paired
+from sync.bundle.read import verify_head
+from sync.transport import folder
+from sync.transport.stick_writing import StickWriter
 
 log = logging.getLogger(__name__)
 
 
-async def remove_confirmed(database: Database, identity: Identity, root: Path, ack: AckHead) -> int:
-    """Remove what this box wrote and the ack covers; return how many. A stick that cannot be written stays as it is.
+async def remove_confirmed(database: Database, identity: Identity, root: Path, acks: Iterable[AckHead]) -> int:
+    """Remove what this box wrote and the acks cover; return how many. A stick that cannot be written stays as it is.
 
     After a fork nothing is removed: a bundle of a copy of this box has the same name, and may be the only one.
     """
-    if ack.notice == Notice.FORKED:
+    by_epoch = {ack.vector.epoch: ack for ack in acks if ack.notice != Notice.FORKED}
+    if not by_epoch:
         return 0
     removed = 0
     try:
-        for head in await asyncio.to_thread(_read_own, root, identity):
-            if not covers(ack, head.epoch, head.seq) or not await _is_ours(database, head):
-                continue
-            await asyncio.to_thread(stick.remove_bundle, root, identity.box_id, head.epoch, head.seq)
-            removed += 1
+        writer = await asyncio.to_thread(StickWriter, root)
+        for path, head in await asyncio.to_thread(_read_covered, root, identity, by_epoch):
+            if await _is_ours(database, head):
+                await asyncio.to_thread(writer.remove, path)
+                removed += 1
     except EdgeboxError as error:
         log.info("sync.stick_not_tidied %s", error)
     return removed
@@ -40,24 +44,29 @@ def covers(ack: AckHead, epoch: int, seq: int) -> bool:
     return ack.vector.epoch == epoch and any(first <= seq <= last for first, last in covered)
 
 
-def _read_own(root: Path, identity: Identity) -> list[Head]:
-    """Return the heads of the bundles on a stick that are whole, signed by this box and named as they should be."""
+def _read_covered(root: Path, identity: Identity, acks: dict[int, AckHead]) -> list[tuple[Path, Head]]:
+    """Return the bundles on a stick that an ack covers, are signed by this box and named as they should be."""
     found = []
     trusted = {identity.box_id: identity.signing.verify_key}
-    for path in stick.list_bundles(root):
-        if path.parent.name != identity.box_id.hex():
+    for path in folder.list_bundles(root, identity.box_id):
+        epoch, seq = folder.bundle_numbers(path.name) or (-1, -1)
+        if epoch not in acks or not covers(acks[epoch], epoch, seq):
             continue
         try:
-            head = verify_bundle(stick.read_bundle(path), trusted).head
+            start = folder.read_start(path)
+            head = parse_paired(start).head if is_paired(start) else verify_head(start, trusted)
         except EdgeboxError as error:
             log.info("sync.stick_bundle_left %s %s", path.name, error)
             continue
-        if path.name == stick.bundle_name(head.epoch, head.seq):
-            found.append(head)
+        if (head.epoch, head.seq) == (epoch, seq):
+            found.append((path, head))
     return found
 
 
 async def _is_ours(database: Database, head: Head) -> bool:
-    """Tell whether a bundle is the one this box made, as far as it still knows: it forgets a week after the ack."""
+    """Tell whether a bundle is the one this box made, as far as it still knows: it forgets a week after the ack.
+
+    A short bundle names no origin and only the hub can check it, so that one has to be known.
+    """
     known = await database.read(lambda connection: changes.find_bundle_hash(connection, head.epoch, head.seq))
-    return known in (None, head.hash)
+    return known == head.hash or (known is None and bool(head.origin))

@@ -20,7 +20,7 @@ from edgebox.services.identity import Identity
 from edgebox.store import changes, inbox
 from edgebox.store.database import Database
 from edgebox.store.inbox import Arrival, InboxState, Kept, Pair
-from sync.bundle.errors import BundleForged
+from sync.bundle.errors import BundleForged, BundleMalformed
 from sync.bundle.layout import AckHead, Head, Notice, Vector, start_bytes
 from sync.bundle.limits import FILE_MAX_BYTES
 from sync.bundle.read import SignedBundle, open_bundle, verify_bundle, verify_head
@@ -29,7 +29,6 @@ from sync.engine.receiver import Verdict
 from sync.records.rows import Record
 from sync.transport import folder
 from sync.transport.contract import Downlink, Waiting
-from sync.transport.errors import StickUnwritable
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +91,18 @@ class Receiving:
             raise HubForked(number=f"{head.epoch}-{head.seq}")
         return verdict
 
+    async def admit(self, start: bytes, size_bytes: int) -> Head:
+        """Return the head of a bundle of which only the start was read: it is the hub's, and its size is what it says.
+
+        Raises:
+            EdgeboxError: a refusal with a code; the rest need not be read.
+        """
+        head = verify_head(start, await self._trusted())
+        if size_bytes != start_bytes(start) + head.sealed_bytes:
+            raise BundleMalformed(reason="cut in the body")
+        self._key_for(head)
+        return head
+
     async def vector(self) -> Vector | None:
         """Return what is held of the hub's bundles; None without a hub."""
         pair = await self._find_pair()
@@ -139,13 +150,17 @@ class Receiving:
         for epoch, seq, path in await asyncio.to_thread(folder.list_down, root, box):
             try:
                 if not await self._is_taken(epoch, seq):
+                    start = await asyncio.to_thread(folder.read_start, path)
+                    head = await self.admit(start, (await asyncio.to_thread(path.lstat)).st_size)
+                    if (head.epoch, head.seq) != (epoch, seq):
+                        raise BundleForged(part="name")
                     content = await asyncio.to_thread(folder.read_bundle, path)
                     taken += await self.receive(content) is not Verdict.DUPLICATE
             except EdgeboxError as error:
                 log.warning("sync.stick_bundle_refused %s %s", path.name, error)
         try:
             await self.export(root)
-        except StickUnwritable as error:
+        except EdgeboxError as error:
             log.info("sync.stick_word_not_written %s", error)
         return taken
 
@@ -153,7 +168,8 @@ class Receiving:
         """Write on a stick what this box holds of the hub's bundles, so that the hub knows what to give it.
 
         Raises:
-            StickMissing, StickUnwritable: there is no such folder, or it is full, gone or write-protected.
+            StickMissing: there is no such folder.
+            StickFilled, StickReadOnly, StickLies, StickPlaceTaken, StickGone: as they say.
         """
         ack, vector = await self.make_ack(), await self.vector()
         if ack is not None and vector is not None:

@@ -1,7 +1,7 @@
 """Drive the sender: make bundles of the change log, send them, believe only signed acks.
 
 At most one bundle waits for the line: what happens while the box is offline stays in the log and goes into the next
-bundle, so a long silence costs one large bundle and not a thousand small ones. A stick takes everything at once.
+bundle, so a long silence costs one large bundle and not a thousand small ones. A courier takes everything at once.
 """
 
 import asyncio
@@ -16,21 +16,21 @@ from content_packs.base import ids
 from content_packs.base.errors import N_, EdgeboxError
 from edgebox.domain.clock_rules import Source
 from edgebox.services.box_clock import BoxClock
-from edgebox.services.confirmed import covers, remove_confirmed
+from edgebox.services.confirmed import covers
 from edgebox.services.identity import Identity
 from edgebox.services.receiving import Receiving
 from edgebox.services.spool import Spool
-from edgebox.services.uploading import NOT_AN_ACK, HubLink, Uploading
+from edgebox.services.uploading import HubLink, Uploading
 from edgebox.store import changes, switches
 from edgebox.store.changes import Made
 from edgebox.store.database import Database
 from sync import enrolment
+from sync.bundle.errors import BundleUnknownOrigin
 from sync.bundle.layout import AckHead, Notice
 from sync.bundle.read import read_ack
 from sync.engine.sender import Acknowledged, Due, Event, Failed, Phase, Queued, Send, Sender
 from sync.enrolment import EnrolmentRefused, Hub
-from sync.transport import folder as stick
-from sync.transport.errors import HubBusy, HubRefused, HubUnreached, LinkCaptured, LinkDown, StickUnwritable
+from sync.transport.errors import HubBusy, HubRefused, HubUnreached, LinkCaptured, LinkDown
 
 log = logging.getLogger(__name__)
 
@@ -168,59 +168,60 @@ class Syncing:
             last_error=None if self._last_error is None else self._last_error.as_record(),
         )
 
-    async def export(self, root: Path) -> int:
-        """Put everything the hub does not have on a stick and return the number of bundles there. Safe to repeat.
+    async def prepare(self) -> list[Made]:
+        """Make bundles of everything the hub does not have, and return those that wait, in order. Safe to repeat.
 
         Raises:
             NotEnrolled: bundles are sealed to a hub, and none is known.
-            StickMissing, StickUnwritable: there is no such folder, or it is full, gone or write-protected.
         """
         async with self._books:
             _url, hub = await self._find_hub()
-            for _ in range(RESTARTS_MAX):
-                while await self._spool.make_next(hub) is not None:
-                    pass
-                waiting = await self._spool.list_waiting()
-                if await self._copy_to_stick(root, waiting):
-                    await self._receiving.export(root)
-                    return len(waiting)
-                await self._start_over()
-        raise StickUnwritable(reason="spool")
+            while await self._spool.make_next(hub) is not None:
+                pass
+            return await self._spool.list_waiting()
 
-    async def _copy_to_stick(self, root: Path, waiting: list[Made]) -> bool:
-        """Return whether every bundle could be read from the spool and is on the stick."""
-        for made in waiting:
-            content = await self._spool.read(made)
-            if content is None:
-                return False
-            origin = self._identity.box_id
-            await asyncio.to_thread(stick.write_bundle, root, origin, made.epoch, made.seq, content)
-        return True
+    @property
+    def is_busy(self) -> bool:
+        """Return whether something is on its way, so that whoever asks for more has to wait."""
+        return self._books.locked()
 
-    async def import_(self, root: Path) -> int:
-        """Take the acks and bundles a courier brought on a stick and return how many were good. Safe to repeat.
+    async def check_enrolled(self) -> None:
+        """Return if a hub is known.
 
-        Bundles that they confirm are removed from the stick, if it can be written.
+        Raises:
+            NotEnrolled
+        """
+        await self._find_hub()
+
+    async def list_waiting(self) -> list[Made]:
+        """Return the bundles that wait already, in order."""
+        return await self._spool.list_waiting()
+
+    async def read_waiting(self, made: Made) -> bytes | None:
+        """Return a bundle; None when the disk lost or changed it: everything is in a new epoch then."""
+        content = await self._spool.read(made)
+        if content is None:
+            async with self._books:
+                if made.epoch == await self._database.read(changes.find_epoch):
+                    await self._start_over()
+        return content
+
+    async def take_carried(self, content: bytes) -> AckHead:
+        """Take an ack that somebody carried here, and return what it says. Safe to repeat, and with an old one.
 
         Raises:
             NotEnrolled: no hub is known whose word would count.
-            StickMissing, StickUnwritable: there is no such folder, or it cannot be read.
+            BundleMalformed, BundleTooLarge, BundleUnsupported, BundleUnknownOrigin, BundleForged: not the hub's word
+                about this box.
         """
+        _url, hub = await self._find_hub()
+        ack = read_ack(content, hub.verify_key)
+        if ack.vector.origin != self._identity.box_id:
+            raise BundleUnknownOrigin(origin=ack.vector.origin.hex()[:12])
         async with self._books:
-            _url, hub = await self._find_hub()
-            good = 0
-            for path in await asyncio.to_thread(stick.list_acks, root, self._identity.box_id):
-                try:
-                    ack = read_ack(await asyncio.to_thread(stick.read_ack, path), hub.verify_key)
-                except NOT_AN_ACK as error:
-                    log.warning("sync.stick_ack_refused %s %s", path.name, error)
-                    continue
-                if ack.vector.origin == self._identity.box_id:
-                    await self._take_ack_from_stick(ack)
-                    await self.on_told_time(Source.SIGNED, ack.created_ms)
-                    await remove_confirmed(self._database, self._identity, root, ack)
-                    good += 1
-            return good + await self._receiving.import_(root)
+            await self._take_carried(ack)
+        await self.on_told_time(Source.SIGNED, ack.created_ms)
+        return ack
 
     async def close(self) -> None:
         """End what is on its way, and close the connection to the hub; safe to repeat."""
@@ -350,34 +351,39 @@ class Syncing:
             if self._sender.phase is Phase.SENDING:
                 self._sender = replace(self._sender, phase=Phase.IDLE)
 
-    async def _take_ack(self, ack: AckHead) -> bool:
+    async def _take_ack(self, ack: AckHead, *, is_carried: bool = False) -> bool:
         """Move the cursor, and return whether everything has to be sent again in a new epoch, which is begun then.
 
         That is so when two boxes use this identity, and when the hub lost bundles that are no longer kept here.
         """
         now_ms = self._clock.now_ms()
         self._has_waiting |= ack.notice == Notice.WAITING
-        is_whole = await self._database.write(lambda connection: changes.settle(connection, ack.vector, now_ms))
+        is_ours = await self._database.read(lambda connection: changes.is_own_history(connection, ack.vector, ack.tail))
+        is_whole = is_ours and await self._database.write(
+            lambda connection: changes.settle(
+                connection, ack.vector, now_ms, said_ms=ack.created_ms, is_carried=is_carried
+            )
+        )
         if ack.reads_short:
             await self._database.write(
                 lambda connection: switches.set_switch(connection, switches.HUB_READS_SHORT, on=True)
             )
         epoch = await self._database.read(changes.find_epoch)
-        is_forked = ack.notice == Notice.FORKED and ack.vector.epoch == epoch
+        is_forked = not is_ours or (ack.notice == Notice.FORKED and ack.vector.epoch == epoch)
         if is_forked or not is_whole:
             log.warning("sync.starts_over epoch=%d forked=%s", epoch, is_forked)
             await self._start_over()
         await self._spool.forget_old(now_ms)
         return is_forked or not is_whole
 
-    async def _take_ack_from_stick(self, ack: AckHead) -> None:
+    async def _take_carried(self, ack: AckHead) -> None:
         """Move the cursor, and tell the sender, which may be waiting to try one of these bundles again."""
-        starts_over = await self._take_ack(ack)
+        starts_over = await self._take_ack(ack, is_carried=True)
         if not starts_over and ack.vector.epoch == await self._database.read(changes.find_epoch):
             await self._uploading.end_covered(ack)
             self._advance(Acknowledged(ack.vector.through_seq, ack.vector.ranges))
             if not self._sender.pending:
-                # What the line could not do, the stick did.
+                # What the line could not do, the courier did.
                 self._last_error = None
 
     async def _start_over(self) -> None:

@@ -150,6 +150,7 @@ def begin_epoch(connection: sqlite3.Connection, epoch: int) -> None:
         (str(epoch),),
     )
     connection.execute("DELETE FROM bundle_out WHERE acked_ms IS NULL")
+    connection.execute("DELETE FROM setting WHERE name = 'hub_said_ms'")
 
 
 def insert_bundle(connection: sqlite3.Connection, made: Made) -> None:
@@ -177,26 +178,58 @@ def find_bundle_hash(connection: sqlite3.Connection, epoch: int, seq: int) -> by
     return None if row is None else bytes(row[0])
 
 
-def settle(connection: sqlite3.Connection, vector: Vector, now_ms: int) -> bool:
+def settle(
+    connection: sqlite3.Connection, vector: Vector, now_ms: int, *, said_ms: int = 0, is_carried: bool = False
+) -> bool:
     """Take over what a signed ack says; one of another epoch changes nothing.
 
-    A hub that was restored from a backup lacks bundles it once confirmed, below others it has. They wait again.
+    A hub that was restored from a backup lacks bundles it once confirmed, below others it has. They wait again. An ack
+    that was carried here may be old, and somebody may bring it again and again: what it covers counts, what it lacks
+    counts only when the hub said so (`said_ms`, by the hub's clock) after everything it said before.
 
     Returns:
         Whether every bundle that the hub lacks is still here; if not, only a new epoch brings it everything.
     """
     if vector.epoch != find_epoch(connection):
         return True
+    is_news = _note_said(connection, said_ms, is_carried=is_carried)
     covered = sorted([(0, vector.through_seq), *vector.ranges])
     for first, last in covered:
         connection.execute(
             "UPDATE bundle_out SET acked_ms = ? WHERE epoch = ? AND seq BETWEEN ? AND ? AND acked_ms IS NULL",
             (now_ms, vector.epoch, first, last),
         )
-    gaps = [(low[1] + 1, high[0] - 1) for low, high in pairwise(covered) if low[1] + 1 < high[0]]
+    gaps = [(low[1] + 1, high[0] - 1) for low, high in pairwise(covered) if is_news and low[1] + 1 < high[0]]
     is_whole = all(_wait_again(connection, vector.epoch, first, last) for first, last in gaps)
     connection.execute(_SETTLE_DEVICES, (find_settled_change(connection), int(Kind.STATEMENT)))
     return is_whole
+
+
+def _note_said(connection: sqlite3.Connection, said_ms: int, *, is_carried: bool) -> bool:
+    """Return whether the hub said this last. What it answers to a bundle is new whatever its clock says."""
+    row = connection.execute("SELECT value FROM setting WHERE name = 'hub_said_ms'").fetchone()
+    if is_carried and row is not None and said_ms <= int(row[0]):
+        return False
+    connection.execute(
+        "INSERT INTO setting (name, value) VALUES ('hub_said_ms', ?)"
+        " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        (str(said_ms),),
+    )
+    return True
+
+
+def is_own_history(connection: sqlite3.Connection, vector: Vector, tail: bytes) -> bool:
+    """Return whether what the hub holds of this epoch is what this box made.
+
+    It is not when the box was restored from a backup: what it did after the backup was taken is at the hub, under
+    numbers that it gives out once more. `tail` is the start of the hash of the last bundle the hub applied, empty when
+    the hub does not say; bundles are forgotten some time after they were confirmed, the latest excepted.
+    """
+    if vector.epoch != find_epoch(connection) or not vector.through_seq:
+        return True
+    made = connection.execute("SELECT max(seq) FROM bundle_out WHERE epoch = ?", (vector.epoch,)).fetchone()[0] or 0
+    known = find_bundle_hash(connection, vector.epoch, vector.through_seq)
+    return vector.through_seq <= made and (known is None or known.startswith(tail))
 
 
 def _wait_again(connection: sqlite3.Connection, epoch: int, first: int, last: int) -> bool:

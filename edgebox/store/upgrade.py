@@ -12,7 +12,7 @@ from edgebox.store.telling import tell_all
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 
 class SchemaTooNew(EdgeboxError):
@@ -88,6 +88,10 @@ def _apply(path: Path) -> None:
     @steps()
     def m0005_boots(db: "Database") -> None:
         _run(db, "0005_boots.sql")
+
+    @steps()
+    def m0006_sticks(db: "Database") -> None:
+        _run(db, "0006_sticks.sql")
 
     atomic.make_private(path)
     connection = sqlite3.connect(path)

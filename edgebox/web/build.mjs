@@ -12,7 +12,7 @@ import * as esbuild from "esbuild";
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const out = path.resolve(process.argv[2] || path.join(here, "static"));
-const scripts = ["learner", "teacher"];
+const scripts = ["learner", "teacher", "courier"];
 const styles = ["learner", "staff"];
 const sprites = ["ui", "avatars", "pictures"];
 const allowedLicences = ["MIT", "ISC", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "0BSD"];

@@ -14,6 +14,7 @@ from content_packs.base import atomic, sockets
 from content_packs.base.clock import Clock, SystemClock
 from content_packs.base.starting import folder_errors, hold_lock
 from sync.hub.admin import Admin
+from sync.hub.carried import CarriedFiles
 from sync.hub.control import SOCKET_NAME, short_address
 from sync.hub.downloads import Downloads
 from sync.hub.enrolling import Enrolling, Tries
@@ -101,6 +102,7 @@ async def open_hub(settings: HubSettings, clock: Clock | None = None) -> AsyncIt
                 uploads=uploads,
                 incoming=Incoming(partials, UploadNames(keys.signing), receiving, uploads, clock),
                 downloads=Downloads(),
+                carried=CarriedFiles(receiving, sending, uploads),
             )
         finally:
             await asyncio.to_thread(store.close)

@@ -2,16 +2,18 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qsl
 
-from aiohttp import web
+from aiohttp import BodyPartReader, web
 
 from content_packs.base.clock import Clock
 from sync.hub.errors import RequestMalformed, RequestTooLarge, RequestTooSlow
 
 SMALL_MAX_BYTES = 16 * 1024
+FILES_MAX = 100
+CHUNK_BYTES = 64 * 1024
 SILENCE_SECONDS = 30.0
 GRACE_MS = 30_000
 PACE_BYTES_PER_SECOND = 500
@@ -80,6 +82,49 @@ async def read_form(request: web.Request, clock: Clock) -> dict[str, str]:
     return dict(reversed(pairs))
 
 
+async def read_files(
+    request: web.Request, clock: Clock, max_bytes: int
+) -> AsyncIterator[tuple[str, AsyncIterator[bytes]]]:
+    """Yield the files of a form with the names they have, each with its content as it arrives.
+
+    Raises:
+        RequestTooLarge, RequestTooSlow, RequestMalformed: like `read_body`; at most 100 files.
+    """
+    if request.content_type != "multipart/form-data":
+        raise RequestMalformed(reason="content type")
+    _check_length(request, max_bytes)
+    pace = _Pace(clock, max_bytes)
+    try:
+        reader = await request.multipart()
+        for _ in range(FILES_MAX):
+            part = await _in_time(reader.next())
+            if part is None:
+                return
+            if not isinstance(part, BodyPartReader):
+                raise RequestMalformed(reason="form")
+            yield part.filename or "", pace.chunks(part)
+    except ValueError as error:
+        raise RequestMalformed(reason="form") from error
+
+
+class _Pace:
+    """How much of a form has arrived, and how fast."""
+
+    def __init__(self, clock: Clock, max_bytes: int) -> None:
+        self._clock = clock
+        self._max_bytes = max_bytes
+        self._start_ms = clock.monotonic_ms()
+        self._total_bytes = 0
+
+    async def chunks(self, part: BodyPartReader) -> AsyncIterator[bytes]:
+        while chunk := await _in_time(part.read_chunk(CHUNK_BYTES)):
+            self._total_bytes += len(chunk)
+            if self._total_bytes > self._max_bytes:
+                raise RequestTooLarge(limit_bytes=self._max_bytes)
+            _check_pace(self._total_bytes, self._clock.monotonic_ms() - self._start_ms)
+            yield chunk
+
+
 def _check_length(request: web.Request, max_bytes: int) -> None:
     if (request.content_length or 0) > max_bytes:
         raise RequestTooLarge(limit_bytes=max_bytes)
@@ -91,9 +136,13 @@ def _check_pace(total_bytes: int, took_ms: int) -> None:
 
 
 async def _next_part(request: web.Request) -> bytes:
+    return bytes(await _in_time(request.content.readany()))
+
+
+async def _in_time(reading: Awaitable[Any]) -> Any:
     try:
         async with asyncio.timeout(SILENCE_SECONDS):
-            return await request.content.readany()
+            return await reading
     except TimeoutError as error:
         raise RequestTooSlow from error
     except web.RequestPayloadError as error:

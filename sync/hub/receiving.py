@@ -9,7 +9,7 @@ from pathlib import Path
 from content_packs.base import atomic
 from content_packs.base.clock import Clock
 from content_packs.base.errors import EdgeboxError
-from sync.bundle.layout import AckHead, Head, Notice, Vector
+from sync.bundle.layout import AckHead, Head, Notice
 from sync.bundle.write import write_ack
 from sync.engine.receiver import Verdict, judge
 from sync.hub.keys import HubKeys
@@ -19,7 +19,7 @@ from sync.hub.settings import HubSettings
 from sync.hub.store import boxes, bundles
 from sync.hub.store.applying import Applier, RecordUnresolved
 from sync.hub.store.boxes import Box
-from sync.hub.store.bundles import BundleState, Place, SetAside
+from sync.hub.store.bundles import BundleState, Held, Place, SetAside
 from sync.hub.store.worker import Store, Transaction
 from sync.records.kinds import kind_of
 from sync.records.rows import Activity, Boot, Class, Device, Learner, Record, Verb
@@ -77,7 +77,6 @@ class Receiving:
             EdgeboxError: a refusal with a code; nothing was changed.
         """
         box = await self._store.run(lambda connection: find_sender(connection, content))
-        origin = box.verify_key.key_id
         checked = await asyncio.to_thread(check, content, box, self._keys)
         now_ms, limit_bytes = self._clock.now_ms(), self._settings.day_quota_bytes
         await self._store.run(
@@ -85,17 +84,19 @@ class Receiving:
         )
         records = await asyncio.to_thread(checked.open, self._keys.sealing)
         arrival = Arrival(box, checked.head, records, content)
-        vector, is_forked, tail = await self._store.run(lambda connection: self._take(connection, arrival))
+        held = await self._store.run(lambda connection: self._take(connection, arrival))
         has_waiting = await self._sending.take_heads_word(box, checked.head)
-        ack = AckHead(
-            maker=self._keys.signing.verify_key.key_id,
-            vector=vector,
-            created_ms=max(self._clock.now_ms(), 0),
-            notice=Notice.FORKED if is_forked else Notice.WAITING if has_waiting else Notice.NONE,
-            reads_short=True,
-            tail=tail if checked.head.codec else b"",
-        )
-        return Acknowledged(origin, checked.head.epoch, write_ack(ack, self._keys.signing))
+        return self._acknowledged(held, has_waiting=has_waiting, reads_tail=checked.head.codec > 0)
+
+    async def acknowledge(self, origin: bytes, epoch: int) -> Acknowledged | None:
+        """Return the ack for what is held of a box already; None when that is nothing."""
+        box = await self._store.run(lambda connection: boxes.find_box(connection, origin))
+        if box is None:
+            return None
+        place = Place(box.no, epoch, 0)
+        held = await self._store.run(lambda connection: bundles.find_held_of(connection, origin, place))
+        is_any_held = held.vector.through_seq or held.vector.ranges or held.is_forked
+        return self._acknowledged(held) if is_any_held else None
 
     async def retry_set_aside(self) -> None:
         """Try the bundles that could not be applied once more: this program may be newer than the one that gave up."""
@@ -109,7 +110,19 @@ class Receiving:
         box = boxes.get_box(connection, aside.place.box_no)
         return self._apply_again(connection, box, aside) is not None
 
-    def _take(self, connection: Transaction, arrival: Arrival) -> tuple[Vector, bool, bytes]:
+    def _acknowledged(self, held: Held, *, has_waiting: bool = False, reads_tail: bool = False) -> Acknowledged:
+        vector = held.vector
+        ack = AckHead(
+            maker=self._keys.signing.verify_key.key_id,
+            vector=vector,
+            created_ms=max(self._clock.now_ms(), 0),
+            notice=Notice.FORKED if held.is_forked else Notice.WAITING if has_waiting else Notice.NONE,
+            reads_short=True,
+            tail=held.tail if reads_tail else b"",
+        )
+        return Acknowledged(vector.origin, vector.epoch, write_ack(ack, self._keys.signing))
+
+    def _take(self, connection: Transaction, arrival: Arrival) -> Held:
         """Do what the receiver's table says, inside one transaction."""
         place, head = arrival.place, arrival.head
         holding = bundles.find_holding(connection, place)
@@ -127,9 +140,9 @@ class Receiving:
         elif verdict is Verdict.FORK:
             self._add(connection, arrival, BundleState.FORKED)
             bundles.mark_forked(connection, place)
-        vector, is_forked, tail = bundles.find_vector(connection, head.origin, place)
+        held = bundles.find_held_of(connection, head.origin, place)
         boxes.note_contact(connection, arrival.box.no, self._clock.now_ms(), is_forked=verdict is Verdict.FORK)
-        return vector, is_forked, tail
+        return held
 
     def _apply_held(self, connection: Transaction, arrival: Arrival) -> None:
         """Apply what was held behind the hole that `arrival` filled."""

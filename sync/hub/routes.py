@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from sync.hub import api, control, depot, pages, tus, waiting
+from sync.hub import api, carry_pages, control, depot, pages, tus, waiting
 from sync.transport.http import ACKS_PATH, BUNDLES_PATH, ENROLL_PATH
 from sync.transport.tus import UPLOADS_PATH
 
@@ -22,6 +22,7 @@ class Route:
 PUBLIC = (
     Route("GET", "/ping", api.ping),
     Route("POST", BUNDLES_PATH, api.take_bundle),
+    Route("OPTIONS", BUNDLES_PATH, carry_pages.allow_courier),
     Route("POST", ENROLL_PATH, api.enroll),
     Route("POST", ACKS_PATH, waiting.take_ack),
     Route("GET", BUNDLES_PATH + "/{name}", waiting.send_bundle),
@@ -30,6 +31,9 @@ PUBLIC = (
     Route("*", UPLOADS_PATH + "/{name}", tus.answer),
     Route("GET", "/depot/{name:.+}", depot.send_file),
     Route("HEAD", "/depot/{name:.+}", depot.send_file),
+    Route("GET", "/carry", carry_pages.show),
+    Route("POST", "/carry", carry_pages.take),
+    Route("GET", "/carry/answers.tar", carry_pages.send_answers),
     Route("GET", "/", pages.overview),
     Route("GET", "/hub.css", pages.style),
     Route("GET", "/icon.svg", pages.icon),

@@ -6,6 +6,7 @@ from aiohttp import web
 
 from content_packs.base.clock import Clock
 from sync.hub.admin import Admin
+from sync.hub.carried import CarriedFiles
 from sync.hub.downloads import Downloads
 from sync.hub.enrolling import Enrolling, Tries
 from sync.hub.incoming import Incoming
@@ -35,6 +36,7 @@ class Hub:
     sign_in_tries: Tries
     uploads: Uploads
     downloads: Downloads
+    carried: CarriedFiles
 
 
 HUB = web.AppKey("HUB", Hub)

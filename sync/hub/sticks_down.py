@@ -11,6 +11,9 @@ from sync.transport import folder
 
 log = logging.getLogger(__name__)
 
+# A box says it for one epoch of the hub; a stranger's stick may have any number.
+WORDS_MAX = 100
+
 
 async def fill_stick(sending: Sending, root: Path) -> int:
     """Take what the boxes of a stick say they hold, and put on it what they lack; return how many bundles that is.
@@ -31,7 +34,8 @@ async def fill_stick(sending: Sending, root: Path) -> int:
 
 
 async def _take_words(sending: Sending, root: Path, box: Box) -> None:
-    for path in await asyncio.to_thread(folder.list_words, root, box.verify_key.key_id):
+    listed = await asyncio.to_thread(folder.list_words, root, box.verify_key.key_id)
+    for path in listed[:WORDS_MAX]:
         try:
             maker, ack = await sending.find_box(await asyncio.to_thread(folder.read_ack, path))
             if maker == box:

@@ -76,3 +76,16 @@ class StickUnwritable(EdgeboxError):
     retryable = True
     sentence = N_("The stick cannot be used ({reason}).")
     remedy = N_("Check that it is plugged in, has free space and is not write-protected.")
+
+
+class StickFilled(EdgeboxError):
+    """There was no room for the next file; those before it are on the stick, whole."""
+
+    code = "sync.stick_full"
+    status = 507
+    exit_code = 49
+    retryable = True
+    sentence = N_("The stick {stick} is full: not everything went onto it.")
+    remedy = N_(
+        "What is on it is whole and can be carried. Make room on it on a computer, or use another stick as well."
+    )

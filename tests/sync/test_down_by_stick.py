@@ -42,8 +42,8 @@ async def at_the_hub(scene: SchoolScene) -> int:
 async def at_the_box(scene: SchoolScene) -> None:
     """Put the stick into the box, which takes what is for it and writes what it has."""
     scene.clock.advance(1_000)
-    await scene.box.syncing.import_(scene.folder / "stick")
-    await scene.box.syncing.export(scene.folder / "stick")
+    await scene.box.exchanging.import_(scene.folder / "stick")
+    await scene.box.exchanging.export(scene.folder / "stick")
 
 
 def files(scene: SchoolScene, ending: str) -> list[str]:

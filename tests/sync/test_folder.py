@@ -1,14 +1,20 @@
 """A stick carries whole files or none, and nothing on it leads anywhere else."""
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
+from content_packs.format.errors import StickGone
+from content_packs.usb.errors import StickLies, StickPlaceTaken
 from sync.bundle.errors import BundleTooLarge
 from sync.bundle.limits import FILE_MAX_BYTES
 from sync.transport import folder
-from sync.transport.errors import StickMissing, StickUnwritable
+from sync.transport.errors import StickFilled, StickMissing, StickUnwritable
+from sync.transport.stick_writing import StickWriter
+from tests.support.power_cut import CuttableDisk, PowerCut
+from tests.support.stick import LyingStick, fold_names
 
 ORIGIN = bytes(range(16))
 OUTBOX = Path("edgebox/outbox") / ORIGIN.hex()
@@ -43,7 +49,6 @@ def test_links_and_strange_names_are_not_followed(tmp_path: Path) -> None:
     (inside / "1-1.eb").symlink_to(secret)
     (inside / "1-02.eb").write_bytes(b"x")
     (inside / "1-3.eb.part").write_bytes(b"x")
-    (inside / "1-4.EB").write_bytes(b"x")
     (inside / "1-5.eb").mkdir()
     os.mkfifo(inside / "1-6.eb")
     (stick / "edgebox/outbox/other").mkdir()
@@ -95,12 +100,118 @@ def test_a_stick_that_is_not_there_is_not_made(tmp_path: Path) -> None:
 
 def test_a_stick_that_cannot_be_written_is_said_so(tmp_path: Path) -> None:
     (tmp_path / "edgebox").write_bytes(b"a file in the way")
-    with pytest.raises(StickUnwritable):
+    with pytest.raises(StickPlaceTaken):
         folder.write_bundle(tmp_path, ORIGIN, 1, 1, b"x")
 
 
 def test_a_removed_bundle_is_gone_and_may_be_removed_again(tmp_path: Path) -> None:
-    folder.write_bundle(tmp_path, ORIGIN, 1, 1, b"x")
-    folder.remove_bundle(tmp_path, ORIGIN, 1, 1)
-    folder.remove_bundle(tmp_path, ORIGIN, 1, 1)
+    path = folder.write_bundle(tmp_path, ORIGIN, 1, 1, b"x")
+    writer = StickWriter(tmp_path)
+    writer.remove(path)
+    writer.remove(path)
     assert folder.list_bundles(tmp_path) == []
+
+
+def test_names_that_lost_their_small_letters_on_the_road_are_found(tmp_path: Path) -> None:
+    folder.write_bundle(tmp_path, ORIGIN, 1, 1, b"bundle")
+    folder.write_ack(tmp_path, ORIGIN, 1, b"ack")
+    fold_names(tmp_path, str.upper)
+    assert [folder.read_bundle(path) for path in folder.list_bundles(tmp_path, ORIGIN)] == [b"bundle"]
+    assert [folder.read_ack(path) for path in folder.list_acks(tmp_path, ORIGIN)] == [b"ack"]
+    assert folder.list_origins(tmp_path) == [ORIGIN]
+
+
+@pytest.mark.parametrize("lose_names", [False, True])
+@pytest.mark.parametrize("lose_contents", [False, True])
+def test_a_power_cut_at_any_write_leaves_whole_files_or_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, lose_names: bool, lose_contents: bool
+) -> None:
+    contents = {seq: bytes([seq]) * 5000 for seq in (1, 2, 3)}
+
+    def write(stick: Path) -> None:
+        writer = StickWriter(stick)
+        for seq, content in contents.items():
+            writer.put(folder.bundle_place(ORIGIN, 1, seq), content)
+        writer.finish()
+
+    cut_at, is_done = 0, False
+    while not is_done:
+        cut_at += 1
+        stick = tmp_path / f"stick-{cut_at}"
+        stick.mkdir()
+        with pytest.MonkeyPatch.context() as patch:
+            disk = CuttableDisk(stick, patch, cut_at)
+            try:
+                write(stick)
+                is_done = True
+            except PowerCut:
+                pass
+            disk.settle(lose_contents=lose_contents, lose_names=lose_names)
+        for path in folder.list_bundles(stick):
+            assert folder.read_bundle(path) == contents[(folder.bundle_numbers(path.name) or (0, 0))[1]]
+        write(stick)
+        assert len(folder.list_bundles(stick)) == 3
+        folder.remove_left(StickWriter(stick), stick / OUTBOX)
+        assert not list(stick.rglob("*.part"))
+    assert cut_at > 10
+
+
+def test_a_full_stick_keeps_what_fits_whole_and_says_that_it_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, left_bytes = os.write, 2500
+
+    def write(descriptor: int, content: bytes) -> int:
+        nonlocal left_bytes
+        if left_bytes < len(content):
+            raise OSError(errno.ENOSPC, "full")
+        left_bytes -= len(content)
+        return real(descriptor, content)
+
+    monkeypatch.setattr(os, "write", write)
+    writer = StickWriter(tmp_path)
+    with pytest.raises(StickFilled):
+        for seq in (1, 2, 3):
+            writer.put(folder.bundle_place(ORIGIN, 1, seq), bytes([seq]) * 1000)
+    assert [folder.read_bundle(path)[0] for path in folder.list_bundles(tmp_path)] == [1, 2]
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_a_stick_that_does_not_keep_what_it_is_given_is_found_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    LyingStick(tmp_path, monkeypatch, 1500)
+    writer = StickWriter(tmp_path)
+    for seq in (1, 2):
+        writer.put(folder.bundle_place(ORIGIN, 1, seq), bytes([seq]) * 1000)
+    with pytest.raises(StickLies):
+        writer.finish()
+    assert [path.name for path in folder.list_bundles(tmp_path)] == ["1-1.eb"]
+
+
+def test_nothing_is_written_through_a_link_or_over_what_is_not_ours(tmp_path: Path) -> None:
+    stick, elsewhere = tmp_path / "stick", tmp_path / "elsewhere"
+    stick.mkdir()
+    elsewhere.mkdir()
+    (stick / "edgebox").symlink_to(elsewhere)
+    with pytest.raises(StickPlaceTaken):
+        folder.write_bundle(stick, ORIGIN, 1, 1, b"x")
+    (stick / "edgebox").unlink()
+    (stick / OUTBOX / "1-1.eb").mkdir(parents=True)
+    with pytest.raises(StickPlaceTaken):
+        folder.write_bundle(stick, ORIGIN, 1, 1, b"x")
+    (stick / OUTBOX / "1-2.eb").symlink_to(elsewhere / "x")
+    with pytest.raises(StickPlaceTaken):
+        folder.write_bundle(stick, ORIGIN, 1, 2, b"x")
+    assert not list(elsewhere.iterdir())
+
+
+def test_a_folder_that_is_left_of_a_stick_gets_nothing(tmp_path: Path) -> None:
+    stick = tmp_path / "stick"
+    stick.mkdir()
+    writer = StickWriter(stick)
+    stick.rename(tmp_path / "pulled")
+    stick.mkdir()
+    with pytest.raises(StickGone):
+        writer.put(folder.bundle_place(ORIGIN, 1, 1), b"x")
+    assert not list(stick.iterdir())

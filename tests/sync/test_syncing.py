@@ -140,7 +140,7 @@ async def test_a_box_without_a_hub_sends_nothing_and_loses_nothing(scene: Scene)
     assert (status.hub_url, status.last_error) == (None, None)
     assert status.waiting_changes > 3
     with pytest.raises(NotEnrolled):
-        await scene.box.syncing.export(Path("/nowhere"))
+        await scene.box.exchanging.export(Path("/nowhere"))
     await scene.enroll()
     await scene.box.syncing.sync_now()
     assert await scene.hub_statements() == 3
@@ -254,10 +254,10 @@ def stick(tmp_path: Path) -> Path:
 async def test_a_stick_carries_bundles_there_and_acks_back(scene: Scene, stick: Path) -> None:
     await scene.enroll()
     await scene.work(3)
-    assert await scene.box.syncing.export(stick) == 1
+    assert await scene.box.exchanging.export(stick) == 1
     assert await scene.hub_statements() == 0
     assert (await exchange_stick(scene.hub.listening.hub.receiving, stick))["taken"] == 1
-    assert await scene.box.syncing.import_(stick) == 1
+    assert await scene.box.exchanging.import_(stick) == 1
     assert (await scene.box.syncing.status()).waiting_changes == 0
     assert await scene.device() == (3, 3)
     assert await scene.hub_statements() == 3
@@ -267,13 +267,13 @@ async def test_stick_and_line_together_give_the_same_rows_as_the_line_alone(scen
     await scene.enroll()
     for turn in range(3):
         await scene.work(2)
-        await scene.box.syncing.export(stick)
+        await scene.box.exchanging.export(stick)
         if turn == 1:
             await scene.box.syncing.sync_now()
     await exchange_stick(scene.hub.listening.hub.receiving, stick)
     await scene.box.syncing.sync_now()
     await exchange_stick(scene.hub.listening.hub.receiving, stick)
-    assert await scene.box.syncing.import_(stick) == 1
+    assert await scene.box.exchanging.import_(stick) == 1
     assert await scene.hub_statements() == 6
     assert (await scene.box.syncing.status()).waiting_changes == 0
 
@@ -285,10 +285,10 @@ async def test_after_an_ack_by_stick_a_line_that_comes_back_goes_on_where_the_st
     await scene.work(3)
     scene.box.syncing._uploading.make_link = lambda url: DeadLink()  # type: ignore[assignment,return-value]
     await scene.box.syncing.sync_now()
-    await scene.box.syncing.export(stick)
+    await scene.box.exchanging.export(stick)
     await exchange_stick(scene.hub.listening.hub.receiving, stick)
     assert (await scene.box.syncing.status()).last_error is not None
-    await scene.box.syncing.import_(stick)
+    await scene.box.exchanging.import_(stick)
     status = await scene.box.syncing.status()
     assert (status.waiting_changes, status.last_error) == (0, None)
     await scene.box.syncing.close()
@@ -346,7 +346,7 @@ async def test_an_ack_for_another_box_or_from_another_hub_is_not_taken_off_a_sti
         stranger = await other.enrolled()
         ack = await other.listening.hub.receiving.receive(stranger.next(registries()))
     await asyncio.to_thread(folder.write_ack, stick, origin, 1, ack.ack)
-    assert await scene.box.syncing.import_(stick) == 0
+    assert await scene.box.exchanging.import_(stick) == 0
     with pytest.raises(BundleUnknownOrigin):
         read_ack(ack.ack, scene.hub.listening.hub.keys.signing.verify_key)
 

@@ -39,6 +39,15 @@ class SetAside:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What is held of an epoch; `tail` is the start of the hash of the last bundle that was applied."""
+
+    vector: Vector
+    tail: bytes
+    is_forked: bool
+
+
 def find_holding(connection: Connection, place: Place) -> Holding:
     """Return what is held of the place's epoch, with the hashes known for its number."""
     row = _cursor(connection, place.box_no, place.epoch)
@@ -129,13 +138,14 @@ def mark_forked(connection: Connection, place: Place) -> None:
     )
 
 
-def find_vector(connection: Connection, origin: bytes, place: Place) -> tuple[Vector, bool, bytes]:
-    """Return what is held of the epoch, for an ack, whether it is forked, and the hash its last bundle begins with."""
+def find_held_of(connection: Connection, origin: bytes, place: Place) -> Held:
+    """Return what is held of an epoch, for an ack."""
     row = _cursor(connection, place.box_no, place.epoch)
     gaps = ranges(_held(connection, place.box_no, place.epoch), RANGES_MAX)
     if row is None:
-        return Vector(origin, place.epoch, 0, 0, gaps), False, NO_PREVIOUS
-    return Vector(origin, place.epoch, row.through_seq, row.through_change, gaps), row.is_forked, row.tail
+        return Held(Vector(origin, place.epoch, 0, 0, gaps), NO_PREVIOUS, is_forked=False)
+    vector = Vector(origin, place.epoch, row.through_seq, row.through_change, gaps)
+    return Held(vector, row.tail, is_forked=row.is_forked)
 
 
 def _put_cursor(

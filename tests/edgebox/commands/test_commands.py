@@ -292,6 +292,7 @@ def test_a_box_with_nothing_to_send_says_so(shell: Shell) -> None:
     shell.result("users", "list")
     enrol_with_nobody(shell.data)
     confirm_all(shell.data)
+    shell.stick.mkdir(exist_ok=True)
     assert shell.run("sync", "export", str(shell.stick)).stdout.startswith("Nothing waits")
 
 

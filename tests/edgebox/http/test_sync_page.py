@@ -11,6 +11,7 @@ from content_packs.base.signing import SealingKey, SigningKey
 from edgebox.app import Part, running_box
 from edgebox.store import changes
 from sync.enrolment import Hub
+from sync.transport import folder
 from tests.support.box import School, make_school
 from tests.support.site import Site
 
@@ -78,31 +79,46 @@ async def test_a_failed_try_is_shown_until_the_next_success(site: Site) -> None:
         assert CLOSED in text
 
 
-async def test_what_waits_goes_onto_a_stick_but_nowhere_else(site: Site) -> None:
+async def test_one_button_exchanges_with_a_stick_but_with_nothing_else(site: Site) -> None:
     await enrol(site)
     stick = site.box.settings.stick_folders[0] / "STICK"
     async with site.teacher() as browser:
         for place in (str(site.box.settings.data), "/etc", f"{stick}/..", ""):
-            response, _ = await browser.submit("/staff/sync/export", stick=place)
-            assert response.status == 404
-        response, _ = await browser.submit("/staff/sync/export", stick=str(stick))
+            for action in ("sticks", "sticks/always"):
+                response, _ = await browser.submit(f"/staff/sync/{action}", stick=place)
+                assert response.status == 404
+        _, text = await browser.get("/staff/sync")
+        assert "Exchange with this stick" in text
+        assert site.box.exchanging.current is None
+        response, _ = await browser.submit("/staff/sync/sticks", stick=str(stick))
         assert response.status == 303
-        _, text = await browser.get(response.headers["Location"])
-        assert "What waits is on the stick." in text
-        response, _ = await browser.submit("/staff/sync/import", stick=str(stick))
-        _, text = await browser.get(response.headers["Location"])
-        assert "There are no receipts for this box on the stick." in text
-        assert "were read" not in text
-    assert any(path.is_file() for path in stick.rglob("*"))
+        async for _ in site.box.exchanging.watch():
+            pass
+        _, text = await browser.get("/staff/sync/sticks")
+        assert "Everything that the hub lacks is on the stick (" in text
+        assert "You can pull it out" in text
+    assert len(await asyncio.to_thread(folder.list_bundles, stick)) == 1
 
 
 async def test_a_stick_without_a_centre_is_explained(site: Site) -> None:
     stick = site.box.settings.stick_folders[0] / "STICK"
     async with site.teacher() as browser:
-        for action in ("export", "import"):
-            response, text = await browser.submit(f"/staff/sync/{action}", stick=str(stick))
-            assert response.status == 409
-            assert "not connected to a hub" in text
+        response, text = await browser.submit("/staff/sync/sticks", stick=str(stick))
+        assert response.status == 409
+        assert "not connected to a hub" in text
+
+
+async def test_staff_choose_which_sticks_are_always_exchanged_with(site: Site) -> None:
+    await enrol(site)
+    stick = site.box.settings.stick_folders[0] / "STICK"
+    async with site.teacher() as browser:
+        await browser.submit("/staff/sync/sticks/always", stick=str(stick), always="on")
+        _, text = await browser.get("/staff/sync/sticks")
+        assert "exchanged with by itself" in text
+        await browser.submit("/staff/sync/sticks/always", stick=str(stick))
+        _, text = await browser.get("/staff/sync/sticks")
+        assert "Always exchange with this stick" in text
+    assert site.box.exchanging.current is None
 
 
 async def test_the_state_costs_a_304_until_something_changes(site: Site) -> None:
