@@ -24,7 +24,7 @@ from content_packs.fetch.transfer import Transfer
 from content_packs.fetch.want import Neighbour, WantFetch
 from content_packs.format import layout
 from content_packs.format.envelope import ENVELOPE_MAX_BYTES, open_envelope
-from content_packs.format.errors import PackRollback
+from content_packs.format.errors import PackRollback, PackSpace
 from content_packs.format.manifest import FileEntry, Manifest
 from content_packs.format.selection import EVERYTHING
 from content_packs.installer import Installer, InstallPlan, InstallResult, blob_store, measure_disk, plan
@@ -70,8 +70,8 @@ class Bringing:
         Raises:
             NotOffered: nobody has anything newer.
             SourceLied, SourceDown, SourceCaptured, FetchPaused: like `Transfer`.
-            PackSpace: the file that has to be fetched does not fit; found before it is.
-            EdgeboxError: what applying says of it; what was fetched is then removed.
+            PackSpace: the file that has to be fetched does not fit, found before it is; or what it makes.
+            EdgeboxError: what applying says of it; what was fetched is then removed, unless space is all that lacks.
         """
         if base.root:
             try:
@@ -134,7 +134,7 @@ class Bringing:
         if manifest.version < highest:
             raise PackRollback(pack=manifest.pack, installed=highest, offered=manifest.version)
         space = self._measure(self._data)
-        selection = parts_to_take(self._data, manifest, EVERYTHING)
+        selection = parts_to_take(self._data, manifest.pack, manifest.version, EVERYTHING)
         store = blob_store(self._data)
         to_copy = plan(manifest, store, space.free_bytes, space.total_bytes, selection=selection)
         to_copy.check()
@@ -168,7 +168,8 @@ class Bringing:
             result = await asyncio.to_thread(apply_patch, self._data, partial.path, self._trusted, limits=limits)
         except EdgeboxError as error:
             # What can be tried again is kept whole; anything else would fail the same way for ever.
-            await asyncio.to_thread(partial.close if error.retryable else partial.discard)
+            is_kept = error.retryable or isinstance(error, PackSpace)
+            await asyncio.to_thread(partial.close if is_kept else partial.discard)
             raise
         await asyncio.to_thread(partial.discard)
         return result

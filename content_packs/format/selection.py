@@ -21,7 +21,11 @@ class Selection:
 
     def takes(self, part: Part) -> bool:
         """Return whether the part is taken."""
-        return self.parts is None or part.id in self.parts
+        return self.takes_id(part.id)
+
+    def takes_id(self, part: str) -> bool:
+        """Return whether the part with this id is taken."""
+        return self.parts is None or part in self.parts
 
     def united(self, other: "Selection") -> "Selection":
         """Return what takes a part when one of the two does."""

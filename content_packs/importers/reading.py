@@ -8,6 +8,7 @@ a message is believed.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from string import Formatter
 from typing import Any
 
 from content_packs.base import codec
@@ -186,8 +187,15 @@ def _told_error(values: list[Any]) -> EdgeboxError:
         return _nonsense()
     for error_class in all_error_classes():
         if error_class.code == code and (code.startswith(_ERROR_AREAS) or code in _OTHER_ERRORS):
-            return error_class(**fields)
+            return error_class(**fields) if _are_whole(error_class, fields) else _nonsense()
     return _nonsense()
+
+
+def _are_whole(error_class: type[EdgeboxError], fields: dict[str, Any]) -> bool:
+    """Return whether these are all fields that the texts of the error name, and sizes are numbers."""
+    texts = Formatter().parse(error_class.sentence + error_class.remedy)
+    are_there = all(name in fields for _, name, _, _ in texts if name)
+    return are_there and all(type(value) is int for name, value in fields.items() if name.endswith("_bytes"))
 
 
 def _is_remark(value: Any) -> bool:

@@ -63,7 +63,9 @@ class Installer:
         """
         with PackFolder(self._folder) as pack:
             manifest, _ = open_envelope(pack.read_manifest(), self._trusted)
-            return self._plan(manifest, library.parts_to_take(self._data, manifest, pack.read_selection()))
+            return self._plan(
+                manifest, library.parts_to_take(self._data, manifest.pack, manifest.version, pack.read_selection())
+            )
 
     def run(self, on_progress: OnProgress = lambda *_: None, cancelled: Cancelled = lambda: False) -> InstallResult:
         """Install the pack. Blocks; call it in a worker thread.
@@ -84,7 +86,7 @@ class Installer:
             envelope = pack.read_manifest()
             manifest, signer = open_envelope(envelope, self._trusted)
             self._refuse_rollback(manifest, envelope)
-            selection = library.parts_to_take(self._data, manifest, pack.read_selection())
+            selection = library.parts_to_take(self._data, manifest.pack, manifest.version, pack.read_selection())
             to_copy = self._plan(manifest, selection)
             to_copy.check()
             for entry in to_copy.missing.values():

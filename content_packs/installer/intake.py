@@ -1,6 +1,7 @@
 """Contents on their way into the store, flushed and made visible many at a time."""
 
 import os
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +18,8 @@ BEGIN_BYTES = 8 * 1024 * 1024
 BATCH_BYTES = 256 * 1024 * 1024
 BATCH_FILES = 2_000
 HASHED_ASIDE_BYTES = 128 * 1024
+# Pieces that wait to be hashed, so that hashing, which is the slowest step, never waits for a write.
+UNHASHED_MAX = 4
 
 
 class Intake:
@@ -35,7 +38,7 @@ class Intake:
         self._descriptor: int | None = None
         self._hasher = Hasher()
         self._hashing = ThreadPoolExecutor(1, "hashing")
-        self._hashed: Future[None] | None = None
+        self._unhashed: deque[Future[None]] = deque()
         self._size_bytes = 0
         self._begun_bytes = 0
         self._kept: list[tuple[str, bytes]] = []
@@ -98,16 +101,17 @@ class Intake:
 
     def _take_hash(self, chunk: bytes) -> None:
         """Hash while the same bytes are written; handing a small piece to another thread costs more than its hash."""
-        self._wait_for_hash()
-        if len(chunk) < HASHED_ASIDE_BYTES:
+        is_small = len(chunk) < HASHED_ASIDE_BYTES
+        self._wait_for_hash(0 if is_small else UNHASHED_MAX - 1)
+        if is_small:
             self._hasher.update(chunk)
         else:
-            self._hashed = self._hashing.submit(self._hasher.update, chunk)
+            self._unhashed.append(self._hashing.submit(self._hasher.update, chunk))
 
-    def _wait_for_hash(self) -> None:
-        if self._hashed is not None:
-            self._hashed.result()
-            self._hashed = None
+    def _wait_for_hash(self, left: int = 0) -> None:
+        """Wait until no more than `left` pieces are still to be hashed."""
+        while len(self._unhashed) > left:
+            self._unhashed.popleft().result()
 
     def _show(self) -> None:
         """Flush the batch, then give each content its name."""
@@ -138,6 +142,7 @@ class Intake:
             self._begin_next()
 
     def _begin_next(self) -> None:
-        self._descriptor, self._hasher, self._hashed = None, Hasher(), None
+        self._descriptor, self._hasher = None, Hasher()
+        self._unhashed.clear()
         self._count += 1
         self._size_bytes = self._begun_bytes = 0

@@ -76,6 +76,18 @@ def iterate_installed(data: Path) -> Iterator[InstalledPack]:
     return (pack for pack in _read_all(data) if isinstance(pack, InstalledPack))
 
 
+def find_installed(data: Path, pack: str, version: int) -> InstalledPack:
+    """Return one version of a pack.
+
+    Raises:
+        PackNotFound: it is not there, or its manifest cannot be read.
+    """
+    found = _read(data, pack, version)
+    if not isinstance(found, InstalledPack):
+        raise PackNotFound(place=f"{pack} {version}")
+    return found
+
+
 def damaged(data: Path) -> list[DamagedPack]:
     """Return the manifest files on the box that cannot be read."""
     return [pack for pack in _read_all(data) if isinstance(pack, DamagedPack)]
@@ -118,20 +130,20 @@ def want_parts(data: Path, pack: str, version: int, selection: Selection | None)
         atomic.write_file(path, serialise_selection(selection))
 
 
-def parts_to_take(data: Path, manifest: Manifest, offered: Selection) -> Selection:
-    """Return which parts an installation takes.
+def parts_to_take(data: Path, pack: str, version: int, offered: Selection) -> Selection:
+    """Return which parts an installation of this version takes.
 
     Those that were asked for, in addition to those the box has of this version. If nothing was asked for: those it has
     of this version or, if it has none, those of the version before that are `offered`; of a new pack all offered.
     """
-    wanted = _read_selection(packs_folder(data) / layout.wanted_name(manifest.pack, manifest.version))
-    versions = [version for name, version in _installed_names(data) if name == manifest.pack]
-    if manifest.version in versions:
-        here = selection_of(data, manifest.pack, manifest.version)
+    wanted = _read_selection(packs_folder(data) / layout.wanted_name(pack, version))
+    versions = [found for name, found in _installed_names(data) if name == pack]
+    if version in versions:
+        here = selection_of(data, pack, version)
         return here if wanted is None else here.united(wanted)
     if wanted is not None:
         return wanted
-    before = selection_of(data, manifest.pack, max(versions)) if versions else EVERYTHING
+    before = selection_of(data, pack, max(versions)) if versions else EVERYTHING
     if before.parts is None or offered.parts is None:
         return before if offered.parts is None else offered
     return Selection(before.parts & offered.parts)
@@ -207,21 +219,23 @@ def library_lock(data: Path) -> Iterator[None]:
 
 
 def _read_all(data: Path) -> Iterator[InstalledPack | DamagedPack]:
-    for name, version in _installed_names(data):
-        path = packs_folder(data) / layout.installed_name(name, version)
-        try:
-            manifest = open_unverified(path.read_bytes())
-            if (manifest.pack, manifest.version) != (name, version):
-                raise ManifestMalformed(reason="name")
-        except FileNotFoundError:
-            # Removed since the folder was listed.
-            continue
-        except OSError:
-            yield DamagedPack(path, ManifestMalformed(reason="unreadable"))
-        except EdgeboxError as error:
-            yield DamagedPack(path, error)
-        else:
-            yield InstalledPack(manifest, path, selection_of(data, name, version))
+    # What is not there any more was removed since the folder was listed.
+    return (found for named in _installed_names(data) if (found := _read(data, *named)) is not None)
+
+
+def _read(data: Path, pack: str, version: int) -> InstalledPack | DamagedPack | None:
+    path = packs_folder(data) / layout.installed_name(pack, version)
+    try:
+        manifest = open_unverified(path.read_bytes())
+        if (manifest.pack, manifest.version) != (pack, version):
+            raise ManifestMalformed(reason="name")
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return DamagedPack(path, ManifestMalformed(reason="unreadable"))
+    except EdgeboxError as error:
+        return DamagedPack(path, error)
+    return InstalledPack(manifest, path, selection_of(data, pack, version))
 
 
 def _read_selection(path: Path) -> Selection | None:

@@ -104,9 +104,13 @@ def check_space(space: DiskSpace, needed_bytes: int) -> None:
     Raises:
         PackSpace: it may not.
     """
-    usable_bytes = max(space.free_bytes - reserve_bytes(space.total_bytes), 0)
-    if needed_bytes > usable_bytes:
-        raise PackSpace(needed_bytes=needed_bytes, usable_bytes=usable_bytes)
+    if needed_bytes > usable_bytes(space):
+        raise PackSpace(needed_bytes=needed_bytes, usable_bytes=usable_bytes(space))
+
+
+def usable_bytes(space: DiskSpace) -> int:
+    """Return what may be written so that the reserve stays free."""
+    return max(space.free_bytes - reserve_bytes(space.total_bytes), 0)
 
 
 def measure_disk(folder: Path) -> DiskSpace:

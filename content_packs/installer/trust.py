@@ -9,10 +9,15 @@ from content_packs.format.keyfile import KEY_FILE_MAX_BYTES, parse_public
 
 @dataclass(frozen=True, slots=True)
 class Publisher:
-    """A key, and the name the box's technician knows it by."""
+    """A key, and the name the box's technician knows it by.
+
+    Attributes:
+        prefix: of the pack ids that a list gives to whoever has, or had, this key; empty when no list does.
+    """
 
     key: VerifyKey
     name: str
+    prefix: str = ""
 
 
 def publishers(folder: Path) -> dict[bytes, Publisher]:

@@ -10,12 +10,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """A content to be grouped: its length, a name for its base and the length of that (0: none); whether by itself."""
+    """A content to be grouped: its length, a name for its base and the length of that (0: none).
+
+    Attributes:
+        is_alone: whether it stands by itself.
+        parts: of those that a box may do without; it shares a group only with what is needed just when it is.
+    """
 
     stream_bytes: int
     base: object
     base_bytes: int
     is_alone: bool = False
+    parts: tuple[int, ...] = ()
 
 
 def held_bytes(base_bytes: int, stream_bytes: int) -> int:
@@ -29,14 +35,15 @@ def group(sizes: Sequence[Size], limit_bytes: int) -> list[int]:
     bases: set[object] = set()
     base_bytes = stream_bytes = count = 0
     was_alone = False
+    parts: tuple[int, ...] = ()
     for one in sizes:
         more = 0 if one.base in bases else one.base_bytes
         is_over = held_bytes(base_bytes + more, stream_bytes + one.stream_bytes) > limit_bytes
-        if count and (is_over or one.is_alone or was_alone):
+        if count and (is_over or one.is_alone or was_alone or one.parts != parts):
             groups.append(count)
             bases, base_bytes, stream_bytes, count = set(), 0, 0, 0
             more = one.base_bytes
-        was_alone = one.is_alone
+        was_alone, parts = one.is_alone, one.parts
         bases.add(one.base)
         base_bytes, stream_bytes, count = base_bytes + more, stream_bytes + one.stream_bytes, count + 1
     return [*groups, count] if count else groups

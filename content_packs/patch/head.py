@@ -21,6 +21,8 @@ from content_packs.patch.errors import PatchMalformed, PatchSignatureInvalid, Pa
 MAGIC: Final = b"EBP\x01"
 FORMAT: Final = 1
 DOMAIN: Final = "edgebox pack patch v1"
+FEATURE_PARTS: Final = "parts"
+FEATURES: Final = (FEATURE_PARTS,)
 LENGTH_BYTES: Final = 4
 HEAD_MAX_BYTES: Final = 1024**2
 BODY_MAX_BYTES: Final = 64 * 1024**3
@@ -46,6 +48,7 @@ class PatchHead:
         memory_bytes: what applying holds at most, beside the program itself and the manifests.
         plan_bytes: length of the plan, with which the body begins.
         blocks: the hash of every block of the body, in order; the last may be shorter than the others.
+        features: what has to be understood: `parts` when there are contents that a box may do without.
     """
 
     pack: str
@@ -175,13 +178,14 @@ def _parse(record: Any) -> PatchHead:
         raise PatchMalformed(reason="head")
     if record[0] != FORMAT:
         raise PatchUnsupported(feature=f"patch {record[0]}")
-    if record[1]:
-        raise PatchUnsupported(feature=str(record[1]))
+    unknown = [one for one in record[1] if one not in FEATURES] if isinstance(record[1], list) else []
+    if unknown:
+        raise PatchUnsupported(feature=str(unknown[0]))
     kinds = [int, list, str, bytes, int, bytes, int, int, int, int, int, bytes]
     if [type(value) for value in record] != kinds:
         raise PatchMalformed(reason="head")
     head = PatchHead(*record[2:])
-    head = replace(head, memory_bytes=head.memory_bytes * MEMORY_UNIT_BYTES)
+    head = replace(head, memory_bytes=head.memory_bytes * MEMORY_UNIT_BYTES, features=tuple(record[1]))
     if not (_are_names_right(head) and _are_sizes_right(head)):
         raise PatchMalformed(reason="head")
     return head

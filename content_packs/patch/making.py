@@ -20,7 +20,16 @@ from content_packs.format.manifest import Manifest, parse
 from content_packs.patch import plan
 from content_packs.patch.contents import read_envelope
 from content_packs.patch.errors import PatchMemory
-from content_packs.patch.head import MEMORY_BYTES, NOTHING, PatchHead, block_hashes, block_log_for, seal_head
+from content_packs.patch.head import (
+    FEATURE_PARTS,
+    MEMORY_BYTES,
+    NOTHING,
+    PatchHead,
+    block_hashes,
+    block_log_for,
+    seal_head,
+)
+from content_packs.patch.needs import Needs
 from content_packs.patch.plan import Group
 from content_packs.patch.sources import PIECED_BYTES, Sources, Way
 from content_packs.usb.writing import make_folder, write_all
@@ -75,7 +84,9 @@ class _Maker:
         self._memory_bytes = memory_bytes
         self._known = plan.known(self._old_envelope)
         entries = list(self._known.entries), list(plan.known(self._new_envelope).entries)
-        self._sources = Sources((old, new), *entries, opened_max_bytes=memory_bytes // 2)
+        needs = Needs(self._old_manifest, self._new_manifest)
+        self._sources = Sources((old, new), *entries, needs, opened_max_bytes=memory_bytes // 2)
+        self._told = self._sources.told()
 
     def write(self, out: Path, key: SigningKey, body: BinaryIO) -> PatchReport:
         """Make the patch in `body`, then write it."""
@@ -88,6 +99,7 @@ class _Maker:
                 self._sources.containers,
                 best.groups,
                 key.verify_key.key_id,
+                self._told,
                 is_by_name=best.way.is_by_name,
             )
             packed = compress_against(self._known.plan_base(), told)
@@ -141,6 +153,7 @@ class _Maker:
             body_bytes=body_bytes,
             block_log=block_log,
             blocks=block_hashes(blocks),
+            features=(FEATURE_PARTS,) if self._told else (),
         )
 
 

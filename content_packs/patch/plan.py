@@ -10,15 +10,20 @@ from typing import Any, Final
 
 from content_packs.base import codec, hashing
 from content_packs.base.codec import CodecMalformed
+from content_packs.base.hashing import HASH_BYTES
 from content_packs.base.signing import KEY_ID_BYTES, SIGNATURE_BYTES
+from content_packs.format import texts
 from content_packs.format.envelope import FORMAT as ENVELOPE_FORMAT
 from content_packs.format.envelope import Envelope
+from content_packs.format.errors import ManifestMalformed
+from content_packs.format.fields import Fields
 from content_packs.format.manifest import MANIFEST_MAX_BYTES
+from content_packs.format.selection import Selection
 from content_packs.patch import table
 from content_packs.patch.compact import CompactBases, CompactEntries, CompactTargets
 from content_packs.patch.containers import KINDS
 from content_packs.patch.errors import PatchMalformed, PatchUnsupported
-from content_packs.patch.head import PatchHead
+from content_packs.patch.head import FEATURE_PARTS, PatchHead
 from content_packs.patch.table import HASH, NO_BASE, SIZE, Entry, Table, Target
 
 STREAMS_MAX: Final = 1_000_000
@@ -72,12 +77,14 @@ class Work:
 
     Attributes:
         bases: hash and size of the old contents that are needed, by their number in the old list.
+        parts: the numbers of the parts that each target is in which a box may do without.
         order: the numbers of the targets as the groups make them.
     """
 
     targets: Sequence[Target]
     bases: Mapping[int, tuple[bytes, int]]
     containers: Mapping[int, Container]
+    parts: Mapping[int, tuple[int, ...]]
     order: Sequence[int]
     groups: tuple[Group, ...]
 
@@ -89,12 +96,37 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything but the contents."""
+    """Everything but the contents.
+
+    Attributes:
+        told: the hashes of the targets that a box may do without.
+    """
 
     rest: Mapping[str, Any]
     signatures: tuple[tuple[bytes, bytes], ...]
     table: Table
     work: Work
+    told: Mapping[int, bytes]
+
+    @property
+    def title(self) -> Mapping[str, str]:
+        """Return the title of the new version; empty when the new manifest would be refused for it."""
+        try:
+            return Fields(dict(self.rest), "").some_by_language("title", longest=texts.TITLE_MAX)
+        except ManifestMalformed:
+            return {}
+
+    def left_out(self, selection: Selection) -> frozenset[int]:
+        """Return the numbers of the parts that are not in `selection`.
+
+        Raises:
+            PatchMalformed: the new manifest does not say what its parts are.
+        """
+        try:
+            ids = [str(part["id"]) for part in self.rest.get(FEATURE_PARTS, ())]
+        except (TypeError, LookupError) as error:
+            raise PatchMalformed(reason="parts") from error
+        return frozenset(number for number, one in enumerate(ids, 1) if not selection.takes_id(one))
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +170,14 @@ def write_plan(
     containers: Mapping[int, Container],
     groups: Sequence[Group],
     signer: bytes,
+    told: Sequence[bytes],
     *,
     is_by_name: bool,
 ) -> bytes:
-    """Return the plan; a signature by the key that signs the patch leaves that key's id out."""
+    """Return the plan; a signature by the key that signs the patch leaves that key's id out.
+
+    `told` are the hashes of the targets that a box may do without, in the order of their numbers.
+    """
     rest = known(new).rest
     return codec.encode(
         [
@@ -154,6 +190,7 @@ def write_plan(
             ],
             is_by_name,
             _group_records(groups),
+            *([b"".join(told)] if told else []),
         ]
     )
 
@@ -165,17 +202,27 @@ def read_plan(data: bytes, old: Known, signer: bytes) -> Plan:
         PatchMalformed, PatchUnsupported: it cannot be followed.
     """
     match _decoded(data):
-        case [dict() | None as rest, list(signatures), list(steps), list(containers), bool(is_by_name), list(groups)]:
+        case [
+            dict() | None as rest,
+            list(signatures),
+            list(steps),
+            list(containers),
+            bool(is_by_name),
+            list(groups),
+            *hashes,
+        ]:
             pass
         case _:
             raise PatchMalformed(reason="plan")
     files, targets, paths = table.read_table(old.entries, steps)
+    parts = table.parts_by_target(files.entries)
     bases = sorted({target.base for target in targets} - {NO_BASE})
     work = Work(
         targets=CompactTargets(targets),
         bases=CompactBases((base, *old.entries[base][SIZE : HASH + 1]) for base in bases),
         containers=dict(_read_container(one, len(targets)) for one in containers),
-        order=array("q", table.order_of(paths, is_by_name=is_by_name)),
+        parts=parts,
+        order=array("q", table.order_of(paths, parts, is_by_name=is_by_name)),
         groups=_read_groups(groups),
     )
     _check_groups(work)
@@ -184,6 +231,7 @@ def read_plan(data: bytes, old: Known, signer: bytes) -> Plan:
         signatures=tuple(_read_signature(one, signer) for one in signatures),
         table=files,
         work=work,
+        told=_read_told(hashes, sorted(parts)),
     )
 
 
@@ -215,6 +263,16 @@ def _read_signature(value: Any, signer: bytes) -> tuple[bytes, bytes]:
     if isinstance(value, bytes) and len(value) == KEY_ID_BYTES + SIGNATURE_BYTES:
         return value[:KEY_ID_BYTES], value[KEY_ID_BYTES:]
     raise PatchMalformed(reason="signatures")
+
+
+def _read_told(hashes: list[Any], targets: Sequence[int]) -> dict[int, bytes]:
+    """Return the hashes of `targets`; a plan that has none has no seventh place."""
+    match hashes:
+        case [bytes(told)] if targets and len(told) == HASH_BYTES * len(targets):
+            return {target: told[at * HASH_BYTES : (at + 1) * HASH_BYTES] for at, target in enumerate(targets)}
+        case [] if not targets:
+            return {}
+    raise PatchMalformed(reason="hashes")
 
 
 def _read_container(value: Any, targets: int) -> tuple[int, Container]:

@@ -11,6 +11,7 @@ from content_packs.patch.containers import Buffer
 from content_packs.patch.contents import opened_content, read_content
 from content_packs.patch.grouping import Size
 from content_packs.patch.likeness import parts, same_runs
+from content_packs.patch.needs import Needs
 from content_packs.patch.plan import Container, Group
 from content_packs.patch.table import Entry
 
@@ -44,7 +45,13 @@ class Sources:
     """The contents to be made and what each is made from."""
 
     def __init__(
-        self, folders: tuple[Path | None, Path], old: list[Entry], new: list[Entry], *, opened_max_bytes: int
+        self,
+        folders: tuple[Path | None, Path],
+        old: list[Entry],
+        new: list[Entry],
+        needs: Needs,
+        *,
+        opened_max_bytes: int,
     ) -> None:
         self._folders = folders[0] or folders[1], folders[1]
         self._old, self._new = old, new
@@ -52,7 +59,10 @@ class Sources:
         self._fresh = table.fresh_entries(old, new)
         self._bases = [table.NO_BASE] * len(self._fresh)
         if folders[0]:
-            self._bases = pairing.choose_bases(old, new, self._fresh, self._sketch)
+            self._bases = pairing.choose_bases(old, new, self._fresh, self._sketch, needs.may_use)
+        target_of = {entry[table.HASH]: target for target, entry in enumerate(self._fresh)}
+        numbered = [[*entry[: table.HASH], target_of.get(entry[table.HASH]), *entry[table.REST :]] for entry in new]
+        self._parts = table.parts_by_target(lambda: numbered)
         self._left: dict[int, tuple[int, ...]] = {}
         self._opened_base_bytes: dict[object, int] = {}
         self.containers: dict[int, Container] = {}
@@ -71,9 +81,14 @@ class Sources:
         """Return the list of files, told by the old one."""
         return table.write_table(self._old, self._new, self._bases)
 
+    def told(self) -> list[bytes]:
+        """Return the hashes of what a box may do without, in the order of targets."""
+        return [self._fresh[target][table.HASH] for target in sorted(self._parts)]
+
     def compress(self, way: Way, frames: BinaryIO) -> tuple[list[Group], int]:
         """Write the frames of all groups; return the groups and what applying the largest holds."""
-        order = table.order_of([entry[table.PATH] for entry in self._fresh], is_by_name=way.is_by_name)
+        paths = [entry[table.PATH] for entry in self._fresh]
+        order = table.order_of(paths, self._parts, is_by_name=way.is_by_name)
         sizes = {target: self._size(target, way) for target in order}
         groups: list[Group] = []
         held_bytes = first = 0
@@ -111,10 +126,11 @@ class Sources:
     def _size(self, target: int, way: Way) -> Size:
         container = self.containers.get(target)
         name, base = self._base_name(target), self._bases[target]
-        is_alone = way.has_copies and target in self.copied
+        is_alone, parts = way.has_copies and target in self.copied, self._parts.get(target, ())
         if container:
-            return Size(container.opened_bytes, name, self._opened_base_bytes[name], is_alone)
-        return Size(self._fresh[target][table.SIZE], name, self._old[base][table.SIZE] if base >= 0 else 0, is_alone)
+            return Size(container.opened_bytes, name, self._opened_base_bytes[name], is_alone, parts)
+        base_bytes = self._old[base][table.SIZE] if base >= 0 else 0
+        return Size(self._fresh[target][table.SIZE], name, base_bytes, is_alone, parts)
 
     def _has_copies(self, target: int) -> bool:
         base, content = self._base(target), self._stream(target)

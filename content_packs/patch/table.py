@@ -2,17 +2,18 @@
 
 Entries are the arrays of the manifest as they are; all that follows path, size, hash and media type travels unread, so
 that a later manifest may add to it. Contents that the old version does not have are *targets*, numbered in the order
-in which the list first names them; their hashes are not in the patch: who applies it computes them.
+in which the list first names them; their hashes are not in the patch: who applies it computes them. Only those that a
+box may do without are told, for it may not have what they are made from.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from content_packs.format.manifest import FILE_MAX_BYTES
 from content_packs.patch.errors import PatchMalformed
 
-PATH, SIZE, HASH, REST = 0, 1, 2, 3
+PATH, SIZE, HASH, REST, PART = 0, 1, 2, 3, 4
 NO_BASE: Final = -1
 ENTRIES_MAX: Final = 200_000
 
@@ -59,14 +60,41 @@ def fresh_entries(old: Sequence[Entry], new: Sequence[Entry]) -> list[Entry]:
     return list(fresh.values())
 
 
-def order_of(paths: Sequence[str], *, is_by_name: bool) -> list[int]:
+def part_of(entry: Entry) -> int:
+    """Return the number of the part an entry is in, counted from 1; 0 when it is always needed."""
+    part = entry[PART] if len(entry) > PART else 0
+    return part if type(part) is int else 0
+
+
+def parts_by_target(entries: Callable[[], Iterable[Entry]]) -> dict[int, tuple[int, ...]]:
+    """Return the parts, by number, of every target that a box may do without; one of them is enough to need it.
+
+    `entries` gives the new list, with numbers of targets where the content is new.
+    """
+    parts: dict[int, set[int]] = {}
+    for entry in entries():
+        if isinstance(entry[HASH], int) and part_of(entry):
+            parts.setdefault(entry[HASH], set()).add(part_of(entry))
+    if parts:
+        # What also stands in no part everybody needs. Asked for last, because most lists have no parts at all.
+        for entry in entries():
+            if isinstance(entry[HASH], int) and not part_of(entry):
+                parts.pop(entry[HASH], None)
+    return {target: tuple(sorted(found)) for target, found in parts.items()}
+
+
+def order_of(paths: Sequence[str], parts: Mapping[int, tuple[int, ...]], *, is_by_name: bool) -> list[int]:
     """Return the numbers of targets in the order they are made, given the path each is first named with.
 
-    By path as a rule; by the last part of the path, where files of one name in several folders resemble each other.
+    What everybody needs comes first, then what is in the same parts together. Among those, by path as a rule; by the
+    last part of the path, where files of one name in several folders resemble each other.
     """
-    if not is_by_name:
-        return list(range(len(paths)))
-    return sorted(range(len(paths)), key=lambda target: (paths[target].rpartition("/")[2], paths[target]))
+    if is_by_name:
+        return sorted(
+            range(len(paths)),
+            key=lambda target: (parts.get(target, ()), paths[target].rpartition("/")[2], paths[target]),
+        )
+    return sorted(range(len(paths)), key=lambda target: parts.get(target, ())) if parts else list(range(len(paths)))
 
 
 def write_table(old: Sequence[Entry], new: Sequence[Entry], bases: Sequence[int]) -> list[Any]:

@@ -73,6 +73,17 @@ class PackList:
         now = {key.key_id: (key, publisher.name) for publisher in self.publishers for key in publisher.keys}
         return found | now
 
+    @cached_property
+    def prefixes(self) -> Mapping[bytes, str]:
+        """Return whose a key is or was, by key id; a key of several publishers tells nothing."""
+        found: dict[bytes, set[str]] = {}
+        for listed in self.packs.values():
+            found.setdefault(listed.signer.key_id, set()).add(listed.prefix)
+        for publisher in self.publishers:
+            for key in publisher.keys:
+                found.setdefault(key.key_id, set()).add(publisher.prefix)
+        return {key_id: next(iter(prefixes)) for key_id, prefixes in found.items() if len(prefixes) == 1}
+
     def valid_until_ms(self, pack: str, version: int) -> int:
         """Return when what is said about a pack version is out of date."""
         listed = self.packs.get((pack, version))

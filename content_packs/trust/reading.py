@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Protocol
 
-from content_packs.trust.errors import ListTooLarge
+from content_packs.trust.errors import ListBroken, ListTooLarge
 from content_packs.usb.stick import NotPlain, StickFolder
 
 
@@ -31,12 +31,20 @@ class FolderReader:
         self._folder = folder
 
     def read(self, name: str, max_bytes: int) -> bytes:
-        """Return a whole file. Raises like `DepotReader`, and StickGone."""
+        """Return a whole file.
+
+        Raises:
+            NotThere, ListTooLarge: like `DepotReader`.
+            ListBroken: it may not be read here; the rest of the stick may well be.
+            StickGone: the stick does not answer.
+        """
         try:
             with StickFolder(self._folder) as folder:
                 content = b"".join(folder.read(name, max_bytes + 1))
         except (FileNotFoundError, NotADirectoryError, NotPlain) as error:
             raise NotThere(name) from error
+        except PermissionError as error:
+            raise ListBroken(role=name) from error
         if len(content) > max_bytes:
             raise ListTooLarge(name=name)
         return content

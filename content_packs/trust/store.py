@@ -3,6 +3,7 @@
     root.json    the root a technician gave; whatever follows is signed by its keys or by those that replaced them
     records/     the newest records, one by one as they were verified: they make rollback impossible
     list.ebl     the last whole list (`content_packs.trust.listing`)
+    spare.ebl    the same, for when the disk spoils the first: what was withdrawn is not forgotten then
 
 A power cut, a line that drops or a hostile stick in the middle of a newer list leaves the old list in use.
 """
@@ -38,7 +39,7 @@ class TrustStore:
         self._folder = folder
         self._root = folder / "root.json"
         self._records = folder / "records"
-        self._list = folder / "list.ebl"
+        self._lists = (folder / "list.ebl", folder / "spare.ebl")
 
     @property
     def has_root(self) -> bool:
@@ -54,7 +55,8 @@ class TrustStore:
         check_root(content)
         make_folder(self._folder)
         if self.has_root and self._root.read_bytes() != content:
-            self._list.unlink(missing_ok=True)
+            for path in self._lists:
+                path.unlink(missing_ok=True)
             shutil.rmtree(self._records, ignore_errors=True)
         atomic.write_file(self._root, content)
 
@@ -64,14 +66,15 @@ class TrustStore:
         return TrustStore(folder)
 
     def load(self) -> PackList | None:
-        """Return the last whole list; nothing when there is none, or when its file is damaged."""
-        try:
-            return decode_list(self._list.read_bytes())
-        except FileNotFoundError:
-            return None
-        except (OSError, EdgeboxError, KeyError, ValueError, TypeError) as error:
-            log.warning("trust.list_unreadable error=%s", error)
-            return None
+        """Return the last whole list; nothing when there is none, or when both of its files are damaged."""
+        for path in self._lists:
+            try:
+                return decode_list(path.read_bytes())
+            except FileNotFoundError:
+                continue
+            except (OSError, EdgeboxError, KeyError, ValueError, TypeError) as error:
+                log.warning("trust.list_unreadable file=%s error=%s", path.name, error)
+        return None
 
     def refresh(self, reader: DepotReader, now_ms: int | None) -> PackList:
         """Take over the list of a depot and return it; when it is refused, the box keeps the one it has.
@@ -89,6 +92,7 @@ class TrustStore:
             raise RootRefused(reason=NO_ROOT)
         before = self.load()
         if before is not None and self._is_same(reader, before):
+            self._keep(before)
             return before
         if now_ms is not None and before is not None:
             now_ms = max(now_ms, before.made_ms)
@@ -96,9 +100,15 @@ class TrustStore:
         from content_packs.trust.client import fetch_list
 
         found = fetch_list(self._records, self._root.read_bytes(), reader, now_ms)
-        if found != before:
-            atomic.write_file(self._list, encode_list(found))
+        self._keep(found)
         return found
+
+    def _keep(self, found: PackList) -> None:
+        """Write the list into each file that does not hold it yet; the first is the one that is read."""
+        content = encode_list(found)
+        for path in self._lists:
+            if not path.exists() or path.read_bytes() != content:
+                atomic.write_file(path, content)
 
     def write_records(self, depot: Path) -> bool:
         """Write the records of the box's list into a depot for others, such as `edgebox` on a stick; return success.

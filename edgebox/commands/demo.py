@@ -79,9 +79,9 @@ async def _demo(settings: Settings, data: Path, options: argparse.Namespace) -> 
     from edgebox.app import running_box
     from edgebox.commands import demo_school
 
-    with as_file(files("content_packs") / "samples" / "fractions") as samples:
+    with as_file(files("content_packs") / "samples") as samples:
         stick, key_path = data / "sticks" / "sample-stick", data / "publisher.key"
-        folder, public_key = await asyncio.to_thread(demo_school.build_sample_stick, samples, stick, key_path)
+        folders, public_key = await asyncio.to_thread(demo_school.build_sample_stick, samples, stick, key_path)
     log_ins, unfinished = data / "log-ins.json", data / "box.unfinished"
     if unfinished.exists():
         # The power went while the school was made: nobody has seen a log-in of it yet.
@@ -96,7 +96,7 @@ async def _demo(settings: Settings, data: Path, options: argparse.Namespace) -> 
         running = await stack.enter_async_context(running_box(settings))
         assert running.box is not None
         if not log_ins.exists():
-            await _install(running.box, folder, public_key)
+            await _install(running.box, folders, public_key)
             demo_school.remember(log_ins, await demo_school.make_school(running.box, _draw_password()))
         unfinished.unlink(missing_ok=True)
         if (await running.box.syncing.status()).hub_url is None:
@@ -109,11 +109,11 @@ async def _demo(settings: Settings, data: Path, options: argparse.Namespace) -> 
         await stopping.wait()
 
 
-async def _install(box: "Box", folder: Path, public_key: bytes) -> None:
+async def _install(box: "Box", folders: list[Path], public_key: bytes) -> None:
     await box.loading.trust(public_key)
-    job = await box.loading.start(folder)
-    async for _state in box.loading.watch(job):
-        pass
+    for folder in folders:
+        async for _state in box.loading.watch(await box.loading.start(folder)):
+            pass
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""The school that `edgebox demo` starts with: one class, its log-ins, and the sample course on a stick."""
+"""The school `edgebox demo` starts with: one class, its log-ins, and a stick with the sample course and its overlay."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -12,6 +12,7 @@ from edgebox.keys import Box
 
 CLASS_TITLE = "Class 4"
 PUBLISHER = "Edgebox samples"
+SAMPLES = ("fractions", "fractions-fr")
 SAMPLE_PACK = "org.edgebox.samples.fractions"
 SAMPLE_LESSON = "equal-parts"
 TEACHER_LOGIN = "teacher"
@@ -44,11 +45,11 @@ class DemoSchool:
     learners: tuple[LogIn, ...]
 
 
-def build_sample_stick(samples: Path, stick: Path, key_path: Path) -> tuple[Path, bytes]:
-    """Build the sample course onto a folder that plays a stick; return the pack's folder and the public key file."""
+def build_sample_stick(samples: Path, stick: Path, key_path: Path) -> tuple[list[Path], bytes]:
+    """Build the samples onto a folder that plays a stick; return the folders of the packs and the public key file."""
     key = read_key(key_path) if key_path.exists() else create_key(key_path, PUBLISHER)
-    built = build(samples, stick, key)
-    return built.folder, public_path(key_path).read_bytes()
+    folders = [build(samples / name, stick, key).folder for name in SAMPLES]
+    return folders, public_path(key_path).read_bytes()
 
 
 async def make_school(box: Box, password: str) -> DemoSchool:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from edgebox.app import Running
     from edgebox.commands import Subparsers
 
+MEGABYTES_MAX = 1_000_000_000
+
 
 def register(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
     """Add the command to the parser."""
@@ -108,7 +110,10 @@ def _folders(text: str) -> tuple[Path, ...]:
 
 
 def _megabytes(text: str) -> int:
-    return int(float(text) * 1_000_000)
+    megabytes = float(text)
+    if not 0 <= megabytes <= MEGABYTES_MAX:
+        raise ValueError(text)
+    return int(megabytes * 1_000_000)
 
 
 def _windows(text: str) -> tuple["Window", ...]:

@@ -8,8 +8,8 @@ from aiohttp import web
 
 from content_packs.base.errors import EdgeboxError
 from content_packs.format.errors import StickGone
-from content_packs.format.manifest import Manifest
-from content_packs.format.selection import Selection, selected_size_bytes
+from content_packs.format.manifest import Part
+from content_packs.format.selection import Selection
 from edgebox.domain.language import choose
 from edgebox.http.body import read_form
 from edgebox.http.render import page
@@ -98,8 +98,7 @@ def _wishes(request: web.Request) -> tuple[list[str], list[str]]:
 
 def _pack(request: web.Request, choice: Choice, ticked: frozenset[str] | None) -> dict[str, Any]:
     manifest = choice.manifest
-    always_bytes = selected_size_bytes(manifest, Selection(frozenset()))
-    parts = [part for part in manifest.parts if choice.selection.takes(part)]
+    parts = [part for part in manifest.parts if part.id in choice.part_bytes]
     return {
         "id": manifest.pack,
         "version": manifest.version,
@@ -107,14 +106,13 @@ def _pack(request: web.Request, choice: Choice, ticked: frozenset[str] | None) -
         "languages": ", ".join(language_name(name) for name in manifest.languages),
         "level": manifest.educational_level,
         "size": size_text(choice.size_bytes),
-        "size_bytes": always_bytes if parts else choice.size_bytes,
+        "size_bytes": choice.least_bytes,
         "is_ticked": ticked is not None and manifest.pack in ticked,
-        "parts": [_part(request, manifest, always_bytes, part) for part in parts],
+        "parts": [_part(request, part, choice.part_bytes[part.id]) for part in parts],
     }
 
 
-def _part(request: web.Request, manifest: Manifest, always_bytes: int, part: Any) -> dict[str, Any]:
-    size_bytes = selected_size_bytes(manifest, Selection(frozenset({part.id}))) - always_bytes
+def _part(request: web.Request, part: Part, size_bytes: int) -> dict[str, Any]:
     return {
         "id": part.id,
         "title": choose(part.title, [language_of(request)]),

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -53,15 +54,19 @@ class ExportState(Enum):
 
 @dataclass(frozen=True)
 class Choice:
-    """A pack that can be put on a stick, with the parts of it that are on this box."""
+    """A pack that can be put on a stick, with the parts of it that are on this box.
+
+    Attributes:
+        manifest: without files, lessons and resources: a page shows hundreds of packs.
+        size_bytes: of what is there.
+        least_bytes: of what is there in no part.
+        part_bytes: what each part that is there takes besides, by its id.
+    """
 
     manifest: Manifest
-    selection: Selection
-
-    @property
-    def size_bytes(self) -> int:
-        """Return the bytes of what is there."""
-        return selected_size_bytes(self.manifest, self.selection)
+    size_bytes: int
+    least_bytes: int
+    part_bytes: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -101,14 +106,24 @@ class Exporting:
         self._changed = asyncio.Condition()
         self._starting = asyncio.Lock()
         self._stop = threading.Event()
+        self._known: dict[tuple[str, int, str], Choice] = {}
         self._task: asyncio.Task[None] | None = None
         self.job: ExportJob | None = None
 
     async def choices(self) -> list[Choice]:
-        """Return the newest version of every pack that may be shown here, by id."""
-        found = await asyncio.to_thread(_newest, self._settings.data)
-        shown = self._library.shelf.current
-        return [Choice(pack.manifest, pack.selection) for name, pack in sorted(found.items()) if name in shown]
+        """Return every pack that is shown here, by id; only manifests that changed since the last time are read."""
+        shown = {(one.pack, one.version, one.stamp) for one in self._library.shelf.current.values()}
+        return await asyncio.to_thread(self._look_at, sorted(shown))
+
+    def _look_at(self, shown: Sequence[tuple[str, int, str]]) -> list[Choice]:
+        found: dict[tuple[str, int, str], Choice] = {}
+        for named in shown:
+            with suppress(PackNotFound):
+                pack, version, _ = named
+                known = self._known.get(named)
+                found[named] = known or choice_of(installer.find_installed(self._settings.data, pack, version))
+        self._known = found
+        return list(found.values())
 
     async def plan(self, stick: Path, packs: Sequence[str], parts: Mapping[str, Selection]) -> ExportPlan:
         """Return what these packs take on the stick, and how much room there is. Raises like `start`."""
@@ -161,11 +176,14 @@ class Exporting:
             yield seen
 
     def _cargo(self, packs: Sequence[str], parts: Mapping[str, Selection]) -> list[Cargo]:
-        found = _newest(self._settings.data)
+        shown = self._library.shelf.current
         for name in packs:
-            if name not in found or name not in self._library.shelf.current:
+            if name not in shown:
                 raise PackNotFound(place=name)
-        return [self._one(found[name], parts.get(name), is_first=name == packs[0]) for name in dict.fromkeys(packs)]
+        found = [
+            installer.find_installed(self._settings.data, name, shown[name].version) for name in dict.fromkeys(packs)
+        ]
+        return [self._one(pack, parts.get(pack.manifest.pack), is_first=pack is found[0]) for pack in found]
 
     def _one(self, pack: InstalledPack, wanted: Selection | None, *, is_first: bool) -> Cargo:
         here = pack.selection
@@ -257,6 +275,22 @@ class Exporting:
             self._changed.notify_all()
 
 
+def choice_of(pack: InstalledPack) -> Choice:
+    """Return a pack of the box as it can be chosen."""
+    manifest = pack.manifest
+    least_bytes = selected_size_bytes(manifest, Selection(frozenset()))
+    return Choice(
+        manifest=replace(manifest, files=(), lessons=(), resources=()),
+        size_bytes=selected_size_bytes(manifest, pack.selection),
+        least_bytes=least_bytes,
+        part_bytes={
+            part.id: selected_size_bytes(manifest, Selection(frozenset({part.id}))) - least_bytes
+            for part in manifest.parts
+            if pack.selection.takes(part)
+        },
+    )
+
+
 async def usable_bytes(stick: Path) -> int:
     """Return how much of the space on a stick packs may take; 0 when it does not answer."""
     try:
@@ -285,10 +319,6 @@ def choose_fitting(choices: Sequence[Choice], usable_bytes: int) -> list[str]:
             break
         fitting.append(choice.manifest.pack)
     return fitting
-
-
-def _newest(data: Path) -> dict[str, InstalledPack]:
-    return {pack.manifest.pack: pack for pack in installer.installed(data)}
 
 
 def _common(here: Selection, wanted: Selection) -> Selection:

@@ -5,7 +5,7 @@ Sticks are the business of `loading`. One pack at a time; what is cut off goes o
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -272,16 +272,23 @@ class Fetching:
         return await self._bring_from_neighbour(source, version, pack)
 
     async def _bring_from_neighbour(self, source: HttpSource, version: int, pack: str) -> InstallResult:
-        async with self._bringing(pack) as bringing:
-            return await self._adopted(await bringing.from_neighbour(source, pack, version))
+        return await self._brought(pack, lambda bringing: bringing.from_neighbour(source, pack, version))
 
     async def _bring_from_depots(
         self, sources: list[HttpSource], pack: str, base: Base, *, or_full: bool
     ) -> InstallResult:
-        async with self._bringing(pack) as bringing:
-            return await self._adopted(await bringing.from_depots(sources, pack, base, or_full=or_full))
+        return await self._brought(pack, lambda bringing: bringing.from_depots(sources, pack, base, or_full=or_full))
 
-    async def _adopted(self, result: InstallResult) -> InstallResult:
+    async def _brought(self, pack: str, bring: Callable[[Bringing], Awaitable[InstallResult]]) -> InstallResult:
+        """Bring a pack and show it, if need be after making room."""
+        try:
+            async with self._bringing(pack) as bringing:
+                result = await bring(bringing)
+        except PackSpace:
+            if not await self._loading.make_room():
+                raise
+            async with self._bringing(pack) as bringing:
+                result = await bring(bringing)
         await self._loading.adopt(result)
         return result
 

@@ -244,8 +244,9 @@ class Loading:
         self._library.trust.refresh_from([depot_of(folder)])
         if _is_patch(folder):
             limits = PatchLimits(measure=self._measure)
-            head, total_bytes = inspect_patch(self._settings.data, folder, self._library.trust.keyring(), limits=limits)
-            return head.pack, head.to_version, total_bytes
+            found = inspect_patch(self._settings.data, folder, self._library.trust.keyring(), limits=limits)
+            found.check()
+            return found.head.pack, found.head.to_version, found.needed_bytes
         offer = read_offer(folder, self._library.trust.keyring())
         if offer.error is not None or offer.manifest is None:
             raise offer.error or PackNotFound(place=str(folder))

@@ -1,8 +1,8 @@
 """Argon2id off the event loop, at most two at a time: each one takes 19 MiB and a core for a tenth of a second."""
 
 import asyncio
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -10,8 +10,6 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from content_packs.base import ids
 from content_packs.base.errors import N_, EdgeboxError
 from edgebox.domain.secret import normal_form
-
-T = TypeVar("T")
 
 PARALLEL_HASHES = 2
 WAITING_MAX = 400
@@ -39,24 +37,32 @@ class SecretHashing:
 
     async def hash(self, secret: str) -> str:
         """Return what to store for a secret."""
-        return await self._run(lambda: self._hasher.hash(normal_form(secret)))
+        with self.place():
+            async with self._slots:
+                return await asyncio.to_thread(self._hasher.hash, normal_form(secret))
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Hold one of the places of those who wait for their turn.
+
+        Raises:
+            SignInBusy: all are taken.
+        """
+        if self._waiting >= WAITING_MAX:
+            raise SignInBusy
+        self._waiting += 1
+        try:
+            yield
+        finally:
+            self._waiting -= 1
 
     async def verify(self, stored: str | None, secret: str) -> bool:
-        """Tell whether `secret` is the stored one; takes the same time when nothing is stored."""
-        return await self._run(lambda: self._verify(stored, normal_form(secret)))
+        """Tell whether `secret` is the stored one; takes as long when nothing is stored. Hold a `place` for it."""
+        async with self._slots:
+            return await asyncio.to_thread(self._verify, stored, normal_form(secret))
 
     def _verify(self, stored: str | None, secret: str) -> bool:
         try:
             return self._hasher.verify(stored or self._dummy, secret) and stored is not None
         except (VerificationError, InvalidHashError):
             return False
-
-    async def _run(self, work: Callable[[], T]) -> T:
-        if self._waiting >= WAITING_MAX:
-            raise SignInBusy
-        self._waiting += 1
-        try:
-            async with self._slots:
-                return await asyncio.to_thread(work)
-        finally:
-            self._waiting -= 1

@@ -2,10 +2,10 @@
 
 import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -176,8 +176,9 @@ def open_manifest(
     """
     trusted = {key_id: publisher.key for key_id, publisher in publishers.items()}
     above = [each for each in shelf.kept.values() if each.overlay_of == pack]
-    layers = _layers(folder, [_open(folder, trusted, each.pack, each.version) for each in above])
-    return _shown(_open(folder, trusted, pack, version), layers)
+    maker = partial(_maker, publishers)
+    layers = _layers(folder, [_open(folder, trusted, each.pack, each.version) for each in above], maker)
+    return _shown(_open(folder, trusted, pack, version), layers, maker)
 
 
 def read_manifest(folder: Path, publishers: Mapping[bytes, Publisher], pack: str, version: int) -> Manifest:
@@ -206,6 +207,7 @@ class _Reading:
     def __init__(self, folder: Path, publishers: Mapping[bytes, Publisher], catalogue: Catalogue) -> None:
         self._folder = folder
         self._trusted = {key_id: publisher.key for key_id, publisher in publishers.items()}
+        self._maker = partial(_maker, publishers)
         self._catalogue = catalogue
         self._known = catalogue.list_shelved()
         self._files = _files(folder)
@@ -242,7 +244,10 @@ class _Reading:
         return self._take_in(file, above)
 
     def _stamp(self, file: str, above: Iterable[str]) -> str:
-        return "|".join(self._files[each].stamp for each in (file, *above))
+        """Return what differs as soon as a file is another one, or the maker of an overlay is told to be another."""
+        makers = {each: self._maker(known.signer) for each in (file, *above) if (known := self._known.get(each))}
+        overlays = [self._files[each].stamp + "=" * (makers.get(each) == makers.get(file)) for each in above]
+        return "|".join([self._files[file].stamp, *overlays])
 
     def _take_in(self, file: str, above: list[str]) -> Shelved | None:
         """Put a pack under its overlays into the catalogue, or take it out if its file is refused."""
@@ -251,7 +256,8 @@ class _Reading:
             self._catalogue.remove_shelved(file)
             self._known.pop(file, None)
             return None
-        shown = _shown(installed, _layers(self._folder, filter(None, map(self._open, above))))
+        layers = _layers(self._folder, filter(None, map(self._open, above)), self._maker)
+        shown = _shown(installed, layers, self._maker)
         shelved = _summary(shown, self._stamp(file, above), self._files[file].at_ms)
         self._catalogue.put_shelved(file, shelved, shown.manifest)
         self._known[file] = shelved
@@ -299,17 +305,23 @@ def _parts_stamp(path: Path) -> str:
         return ""
 
 
-def _layers(folder: Path, read: Iterable[Installed]) -> list[Layer]:
+def _maker(publishers: Mapping[bytes, Publisher], signer: bytes) -> bytes:
+    """Return what is the same for all keys a publisher has or had; without a list that knows it, the key itself."""
+    publisher = publishers.get(signer)
+    return publisher.prefix.encode() if publisher and publisher.prefix else signer
+
+
+def _layers(folder: Path, read: Iterable[Installed], maker: Callable[[bytes], bytes]) -> list[Layer]:
     store = overlaying.store_beside(folder)
     return [
-        overlaying.layer_of(one.manifest, one.signer, one.selection, store)
+        overlaying.layer_of(one.manifest, maker(one.signer), one.selection, store)
         for one in read
         if one.manifest.overlay is not None
     ]
 
 
-def _shown(installed: Installed, layers: list[Layer]) -> Installed:
-    manifest, signer, selection = installed.manifest, installed.signer, installed.selection
+def _shown(installed: Installed, layers: list[Layer], maker: Callable[[bytes], bytes]) -> Installed:
+    manifest, signer, selection = installed.manifest, maker(installed.signer), installed.selection
     shown = overlaying.shown_manifest(manifest, signer, selection, layers)
     return replace(
         installed,

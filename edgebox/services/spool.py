@@ -158,11 +158,10 @@ class Spool:
         )
         path = self._path(made.epoch, made.seq)
         await asyncio.to_thread(atomic.write_file, path, content, mode=atomic.PRIVATE_MODE)
-        saved = self._clock.saved()
 
         def insert(connection: Connection) -> None:
             changes.insert_bundle(connection, made)
-            boots.save(connection, saved)
+            boots.save(connection, self._clock.saved())
 
         await self._database.write(insert)
         return made

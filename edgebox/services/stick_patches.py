@@ -5,13 +5,13 @@ another version than the box has is none of its business.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from content_packs.base.errors import EdgeboxError
 from content_packs.base.signing import VerifyKey
 from content_packs.format import layout
-from content_packs.format.errors import PackNotFound, PackRollback, PackSpace, StickGone
+from content_packs.format.errors import PackNotFound, PackRollback, StickGone
 from content_packs.format.fields import is_local
 from content_packs.format.keyring import Keyring
 from content_packs.patch import PatchFile, PatchHead, PatchLimits, inspect_patch
@@ -29,6 +29,7 @@ class PatchOffer:
     Attributes:
         version: that it makes; 0 when its head cannot be read.
         signer: id of the trusted key that signed it.
+        title: of the version it makes, as far as it can be told.
         size_bytes: of the file.
         needed_bytes: of the contents it makes.
         error: why it cannot be used, if it cannot.
@@ -42,6 +43,7 @@ class PatchOffer:
     needed_bytes: int = 0
     fits: bool = False
     error: EdgeboxError | None = None
+    title: Mapping[str, str] = field(default_factory=dict)
 
 
 def find_patches(
@@ -122,18 +124,13 @@ def _inspect(
     limits: PatchLimits,
 ) -> list[PatchOffer]:
     """Return the offer, none when the box lacks files that the patch builds on, or had something newer."""
-    needed_bytes, error = 0, None
+    offer = PatchOffer(path, head.pack, head.to_version, signer, size_bytes)
     try:
-        needed_bytes = inspect_patch(data, path, trusted, limits=limits)[1]
+        found = inspect_patch(data, path, trusted, limits=limits)
     except StickGone:
         raise
     except (PatchBaseMissing, PackRollback):
         return []
-    except PackSpace as full:
-        needed_bytes = full.fields["needed_bytes"]
-        return [PatchOffer(path, head.pack, head.to_version, signer, size_bytes, needed_bytes)]
-    except EdgeboxError as refused:
-        error = refused
-    return [
-        PatchOffer(path, head.pack, head.to_version, signer, size_bytes, needed_bytes, fits=error is None, error=error)
-    ]
+    except EdgeboxError as error:
+        return [replace(offer, error=error)]
+    return [replace(offer, needed_bytes=found.needed_bytes, fits=found.fits, title=found.title)]

@@ -174,7 +174,7 @@ class Sticks:
     def _patch_offer(self, patch: PatchOffer) -> Offer:
         current = self._library.shelf.current.get(patch.pack)
         change = Change.UNUSABLE if patch.error else Change.UPDATE if current else Change.NEW
-        title = current.title if current else {}
+        title = patch.title or (current.title if current else {})
         if patch.error is None and title:
             self.titles.setdefault((patch.pack, patch.version), title)
         return Offer(
@@ -201,7 +201,7 @@ class Sticks:
         data = self._settings.data
         is_here = change is Change.HERE
         here = selection_of(data, manifest.pack, manifest.version) if is_here else Selection(frozenset())
-        taken = parts_to_take(data, manifest, offer.selection)
+        taken = parts_to_take(data, manifest.pack, manifest.version, offer.selection)
         to_copy = plan(manifest, blob_store(data), space.free_bytes, space.total_bytes, selection=offer.selection)
         least_bytes = _needed_bytes(manifest, here, to_copy)
         parts = [part for part in manifest.parts if offer.selection.takes(part) and not here.takes(part)]

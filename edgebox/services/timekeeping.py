@@ -84,8 +84,8 @@ class Timekeeping:
             by_ms = moment.now_ms - before.now_ms
             if abs(by_ms) > clock_rules.NEAR_MS or moment.quality != before.quality:
                 await self._learn(before, by_ms, moment.quality)
+                log.info("time.set by_ms=%d source=%s quality=%d", by_ms, source.name, moment.quality)
             self.clock.shift(by_ms, moment.quality)
-        log.info("time.set by_ms=%d source=%s quality=%d", by_ms, source.name, moment.quality)
         return True
 
     async def _learn(self, before: clock_rules.Saved, by_ms: int, quality: ClockQuality) -> None:

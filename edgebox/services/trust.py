@@ -9,6 +9,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -112,7 +113,9 @@ class Trust:
         """Return the keys by which packs on the box are read."""
         listed = {key_id: Publisher(*known) for key_id, known in self.pack_list.keys.items()} if self.pack_list else {}
         own = {self._own.key_id: Publisher(self._own, "")} if self._own else {}
-        return {**listed, **self._kept, **self.publishers, **own}
+        known = {**listed, **self._kept, **self.publishers, **own}
+        prefixes = self.pack_list.prefixes if self.pack_list else {}
+        return {key_id: replace(one, prefix=prefixes.get(key_id, "")) for key_id, one in known.items()}
 
     def name_of(self, signer: bytes) -> str:
         """Return the name of who signed a pack, empty for this box itself and for strangers."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from content_packs.trust import publishing, roles
-from content_packs.trust.errors import RootRefused
+from content_packs.trust.errors import ListBroken, RootRefused
 from content_packs.trust.listing import decode_list, encode_list
 from content_packs.trust.reading import FolderReader
 from content_packs.trust.store import TrustStore
@@ -100,10 +100,38 @@ def test_the_list_survives_being_written_down(depot: PlayDepot, box: PlayBox) ->
 def test_a_damaged_list_is_no_list_and_is_fetched_again(depot: PlayDepot, box: PlayBox, content: bytes) -> None:
     depot.publish()
     box.refresh(FolderReader(depot.folder))
-    (box.folder / "list.ebl").write_bytes(content)
+    for name in ("list.ebl", "spare.ebl"):
+        (box.folder / name).write_bytes(content)
     assert box.store.load() is None
     box.refresh(FolderReader(depot.folder))
     assert box.listed() == [(PACK, 1)]
+
+
+@pytest.mark.parametrize("name", ["list.ebl", "spare.ebl"])
+def test_what_was_withdrawn_is_known_while_one_copy_of_the_list_is_whole(
+    depot: PlayDepot, box: PlayBox, name: str
+) -> None:
+    depot.publish()
+    depot.change(lambda one: publishing.withdraw(one, PACK, 1, depot.keys))
+    box.refresh(FolderReader(depot.folder))
+    content = (box.folder / name).read_bytes()
+    (box.folder / name).write_bytes(b"rotten")
+    found = box.store.load()
+    assert found is not None
+    assert found.withdrawn == {(PACK, 1)}
+    box.refresh(FolderReader(depot.folder))
+    assert (box.folder / name).read_bytes() == content
+
+
+def test_a_list_that_may_not_be_read_is_no_pulled_stick(
+    depot: PlayDepot, box: PlayBox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbid(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr("content_packs.usb.stick.StickFolder.read", forbid)
+    with pytest.raises(ListBroken):
+        box.refresh(FolderReader(depot.folder))
 
 
 def test_a_file_that_is_no_root_is_refused_and_changes_nothing(depot: PlayDepot, box: PlayBox) -> None:

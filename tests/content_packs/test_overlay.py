@@ -53,6 +53,18 @@ def test_overlay_with_a_script_is_refused_when_it_is_built(tmp_path: Path) -> No
         builder.build(source, tmp_path / "b", PUBLISHER)
 
 
+def test_sample_overlay_gives_every_title_and_film_of_the_sample_course_in_french(tmp_path: Path) -> None:
+    samples = Path(builder.__file__).parents[1] / "samples"
+    course, french = (
+        builder.build(samples / name, tmp_path, PUBLISHER).manifest for name in ("fractions", "fractions-fr")
+    )
+    there = frozenset(entry.path for entry in course.files)
+    layer = Layer(french, PUBLISHER.verify_key.key_id, frozenset(entry.path for entry in french.files))
+    shown = merge(course, PUBLISHER.verify_key.key_id, there, [layer])
+    assert all("fr" in one.title and "fr" in one.description for one in (shown, *shown.lessons, *shown.resources))
+    assert all("fr" in resource.captions for resource in shown.resources if resource.kind == "video")
+
+
 OWN, OTHER = b"o" * 16, b"s" * 16
 BASE_PATHS = ("app/index.html", "film.jpg", "film.mp4", "read.en.html")
 

@@ -9,7 +9,9 @@ import pytest
 
 from edgebox.domain.secret import SecretKind, SecretWeak
 from edgebox.domain.session import Role
+from edgebox.services import secret_hashing
 from edgebox.services.identity import open_identity
+from edgebox.services.secret_hashing import SignInBusy
 from edgebox.services.signed_in import SWEEP_FROM_SESSIONS, SignedIn
 from edgebox.services.signing_in import (
     SetUpRefused,
@@ -226,6 +228,17 @@ async def test_after_five_wrong_tries_that_browser_waits_and_others_do_not(desk:
         assert await service.sign_in_learner(no, SecretKind.PIN, PIN, "own tablet")
         desk.clock.advance(10_000)
         assert await service.sign_in_learner(no, SecretKind.PIN, PIN, "classmate")
+
+
+async def test_who_finds_no_place_has_not_been_wrong(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with desk.open() as service:
+        no = await desk.add_learner(service)
+        with monkeypatch.context() as crowded:
+            crowded.setattr(secret_hashing, "WAITING_MAX", 0)
+            for _ in range(9):
+                with pytest.raises(SignInBusy):
+                    await service.sign_in_learner(no, SecretKind.PIN, PIN, "tablet")
+        assert await service.sign_in_learner(no, SecretKind.PIN, PIN, "tablet")
 
 
 async def test_the_pause_survives_a_restart(desk: Desk) -> None:

@@ -61,6 +61,7 @@ def _patch_plan(data: bytes) -> None:
     following = plan.read_plan(data, _KNOWN, KEY.verify_key.key_id)
     deque(units(following.work, 20), maxlen=0)
     hashes = [blake2b_256(bytes([number % 256])) for number in range(len(following.work.targets))]
+    void((following.title, following.left_out(Selection(frozenset({"x"})))))
     envelope.open_envelope(plan.rebuild(following, _HEAD, hashes), TRUSTED)
 
 
@@ -143,12 +144,15 @@ def _http_answer(data: bytes) -> None:
 
 
 _PLAN = plan.write_plan(
-    _KNOWN, _SEALED, [1, [5]], {0: Container(1, 9, (0,), (6, 6))}, [Group(7, targets=1)], b"", is_by_name=False
+    _KNOWN, _SEALED, [1, [5]], {0: Container(1, 9, (0,), (6, 6))}, [Group(7, targets=1)], b"", [], is_by_name=False
 )
 _NEW_ENTRY = codec.encode(
     [None, [bytes(64)], [-1, ["c", [4, 1], "text/html"], ["d", -1, "text/css"], ["e", 0, "a/b"], -1], [], True,
      [[3, 2, 0, 2], [0, 2, -1]]]
 )  # fmt: skip
+_IN_PART = codec.encode(
+    [{"parts": [{"id": "y"}]}, [bytes(64)], [-1, ["c", [4, 1], "text/html", 1], -1], [], False, [[3, 1]], bytes(32)]
+)
 _BOMB = codec.encode([None, [bytes(64)], [1, [5]], [[0, 1, 2**50, [], [2**40, 6]]], False, [[7, 1]]])
 _TOO_LONG = codec.encode([None, [bytes(64)], [1, [2**63]], [], False, [[7, 1]]])
 _OVERLAY = manifest.serialise(
@@ -202,7 +206,7 @@ _RANGE = b"206\nContent-Range: bytes 5-89/100\nContent-Type: application/octet-s
 PACK_TARGETS: tuple[Target, ...] = (
     Target("patch_head", _patch_file, [seal_head(_HEAD, KEY)]),
     Target("patch_record", _patch_record, [codec.decode(seal_head(_HEAD, KEY)[8:], max_bytes=9999)[0]]),
-    Target("patch_plan", _patch_plan, [_PLAN, _NEW_ENTRY, _BOMB, _TOO_LONG]),
+    Target("patch_plan", _patch_plan, [_PLAN, _NEW_ENTRY, _IN_PART, _BOMB, _TOO_LONG]),
     Target("patch_container", _containers, _OPENED),
     Target("selection", lambda data: void(selection.parse_selection(data)), [
         selection.serialise_selection(Selection(frozenset({"film", "sound"}))),

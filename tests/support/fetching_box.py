@@ -1,7 +1,7 @@
 """A box with the services that fetch, a neighbour, and patches put into a depot."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,9 +37,9 @@ class Bench:
     settings: Settings
     clock: FakeClock
 
-    async def install(self, folder: Path) -> None:
-        """Install a pack or a patch and wait for it."""
-        async for job in self.loading.watch(await self.loading.start(folder)):
+    async def install(self, folder: Path, parts: Sequence[str] | None = None) -> None:
+        """Install a pack, or these parts of it, or a patch, and wait for it."""
+        async for job in self.loading.watch(await self.loading.start(folder, parts)):
             last = job
         assert last.state is JobState.DONE, last.error
 

@@ -58,6 +58,12 @@ timeRequired = "PT10M"
 path.en = "halves/read.en.md"
 path.zh-Hans = "halves/read.zh-Hans.md"
 """
+_PART = """[[part]]
+id = "chinese"
+title = "Texts in Chinese"
+inLanguage = ["zh-Hans"]
+files = ["halves/read.zh-Hans.md"]
+"""
 _QUIZ = """
 [[item]]
 id = "q1"
@@ -83,19 +89,22 @@ def build_small(
     lesson: str = "halves",
     more: str = "",
     has_reading: bool = True,
+    has_parts: bool = False,
 ) -> Path:
     """Build the course onto a stick and return the pack's folder.
 
-    `more` is text only this build has; without reading, the lesson has a quiz only.
+    `more` is text only this build has; without reading, the lesson has a quiz only. If it has parts, the text in
+    Chinese is in one, `chinese`, and changes with every version.
     """
     source = stick.parent / f"source-{pack}-{version}"
     (source / "halves").mkdir(parents=True, exist_ok=True)
     text = _PACK_TOML.format(
         pack=pack, version=version, title=title, lesson=lesson, reading=_READING if has_reading else ""
     )
-    (source / "pack.toml").write_text(text)
+    (source / "pack.toml").write_text(text + (_PART if has_parts else ""))
     (source / "halves" / "read.en.md").write_text(f"# Halves\n\nCut the pizza in two equal pieces. {more}\n")
-    (source / "halves" / "read.zh-Hans.md").write_text("# 一半\n\n把披萨分成两块。\n")
+    chinese = f"第{version}版。" * 500 if has_parts else ""
+    (source / "halves" / "read.zh-Hans.md").write_text(f"# 一半\n\n把披萨分成两块。{chinese}\n")
     (source / "halves" / "quiz.toml").write_text(_QUIZ)
     return build(source, stick, key).folder
 

@@ -51,6 +51,13 @@ class ShortLink(HttpTransport):
         return await super().deliver(bundle)
 
 
+def machine() -> FakeClock:
+    """Return the clock of a machine that went on running, and that a time server has set: no ack tells it anything."""
+    clock = FakeClock(NOW_MS)
+    clock.run, clock.is_served = "one run", True
+    return clock
+
+
 @dataclass
 class Way:
     """One school's box and its hub, and every way between them."""
@@ -110,7 +117,7 @@ class Start:
         """Run box and hub from the start, in a folder of their own."""
         await asyncio.to_thread(shutil.copytree, self.folder, at, ignore=shutil.ignore_patterns("*.sock"))
         await asyncio.to_thread((at / "stick").mkdir)
-        clock = FakeClock(NOW_MS)
+        clock = machine()
         async with (
             hub_on(at / "hub", clock, at_port=self.hub_port) as hub,
             open_box(replace(self.settings, data=at / "box"), clock) as box,
@@ -123,7 +130,7 @@ async def start(tmp_path: Path) -> Start:
     """Make a box that is enrolled and has four bundles in its spool."""
     with sockets.listen("127.0.0.1", 0) as listener:
         port = int(listener.getsockname()[1])
-    home, clock = tmp_path / "start", FakeClock(NOW_MS)
+    home, clock = tmp_path / "start", machine()
     school = await asyncio.to_thread(make_school, home / "box")
     tablet = make_tablet()
     async with hub_on(home / "hub", clock, at_port=port) as hub, open_box(school.settings, clock) as box:

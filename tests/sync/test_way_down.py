@@ -10,6 +10,7 @@ import pytest
 from content_packs.base.signing import SigningKey
 from edgebox.services.receiving import HubForked
 from edgebox.services.syncing import ASK_EVERY_MS
+from sync.bundle import codec1
 from sync.bundle.errors import BundleForged, BundleUnknownOrigin
 from sync.bundle.layout import Notice, Vector
 from sync.bundle.read import verify_bundle
@@ -193,7 +194,7 @@ async def test_a_bundle_of_a_newer_hub_waits_aside_and_stops_no_other(
     found = await scene.hub.listening.hub.store.run(lambda connection: reports.list_boxes(connection, NOW_MS))
     assert [each["notice"] for each in found] == [Notice.SET_ASIDE]
     with monkeypatch.context() as newer:
-        newer.setitem(write_bundle.__kwdefaults__, "codec_no", 7)
+        newer.setattr(codec1, "CODEC", 7)
         await scene.restart_box()
     assert await scene.messages() == ["new", "plain"]
     assert (await scene.ack()).notice == Notice.NONE

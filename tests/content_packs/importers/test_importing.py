@@ -120,6 +120,9 @@ def test_progress_goes_from_nothing_to_all(app: Path, root: Path) -> None:
         "say('error', 'box.busy', {})",
         "say('error', 'archive.link', {'name': ['x']})",
         "say('error', 'nonsense')",
+        "say('error', 'archive.too_large', {})",
+        "say('error', 'archive.too_large', {'size_bytes': 'many', 'limit_bytes': 1})",
+        "say('error', 'archive.link', {})",
     ],
 )
 def test_a_child_that_was_taken_over_gets_nothing_past_the_checks(app: Path, root: Path, answer: str) -> None:

@@ -147,7 +147,7 @@ def test_too_little_memory_or_space_is_found_before_anything_is_made(tmp_path: P
     with pytest.raises(PatchMemory):
         apply_patch(data, patch, TRUSTED, limits=replace(LIMITS, memory_bytes=0))
     with pytest.raises(PackSpace):
-        inspect_patch(data, patch, TRUSTED, limits=PatchLimits(measure=lambda _: DiskSpace(0, 10**9)))
+        inspect_patch(data, patch, TRUSTED, limits=PatchLimits(measure=lambda _: DiskSpace(0, 10**9))).check()
     assert len(list((data / "blobs").glob("??/*"))) == 1
 
 

@@ -14,6 +14,7 @@ from content_packs.base.signing import SigningKey
 from content_packs.patch.making import make_patch
 from tests.content_packs.patch.test_apply import PAGE
 from tests.content_packs.patch.test_containers import epub, mp4, pdf
+from tests.content_packs.patch.test_patch_parts import NEW, NEW_PARTS, OLD, OLD_PARTS
 from tests.content_packs.test_format_reader import PAGE as DOCUMENT
 from tests.content_packs.test_format_reader import canonical, digest, read_pack, root_of
 from tests.support.course import PUBLISHER
@@ -39,15 +40,19 @@ def apply(data: bytes, public_key: bytes, old: dict[str, Any], blobs: dict[bytes
         signed
     )
     body = data[end:]
-    assert (form, features, len(body)) == (1, [], body_bytes)
+    assert (form, len(body)) == (1, body_bytes)
     assert hashes == b"".join(digest(body[at : at + 2**log]) for at in range(0, len(body), 2**log))
     assert old.get("root", bytes(32))[:16] == from_root
     rest = {key: value for key, value in old.items() if key not in REST}
     packed = frame(body[:plan_bytes], canonical(rest) if old else b"")
-    told, signatures, steps, boxes, by_name, groups = msgpack.unpackb(packed, strict_map_key=False)
+    told, signatures, steps, boxes, by_name, groups, *hashes = msgpack.unpackb(packed, strict_map_key=False)
     entries, targets = files(old.get("files", []), steps)
+    rows = {one[0]: row_of(one[0], entries) for one in targets}
     order = sorted(targets, key=lambda one: (one[2].rpartition("/")[2], one[2])) if by_name else targets
+    order = sorted(order, key=lambda one: rows[one[0]])
     made = contents(body[plan_bytes:], groups, order, {box[0]: box for box in boxes}, old, blobs)
+    optional = [digest(made[one[0]]) for one in targets if rows[one[0]]]
+    assert (features, hashes) == ((["parts"], [b"".join(optional)]) if optional else ([], []))
     blobs.update({digest(content): content for content in made.values()})
     listed = [[*one[:2], digest(made[one[2]]) if isinstance(one[2], int) else one[2], *one[3:]] for one in entries]
     root = root_of(listed)
@@ -82,6 +87,12 @@ def files(old: list[Any], steps: list[Any]) -> tuple[list[Any], list[Any]]:
             entries.append([step[0], *same, *step[2:]])
     assert at == len(old)
     return entries, targets
+
+
+def row_of(target: int, entries: list[Any]) -> list[int]:
+    """Return the numbers of the parts a target is in; nothing when everybody needs it."""
+    found = [one[4:] for one in entries if one[2] == target]
+    return sorted({one[0] for one in found}) if all(found) else []
 
 
 def contents(
@@ -184,6 +195,21 @@ def test_second_reader_applies_a_patch_and_a_full_one(tmp_path: Path) -> None:
         blobs = {digest(content): content for content in found.values()} if before else {}
         assert apply(made, key, known, blobs) == wanted
         assert all(blobs[digest(content)] == content for content in new.values())
+
+
+def test_second_reader_applies_a_patch_of_a_pack_with_parts(tmp_path: Path) -> None:
+    first, second = (
+        write_tree(tmp_path / "1", OLD, parts=OLD_PARTS),
+        write_tree(tmp_path / "2", NEW, 2, parts=NEW_PARTS),
+    )
+    key = PUBLISHER.verify_key.raw
+    manifest, found = read_pack(first, key)
+    wanted = msgpack.unpackb((second / "manifest.ebm").read_bytes())
+    for before, known in ((first, manifest), (None, {})):
+        made = make_patch(before, second, tmp_path / "p.ebp", PUBLISHER).path.read_bytes()
+        blobs = {digest(content): content for content in found.values()} if before else {}
+        assert apply(made, key, known, blobs) == wanted
+        assert all(blobs[digest(content)] == content for content in NEW.values())
 
 
 def test_vectors_on_the_page_are_those_that_are_made(tmp_path: Path) -> None:

@@ -151,3 +151,13 @@ def test_a_process_for_content_does_not_promise_pages(tmp_path: Path) -> None:
     assert printed.startswith("The content of packs is ready below http://127.0.0.1:")
     assert "/c/" in printed
     assert "Edgebox is ready" not in printed
+
+
+@pytest.mark.parametrize("megabytes", ["inf", "nan", "-1", "1e30", "many"])
+def test_bytes_of_a_day_that_are_no_number_of_megabytes_are_refused(
+    megabytes: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(("serve", "--data", str(tmp_path), "--fetch-mb", megabytes))
+    assert "--fetch-mb" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

@@ -11,10 +11,11 @@ from content_packs import installer, usb
 from content_packs.base.signing import SigningKey
 from content_packs.format.errors import PackNotFound
 from content_packs.format.selection import Selection
+from content_packs.installer import InstalledPack
 from content_packs.trust.reading import FolderReader
 from content_packs.usb.errors import NothingChosen, StickBusy, StickLies
 from content_packs.usb.export import Exporter
-from edgebox.services.exporting import Choice, Exporting, ExportJob, ExportState, choose_fitting, matches
+from edgebox.services.exporting import Exporting, ExportJob, ExportState, choice_of, choose_fitting, matches
 from edgebox.services.library import Library
 from edgebox.services.sticks import Sticks
 from edgebox.settings import Settings, prepare_folders
@@ -160,7 +161,7 @@ async def test_a_waiting_export_can_be_stopped(
 
 async def test_what_is_damaged_on_the_box_is_named_and_the_rest_is_exported(settings: Settings, stick: Path) -> None:
     async with opened(settings) as exporting:
-        first, second = (choice.manifest for choice in await exporting.choices())
+        first, second = (pack.manifest for pack in await asyncio.to_thread(installer.installed, settings.data))
         (lost, *_) = set(first.blobs) - set(second.blobs)
         installer.blob_store(settings.data).path_of(lost).unlink()
         await exporting.start(stick, PACKS, EVERY_PART)
@@ -188,8 +189,31 @@ async def test_a_form_that_is_sent_twice_fills_the_stick_once(settings: Settings
         assert (await ended(exporting)).state is ExportState.DONE
 
 
+async def test_a_manifest_is_read_again_only_when_it_changed(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async with opened(settings) as exporting:
+        before = await exporting.choices()
+        read: list[str] = []
+        real = installer.find_installed
+
+        def noted(data: Path, pack: str, version: int) -> InstalledPack:
+            read.append(f"{pack} {version}")
+            return real(data, pack, version)
+
+        monkeypatch.setattr(installer, "find_installed", noted)
+        assert (await exporting.choices(), read) == (before, [])
+        newer = await built(tmp_path / "from", KEY, pack=PACKS[0], version=2)
+        trusted = {KEY.verify_key.key_id: KEY.verify_key}
+        await asyncio.to_thread(installer.Installer(newer, settings.data, trusted).run)
+        await exporting._library.reload()
+        assert [choice.manifest.version for choice in await exporting.choices()] == [2, 1]
+        assert read == [f"{PACKS[0]} 2"]
+
+
 def test_as_many_packs_as_fit_are_chosen() -> None:
-    choices = [Choice(small_manifest(pack=f"org.example.{name}"), Selection()) for name in "ab"]
+    packs = [InstalledPack(small_manifest(pack=f"org.example.{name}"), Path()) for name in "ab"]
+    choices = [choice_of(pack) for pack in packs]
     assert choose_fitting(choices, 100) == ["org.example.a", "org.example.b"]
     assert choose_fitting(choices, choices[0].size_bytes) == ["org.example.a"]
     assert choose_fitting(choices, 0) == []

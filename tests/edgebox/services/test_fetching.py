@@ -14,13 +14,15 @@ from content_packs.fetch.bringing import Bringing
 from content_packs.fetch.errors import AddressInvalid, NotOffered
 from content_packs.format import layout
 from content_packs.format.errors import SignerUnknown
-from content_packs.installer import DiskSpace, WantedBlob, blob_store, measure_disk
-from content_packs.installer.library import library_lock
+from content_packs.format.selection import Selection
+from content_packs.installer import DiskSpace, WantedBlob, blob_store, installed, measure_disk
+from content_packs.installer.library import library_lock, selection_of
 from content_packs.installer.planning import RESERVE_MIN_BYTES
 from content_packs.patch.head import PREFACE_BYTES, head_length
 from content_packs.patch.making import make_patch
 from edgebox.services.fetching import Update, UpdateState
 from edgebox.services.network_source import NetworkSource
+from edgebox.services.retiring import Retiring
 from edgebox.store.jobs import JobState
 from tests.support.depot import PlayDepot
 from tests.support.fetching_box import KEY, Bench, box, neighbour, publish, root_of
@@ -72,6 +74,27 @@ async def test_with_a_known_base_a_pack_takes_one_request_beside_the_list(tmp_pa
         server.absent = ["index.ebl"]
         assert await bench.update() == Update(PACK, 2, UpdateState.DONE)
         assert asked(server) == ["/packs/index.ebl", f"/{layout.patch_name(PACK, root_of(one))}"]
+
+
+async def test_an_update_of_a_pack_with_parts_left_out_is_one_request_and_keeps_the_choice(tmp_path: Path) -> None:
+    one, two = [await built(tmp_path / "stick", KEY, version=version, has_parts=True) for version in (1, 2)]
+    content = await asyncio.to_thread((await publish(tmp_path / "depot", one, two)).read_bytes)
+    async with serving(content) as server, box(tmp_path / "box", depots=(server.address,)) as bench:
+        await bench.install(one, parts=())
+        server.absent = ["index.ebl"]
+        assert await bench.update() == Update(PACK, 2, UpdateState.DONE)
+        assert asked(server) == [
+            "/packs/index.ebl",
+            f"/{layout.patch_name(PACK, await asyncio.to_thread(root_of, one))}",
+        ]
+        assert await asyncio.to_thread(selection_of, bench.settings.data, PACK, 2) == Selection(frozenset())
+        assert not await asyncio.to_thread(has_chinese, bench)
+
+
+def has_chinese(bench: Bench) -> bool:
+    store = blob_store(bench.settings.data)
+    manifest = installed(bench.settings.data)[-1].manifest
+    return any(store.has(entry.hash, entry.size_bytes) for entry in manifest.files if entry.part)
 
 
 def asked(server: Server) -> list[str]:
@@ -281,6 +304,28 @@ async def test_a_damaged_file_is_brought_from_a_neighbour(tmp_path: Path, one: P
         assert await asyncio.to_thread(store.is_intact, entry.hash)
         with pytest.raises(NotOffered):
             await bench.fetching.repair(PACK, 7, entry)
+
+
+async def test_old_versions_make_room_for_an_update_that_would_not_fit(tmp_path: Path, one: Path, two: Path) -> None:
+    three = await built(tmp_path / "stick", KEY, version=3, more="one " * 500 + "and three")
+    content = await asyncio.to_thread((await publish(tmp_path / "depot", two, three)).read_bytes)
+    async with serving(content) as server, box(tmp_path / "box", depots=(server.address,)) as bench:
+        await bench.install(one)
+        await bench.install(two)
+        server.absent = ["index.ebl"]
+        retiring = Retiring(bench.database, bench.settings, bench.clock, bench.library)
+        # The file fits, what it makes does not until somebody made room.
+        spaces = [DiskSpace(10**12, 10**12), DiskSpace(0, 10**12)]
+        bench.fetching._measure = lambda _folder: spaces.pop(0) if spaces else DiskSpace(10**12, 10**12)
+        update = await bench.update()
+        assert update is not None
+        assert (update.state, bench.version) == (UpdateState.FAILED, 2)
+        spaces += [DiskSpace(0, 10**12)] * 2
+        bench.loading.make_room = retiring.make_room
+        assert await bench.update() == Update(PACK, 3, UpdateState.DONE)
+        assert bench.library.shelf.versions[PACK] == (2, 3)
+        patch = f"/{layout.patch_name(PACK, await asyncio.to_thread(root_of, two))}"
+        assert asked(server).count(patch) == 1, "what was fetched is not fetched again"
 
 
 async def test_a_patch_that_does_not_fit_is_not_fetched(tmp_path: Path, one: Path, two: Path) -> None:

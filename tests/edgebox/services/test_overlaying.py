@@ -13,6 +13,7 @@ from content_packs.format.errors import PackNotFound
 from content_packs.format.selection import Selection
 from content_packs.installer import Installer
 from content_packs.installer.library import want_parts
+from content_packs.trust.listing import ListedPack, ListedPublisher, PackList, encode_list
 from edgebox.domain.localised import localised_percent
 from edgebox.services.library import Library
 from edgebox.settings import Settings, prepare_folders
@@ -89,6 +90,36 @@ async def test_overlay_whose_publisher_is_not_trusted_is_not_laid(settings: Sett
     await asyncio.to_thread((settings.keys / "publishers" / "Stranger.pub").unlink)
     async with opened(settings) as library:
         assert "fr" not in (await library.pack(PACK)).title
+
+
+async def test_overlay_by_a_publishers_new_key_may_replace_what_the_old_one_signed(
+    settings: Settings, tmp_path: Path
+) -> None:
+    lines = ['id = "org.example.water-en"', "version = 1", 'inLanguage = ["en"]', 'license = "CC0-1.0"']
+    lines += ['title = "Corrections"', "[overlay]", f'of = "{PACK}"', "versions = [1, 3]", 'title = "Corrected"']
+    lines += ["[[lesson]]", 'id = "states"', "[[lesson.resource]]", 'id = "states-read"', 'kind = "text"']
+    await put_course(settings, tmp_path)
+    await put_overlay(settings, tmp_path, "\n".join(lines))
+    async with opened(settings) as library:
+        assert (await library.pack(PACK)).title["en"] != "Corrected"
+        await asyncio.to_thread(write_list, settings, "org.example")
+        await library.reload()
+        assert (await library.pack(PACK)).title["en"] == "Corrected"
+        assert [shelved.title["en"] for shelved in library.packs()] == ["Corrected"]
+        await asyncio.to_thread(write_list, settings, "org.other")
+        await library.reload()
+        assert [shelved.title["en"] for shelved in library.packs()] != ["Corrected"]
+
+
+def write_list(settings: Settings, prefix: str) -> None:
+    """Let a list say that the course was signed by the old key of a publisher, who has the other one now."""
+    publishers = tuple(ListedPublisher(name, name, (STRANGER.verify_key,), 2**47) for name in [prefix])
+    before = ListedPack("org.example", 1, bytes(32), PUBLISHER.verify_key)
+    others = () if prefix == "org.example" else (ListedPublisher("org.example", "", (PUBLISHER.verify_key,), 2**47),)
+    found = PackList(bytes(32), 0, 2**47, (*publishers, *others), {(PACK, 1): before}, frozenset())
+    folder = settings.keys / "trust"
+    folder.mkdir(exist_ok=True)
+    (folder / "list.ebl").write_bytes(encode_list(found))
 
 
 async def test_lost_file_of_an_overlay_falls_back_to_the_pack(settings: Settings, tmp_path: Path) -> None:

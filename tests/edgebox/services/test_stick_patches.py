@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from content_packs.base.signing import SigningKey
+from content_packs.format.selection import Selection
+from content_packs.installer.library import selection_of
 from content_packs.patch import PatchFile
 from content_packs.trust import publishing
 from edgebox.services.stick_offers import Change, Offer
@@ -80,11 +82,25 @@ async def test_a_patch_for_the_version_on_the_box_is_offered_as_an_update_and_in
         assert await offers(bench) == []
 
 
+async def test_a_patch_for_a_pack_that_was_taken_in_part_is_offered_and_the_choice_stays(
+    tmp_path: Path, stick: Path
+) -> None:
+    one, two = [await built(tmp_path / "built", KEY, version=version, has_parts=True) for version in (1, 2)]
+    await put(stick, one, two)
+    async with box(tmp_path / "box", **at_stick(tmp_path)) as bench:
+        await bench.install(one, parts=())
+        (offer,) = await offers(bench)
+        assert (offer.change, offer.version, offer.fits) == (Change.UPDATE, 2, True)
+        await bench.install(offer.folder)
+        assert bench.version == 2
+        assert await asyncio.to_thread(selection_of, bench.settings.data, PACK, 2) == Selection(frozenset())
+
+
 async def test_a_full_patch_makes_a_pack_the_box_does_not_have(tmp_path: Path, stick: Path, two: Path) -> None:
     await put(stick, None, two)
     async with box(tmp_path / "box", **at_stick(tmp_path)) as bench:
         (offer,) = await offers(bench)
-        assert (offer.change, offer.pack, offer.version, dict(offer.title)) == (Change.NEW, PACK, 2, {})
+        assert (offer.change, offer.pack, offer.version, offer.title["en"]) == (Change.NEW, PACK, 2, "Equal parts")
         await bench.install(offer.folder)
         assert bench.version == 2
 

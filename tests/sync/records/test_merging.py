@@ -180,7 +180,7 @@ def test_kinds_go_the_ways_their_table_says() -> None:
     down_only = {kind for kind, rule in KINDS.items() if rule.directions == Direction.DOWN}
     up_only = {kind for kind, rule in KINDS.items() if rule.directions == Direction.UP}
     assert down_only == {Kind.MESSAGE, Kind.OFFER, Kind.REVOCATION}
-    assert up_only == {Kind.CLASS, Kind.ENROLLMENT, Kind.PACK_INSTALL, Kind.ASSIGNMENT, Kind.HEALTH}
+    assert up_only == {Kind.CLASS, Kind.ENROLLMENT, Kind.PACK_INSTALL, Kind.ASSIGNMENT, Kind.BOOT, Kind.HEALTH}
 
 
 def test_an_assignment_has_one_id_at_every_box_and_no_other_shares_it() -> None:
