@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from aiohttp import web
 
-from content_packs.base import sockets
+from content_packs.base import ids, sockets
 from content_packs.base.address import EVERYWHERE, open_address, own_address
 from content_packs.base.clock import MachineClock, SystemClock
 from content_packs.base.errors import N_, EdgeboxError
@@ -33,6 +33,7 @@ from edgebox.services.health import Health
 from edgebox.services.hub_news import HubNews
 from edgebox.services.identity import Identity, open_identity
 from edgebox.services.importing import Importing
+from edgebox.services.introducing import Introducing
 from edgebox.services.library import Library
 from edgebox.services.loading import Loading
 from edgebox.services.local_packs import LocalPacks
@@ -58,6 +59,7 @@ KEEPALIVE_SECONDS = 20.0
 LINGER_SECONDS = 5.0
 SHUTDOWN_SECONDS = 2.0
 BODY_MAX_BYTES = 1024 * 1024
+_NAME_BYTES = 16
 
 
 class BoxBusy(EdgeboxError):
@@ -164,7 +166,8 @@ async def open_box(settings: Settings, machine: MachineClock | None = None) -> A
         await database.write(lambda connection: put_origin(connection, identity.box_id))
         timekeeping = await Timekeeping.open(database, machine or SystemClock())
         clock = timekeeping.clock
-        trust = Trust(settings, clock, identity.signing.verify_key, clock_is_set=clock.is_trusted)
+        await Introducing(database, identity, clock).settle()
+        trust = Trust(settings, clock, identity, clock_is_set=clock.is_trusted)
         library = await Library.open(settings, trust)
         stack.push_async_callback(library.close)
         timekeeping.signed_ms = lambda: trust.pack_list.made_ms if trust.pack_list else 0
@@ -199,7 +202,8 @@ def _finding_neighbours(box: Box, settings: Settings) -> AbstractAsyncContextMan
     def take(found: tuple[str, ...]) -> None:
         box.fetching.neighbours = (*settings.neighbours, *found)
 
-    return finding_neighbours(box.identity.box_id, settings.content_port, [address], take)
+    # A name of this start alone: copies of a box have its keys until the hub has told them, and a name must be unique.
+    return finding_neighbours(ids.random_bytes(_NAME_BYTES), settings.content_port, [address], take)
 
 
 @asynccontextmanager

@@ -35,6 +35,16 @@ class EnrolmentRefused(EdgeboxError):
     remedy = N_("Check the address and the code, letter by letter, or ask the hub for a new code.")
 
 
+class EnrolmentExpired(EdgeboxError):
+    """A code or ticket that is older than its hub wants it to be."""
+
+    code = "sync.enrolment_expired"
+    status = 403
+    exit_code = 118
+    sentence = N_("The code or ticket is too old.")
+    remedy = N_("Ask the hub for a new one. If the date of this box is wrong, set it first.")
+
+
 @dataclass(frozen=True, slots=True)
 class Hub:
     """What a box keeps of the hub it is enrolled with."""

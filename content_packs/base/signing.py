@@ -183,8 +183,15 @@ class PairKey:
 
 
 def seal(receiver_public: bytes, data: bytes) -> bytes:
-    """Return `data` readable only by the holder of the receiver's secret key; 48 bytes longer."""
-    return SealedBox(PublicKey(receiver_public)).encrypt(data)
+    """Return `data` readable only by the holder of the receiver's secret key; 48 bytes longer.
+
+    Raises:
+        SealBroken: nobody can have a secret key to this one.
+    """
+    try:
+        return SealedBox(PublicKey(receiver_public)).encrypt(data)
+    except CryptoError as error:
+        raise SealBroken from error
 
 
 def _tagged(domain: str, message: bytes) -> bytes:

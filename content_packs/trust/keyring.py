@@ -20,7 +20,7 @@ class BoxKeyring(Keyring):
 
     Args:
         publishers: trusted for every pack id that is not local.
-        own: the key of this box; for local ids only, which nobody else may use.
+        own: the keys this box has or had; for local ids only, which nobody else may use.
         pack_list: what the platform vouches for.
         now_ms: the time, or None when the clock is not trusted: then a list never expires.
         withdrawn: versions that were taken back, whatever the list says.
@@ -30,18 +30,18 @@ class BoxKeyring(Keyring):
         self,
         publishers: Mapping[bytes, VerifyKey],
         *,
-        own: VerifyKey | None = None,
+        own: Sequence[VerifyKey] = (),
         pack_list: PackList | None = None,
         now_ms: int | None = None,
         withdrawn: Set[tuple[str, int]] = frozenset(),
     ) -> None:
         self._publishers = publishers
-        self._own = own
+        self._own = frozenset(key.key_id for key in own)
         self._list = pack_list
         self._now_ms = now_ms
         self._withdrawn = withdrawn | (pack_list.withdrawn if pack_list else frozenset())
         listed = {key_id: key for key_id, (key, _) in pack_list.keys.items()} if pack_list else {}
-        self._keys = listed | dict(publishers) | ({own.key_id: own} if own else {})
+        self._keys = listed | dict(publishers) | {key.key_id: key for key in own}
 
     def __getitem__(self, key_id: bytes) -> VerifyKey:
         return self._keys[key_id]
@@ -60,12 +60,12 @@ class BoxKeyring(Keyring):
             PackWithdrawn: it was taken back, whoever signed it.
             ListExpired, PackNotListed: nobody but the list could vouch for it, and the list does not.
         """
-        own = self._own.key_id if self._own else b""
         if is_local(manifest.pack):
-            if own not in signers:
+            own = next((signer for signer in signers if signer in self._own), None)
+            if own is None:
                 raise LocalPackRefused(pack=manifest.pack, reason=NOT_OURS)
             return own
-        others = [signer for signer in signers if signer != own]
+        others = [signer for signer in signers if signer not in self._own]
         if not others:
             raise LocalPackRefused(pack=manifest.pack, reason=NOT_LOCAL)
         self.check_version(manifest.pack, manifest.version)

@@ -26,9 +26,15 @@ def register(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
     status = actions.add_parser("status", help="what waits, and the last try", epilog="example: edgebox sync status")
     export = actions.add_parser("export", help="put what waits on a stick", epilog="example: edgebox sync export DIR")
     taken = actions.add_parser("import", help="take receipts off a stick", epilog="example: edgebox sync import DIR")
-    for action in (export, taken):
+    ticket = actions.add_parser(
+        "ticket",
+        help="look at the hubs' tickets on a stick, or connect with one",
+        epilog="example: edgebox sync ticket /media/stick --accept K7QF-2M5X-TB4R-XW3D",
+    )
+    ticket.add_argument("--accept", metavar="FINGERPRINT", help="connect to the hub with this fingerprint")
+    for action in (ticket, export, taken):
         action.add_argument("folder", type=Path, metavar="DIR", help="the stick")
-    for action, run in ((now, _now), (status, _status), (export, _export), (taken, _import)):
+    for action, run in ((now, _now), (status, _status), (ticket, _ticket), (export, _export), (taken, _import)):
         add_common_options(action)
         action.set_defaults(run=run)
     now.set_defaults(refuse=now.error)
@@ -44,6 +50,15 @@ def _now(options: argparse.Namespace) -> int:
 def _status(options: argparse.Namespace) -> int:
     result = operate(options, "sync.status", {})
     return answer(options, result, _status_lines(result))
+
+
+def _ticket(options: argparse.Namespace) -> int:
+    arguments = {"folder": str(options.folder.absolute()), "fingerprint": options.accept}
+    result = operate(options, "sync.ticket", arguments)
+    lines = [f"{one['fingerprint']}  {one['hub']}  {one['school']}" for one in result["tickets"]]
+    if result["hub"]:
+        lines = [f"connected to {result['hub']}"]
+    return answer(options, result, lines or [f"There is no ticket in {options.folder}."])
 
 
 def _export(options: argparse.Namespace) -> int:
@@ -62,6 +77,7 @@ def _status_lines(status: dict[str, Any]) -> list[str]:
     error = status["last_error"]
     return [
         f"hub: {status['hub_url'] or 'none'}",
+        f"key: {status['renewed_reason'] or 'first'}",
         f"waiting: {status['waiting_changes']} changes, {status['waiting_bundles']} bundles",
         f"last error: {error['code'] if error else 'none'}",
     ]

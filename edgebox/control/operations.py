@@ -32,6 +32,7 @@ OPERATIONS: dict[str, Operation] = {
     "users.list": user_operations.list_users,
     "sync.now": sync_operations.now,
     "sync.status": sync_operations.status,
+    "sync.ticket": sync_operations.ticket,
     "sync.export": sync_operations.export,
     "sync.import": sync_operations.import_acks,
 }

@@ -4,12 +4,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from content_packs.base.errors import N_
 from edgebox.domain.recorded_error import error_of
 from edgebox.keys import Box
 from edgebox.services.syncing import NotEnrolled
+from sync.enrolment import EnrolmentRefused
+from sync.introduction import fingerprint
 
 
-async def now(box: Box, arguments: dict[str, Any], _progress: Any) -> dict[str, Any]:
+async def now(box: Box, arguments: dict[str, Any], progress: Any) -> dict[str, Any]:
     """Send what waits; with `hub` and `code`, enrol first.
 
     Raises:
@@ -17,7 +20,9 @@ async def now(box: Box, arguments: dict[str, Any], _progress: Any) -> dict[str, 
     """
     if arguments.get("hub"):
         await box.syncing.enroll(arguments["hub"], arguments["code"])
-    status = await box.syncing.sync_now()
+    status = await box.syncing.sync_now(
+        lambda done_bytes, total_bytes: progress({"done_bytes": done_bytes, "total_bytes": total_bytes})
+    )
     if status.hub_url is None:
         raise NotEnrolled
     if status.last_error is not None:
@@ -28,6 +33,23 @@ async def now(box: Box, arguments: dict[str, Any], _progress: Any) -> dict[str, 
 async def status(box: Box, _arguments: dict[str, Any], _progress: Any) -> dict[str, Any]:
     """Tell what waits and how the last try went."""
     return asdict(await box.syncing.status())
+
+
+async def ticket(box: Box, arguments: dict[str, Any], _progress: Any) -> dict[str, Any]:
+    """List the tickets in `folder`; with a `fingerprint`, connect the box to the hub of the one that has it.
+
+    Raises:
+        EnrolmentRefused: there is no ticket of that hub there, or it is not good.
+    """
+    found = (await box.syncing.introducing.list_tickets(Path(arguments["folder"]))).values()
+    shown = [{"hub": one.url, "school": one.school, "fingerprint": fingerprint(one.hub)} for one in found]
+    if not arguments.get("fingerprint"):
+        return {"tickets": shown, "hub": None}
+    for one in found:
+        if fingerprint(one.hub) == arguments["fingerprint"].upper():
+            await box.syncing.accept(one)
+            return {"tickets": shown, "hub": one.url}
+    raise EnrolmentRefused(reason=N_("there is no ticket with this fingerprint"))
 
 
 async def export(box: Box, arguments: dict[str, Any], _progress: Any) -> dict[str, Any]:

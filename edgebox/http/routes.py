@@ -133,6 +133,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/staff/sync/state", sync_status.show_state, Access.TEACHER),
     Route("POST", "/staff/sync/now", sync_status.sync_now, Access.TEACHER),
     Route("POST", "/staff/sync/enroll", sync_status.enroll, Access.TEACHER),
+    Route("POST", "/staff/sync/ticket", sync_status.accept_ticket, Access.TEACHER),
     Route("GET", "/staff/sync/sticks", stick_views.show_sticks, Access.TEACHER),
     Route("POST", "/staff/sync/sticks", sync_status.exchange, Access.TEACHER),
     Route("POST", "/staff/sync/sticks/always", sync_status.always_exchange, Access.TEACHER),

@@ -1,7 +1,7 @@
 """The teacher's page about the way to the hub: what waits, how the last try went, by line or by stick."""
 
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -13,13 +13,32 @@ from edgebox.http.render import page, page_words
 from edgebox.http.staff import problem_text, recorded_problem, size_text
 from edgebox.http.stick_views import chosen_stick, stick_values
 from edgebox.keys import BOX
+from edgebox.services.sync_state import SyncStatus
+from sync.introduction import fingerprint, is_address
 
 HERE = "/staff/sync"
 _MINUTE_MS = 60_000
 _HOUR_MINUTES = 60
 _DAY_MINUTES = 24 * 60
+_RENEWED_SHOWN_MS = 30 * 86_400_000
+_COPIED = N_(
+    "This box was copied, moved or restored from a backup, so it gave itself a new key and sends everything once more:"
+    " nothing is lost, and there is nothing to do."
+)
+_RENEWED_TEXTS = {
+    "copied": _COPIED,
+    "restored": N_(
+        "The records on this box are older than it remembers, so it gave itself a new key and sends everything once"
+        " more: nothing is lost, and there is nothing to do."
+    ),
+    "hub": N_(
+        "Another box works with a copy of the memory of this one, so this box gave itself a new key and sends"
+        " everything once more: nothing is lost, and there is nothing to do."
+    ),
+}
 _DONE_TEXTS = {
     "enrolled": N_("This box is now connected to the hub."),
+    "ticket": N_("This box is now connected to the hub. It makes itself known by line, or on the next stick."),
     "sent": N_("Everything has been sent."),
 }
 
@@ -47,12 +66,26 @@ async def enroll(request: web.Request) -> web.StreamResponse:
     form = await read_form(request)
     url, code = form.get("url", "").strip().rstrip("/"), form.get("code", "").strip()
     try:
-        if not _is_address(url):
+        if not is_address(url):
             raise problems.BodyMalformed(reason="URL")
         await request.app[BOX].syncing.enroll(url, code)
     except EdgeboxError as error:
         return await sync_page(request, problem_text(request, error), error.status, url=url)
     raise web.HTTPSeeOther(f"{HERE}?done=enrolled")
+
+
+async def accept_ticket(request: web.Request) -> web.StreamResponse:
+    """Connect this box to the hub whose ticket is on a stick, as it was shown."""
+    introducing = request.app[BOX].syncing.introducing
+    named = (await read_form(request)).get("ticket", "")
+    try:
+        ticket = (await introducing.list_tickets(await chosen_stick(request))).get(named)
+        if ticket is None:
+            raise problems.NotFound
+        await request.app[BOX].syncing.accept(ticket)
+    except EdgeboxError as error:
+        return await sync_page(request, problem_text(request, error), error.status)
+    raise web.HTTPSeeOther(f"{HERE}?done=ticket")
 
 
 async def exchange(request: web.Request) -> web.StreamResponse:
@@ -77,17 +110,10 @@ async def always_exchange(request: web.Request) -> web.StreamResponse:
     raise web.HTTPSeeOther(HERE)
 
 
-def _is_address(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return False
-    return parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
-
-
 async def sync_page(request: web.Request, problem: str = "", status: int = 200, *, url: str = "") -> web.StreamResponse:
     """Return the page, with a problem above it if there is one."""
     done = _DONE_TEXTS.get(request.query.get("done", ""), "") if not problem else ""
+    mounted = await request.app[BOX].loading.sticks.mounted()
     return page(
         request,
         "staff/sync.html",
@@ -97,10 +123,35 @@ async def sync_page(request: web.Request, problem: str = "", status: int = 200, 
         done=page_words(request).gettext(done) if done else "",
         url=url,
         courier=f"{request.scheme}://{request.host}/courier",
+        tickets=[shown for path in mounted for shown in await _tickets(request, path)],
         **clock_values(request),
         **await stick_values(request),
         **await _state(request),
     )
+
+
+async def _tickets(request: web.Request, stick: Path) -> list[dict[str, str]]:
+    """Return the tickets on a stick as they are shown; finding one does nothing."""
+    found = await request.app[BOX].syncing.introducing.list_tickets(stick)
+    return [
+        {
+            "name": name,
+            "stick": str(stick),
+            "stick_name": stick.name,
+            "school": ticket.school,
+            "url": ticket.url,
+            "fingerprint": fingerprint(ticket.hub),
+            "replaces": str(ticket.replaces_no or ""),
+        }
+        for name, ticket in found.items()
+    ]
+
+
+def _renewed(request: web.Request, status: SyncStatus, now_ms: int) -> str:
+    """Return what is said for a month to people whose box got a new key."""
+    if status.renewed_ms is None or abs(now_ms - status.renewed_ms) > _RENEWED_SHOWN_MS:
+        return ""
+    return str(page_words(request).gettext(_RENEWED_TEXTS.get(status.renewed_reason or "", _COPIED)))
 
 
 async def _state(request: web.Request) -> dict[str, Any]:
@@ -114,6 +165,7 @@ async def _state(request: web.Request) -> dict[str, Any]:
         "last": "" if status.last_success_ms is None else _ago(request, now_ms - status.last_success_ms),
         "next": "" if status.next_try_ms is None else _ahead(request, status.next_try_ms - now_ms),
         "is_sending": status.is_sending,
+        "renewed": _renewed(request, status, now_ms),
         "state_problem": recorded_problem(request, status.last_error),
     }
 

@@ -168,6 +168,7 @@ class Exchanging:
             StickMissing, StickUnwritable: there is no such folder, or it cannot be read.
         """
         await self._syncing.check_enrolled()
+        await self._syncing.take_introductions(stick)
         acks = [ack for path in await self._list_acks(stick) if (ack := await self._take_ack(path)) is not None]
         await remove_confirmed(self._database, self._identity, stick, acks)
         return len(acks) + await self._receiving.import_(stick)
@@ -183,6 +184,8 @@ class Exchanging:
         return await self._export(stick, _note_nothing)
 
     async def _export(self, stick: Path, note: Note) -> int:
+        await self._syncing.check_enrolled()
+        await self._syncing.put_introductions(stick)
         for _ in range(RESTARTS_MAX):
             waiting = await self._syncing.prepare()
             if await self._put_all(stick, waiting, note):

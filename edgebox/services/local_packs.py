@@ -53,8 +53,12 @@ class LocalPacks:
         )
 
     def new_id(self, name: str) -> str:
-        """Return the id of a pack of this name; the same for the same name, so that it can be brought again."""
-        return local_id(self._identity.box_id, name)
+        """Return the id of a pack of this name; the same for the same name, so that it can be brought again. Blocks.
+
+        What was brought under an earlier key of this box keeps its id.
+        """
+        own = [local_id(key.key_id, name) for key in self._identity.verify_keys]
+        return next((pack for pack in own if highest_version(self._settings.data, pack)), own[0])
 
     def next_version(self, pack: str) -> int:
         """Return the number of a pack's next version. Blocks."""

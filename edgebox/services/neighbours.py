@@ -79,9 +79,9 @@ class Neighbours:
 
 @asynccontextmanager
 async def finding_neighbours(
-    box_id: bytes, port: int, addresses: Sequence[str], on_change: Callable[[tuple[str, ...]], None]
+    name: bytes, port: int, addresses: Sequence[str], on_change: Callable[[tuple[str, ...]], None]
 ) -> AsyncIterator[None]:
-    """Announce this box on the interfaces with these addresses, and tell which others are there.
+    """Announce this box by `name` on the interfaces with these addresses, and tell which others are there.
 
     Raises:
         FinderMissing: the library is not installed.
@@ -90,7 +90,7 @@ async def finding_neighbours(
         from zeroconf.asyncio import AsyncServiceBrowser, AsyncZeroconf
     except ImportError as error:
         raise FinderMissing from error
-    own = _own_service(box_id, port, addresses)
+    own = _own_service(name, port, addresses)
     neighbours = Neighbours(own.name, on_change)
     zeroconf = AsyncZeroconf(interfaces=list(addresses))
     try:
@@ -103,15 +103,15 @@ async def finding_neighbours(
         await zeroconf.async_close()
 
 
-def _own_service(box_id: bytes, port: int, addresses: Sequence[str]) -> "AsyncServiceInfo":
-    """Return what is announced: no name of the school, only the box's id."""
+def _own_service(name: bytes, port: int, addresses: Sequence[str]) -> "AsyncServiceInfo":
+    """Return what is announced: a name that says nothing of the school."""
     from zeroconf.asyncio import AsyncServiceInfo
 
-    name = f"edgebox-{box_id.hex()[:16]}"
+    label = f"edgebox-{name.hex()[:16]}"
     return AsyncServiceInfo(
         KIND,
-        f"{name}.{KIND}",
+        f"{label}.{KIND}",
         port=port,
-        server=f"{name}.local.",
+        server=f"{label}.local.",
         addresses=[socket.inet_aton(address) for address in addresses],
     )

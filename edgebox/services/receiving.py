@@ -264,10 +264,10 @@ class Receiving:
         Raises:
             BundleForged: it is for another box, whoever put it in our way.
         """
-        key = self._identity.signing
-        if sealing_key_id(key.verify_key.sealing_public) != head.sealed_to:
-            raise BundleForged(part="seal")
-        return key
+        for key in self._identity.keys:
+            if sealing_key_id(key.verify_key.sealing_public) == head.sealed_to:
+                return key
+        raise BundleForged(part="seal")
 
     async def _trusted(self) -> Mapping[bytes, VerifyKey]:
         found = await self._database.read(changes.find_hub)

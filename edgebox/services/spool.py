@@ -9,6 +9,7 @@ from pathlib import Path
 from content_packs.base import atomic, ids
 from content_packs.base.hashing import blake2b_256
 from content_packs.base.signing import PairKey
+from edgebox.services import copy_marks
 from edgebox.services.box_clock import BoxClock
 from edgebox.services.identity import Identity
 from edgebox.store import boots, changes, inbox
@@ -121,7 +122,7 @@ class Spool:
         """Return the bundle in the shortest form that the hub reads."""
         records = [record for record in span.records if _may_leave(record)]
         place = Range(cursor.epoch, cursor.seq, span.from_change, span.through_change, cursor.previous_hash)
-        if form.is_short_read and len(records) <= PAIRED_MAX_RECORDS:
+        if form.is_short_read and hub.box_no and len(records) <= PAIRED_MAX_RECORDS:
             pair = PairKey(self._identity.signing.sealing_key, hub.sealing_key)
             with contextlib.suppress(BundleTooLarge):
                 return write_paired(
@@ -164,6 +165,7 @@ class Spool:
             boots.save(connection, self._clock.saved())
 
         await self._database.write(insert)
+        await asyncio.to_thread(copy_marks.note_made, self._identity.folder, made.epoch, made.seq)
         return made
 
     def _read_file(self, made: Made) -> bytes | None:

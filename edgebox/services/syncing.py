@@ -8,38 +8,38 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from content_packs.base import ids
 from content_packs.base.errors import N_, EdgeboxError
 from edgebox.domain.clock_rules import Source
+from edgebox.services import enrolling
 from edgebox.services.box_clock import BoxClock
 from edgebox.services.confirmed import covers
 from edgebox.services.identity import Identity
+from edgebox.services.introducing import Introducing
 from edgebox.services.receiving import Receiving
 from edgebox.services.spool import Spool
+from edgebox.services.sync_state import SyncStatus
 from edgebox.services.uploading import HubLink, Uploading
-from edgebox.store import changes, switches
+from edgebox.store import changes, identities, switches
 from edgebox.store.changes import Made
 from edgebox.store.database import Database
-from sync import enrolment
+from edgebox.store.identities import Reason
 from sync.bundle.errors import BundleUnknownOrigin
 from sync.bundle.layout import AckHead, Notice
 from sync.bundle.read import read_ack
 from sync.engine.sender import Acknowledged, Due, Event, Failed, Phase, Queued, Send, Sender
-from sync.enrolment import EnrolmentRefused, Hub
-from sync.transport.errors import HubBusy, HubRefused, HubUnreached, LinkCaptured, LinkDown
+from sync.enrolment import Hub
+from sync.introduction import Ticket
+from sync.transport.errors import LinkCaptured
 
 log = logging.getLogger(__name__)
 
 RESTARTS_MAX = 3
 # How often a box asks for what waits when it has nothing to send whose answer would tell.
 ASK_EVERY_MS = 6 * 3_600_000
-# What a hub answers to an enrolment, by its code.
-_CODE_REFUSED = frozenset({"hub.enrolment_code_invalid", EnrolmentRefused.code})
-_BUSY_REASONS = {"hub.too_many_tries": N_("too many wrong codes were tried; wait ten minutes")}
 
 
 class NotEnrolled(EdgeboxError):
@@ -50,31 +50,6 @@ class NotEnrolled(EdgeboxError):
     exit_code = 45
     sentence = N_("This box is not connected to a hub.")
     remedy = N_("Ask the hub for a code and enrol the box with it. Until then everything is kept here.")
-
-
-@dataclass(frozen=True)
-class SyncStatus:
-    """What the teacher's page shows.
-
-    Attributes:
-        waiting_changes: rows that the hub does not have yet.
-        waiting_bytes: size of the bundles made and not confirmed.
-        sending_bytes: size of the bundle that is on its way, 0 for none.
-        stored_bytes: what the hub has of it.
-        last_error: code and fields of the last failure, None since the last success.
-    """
-
-    hub_url: str | None
-    box_id: str
-    waiting_changes: int
-    waiting_bundles: int
-    waiting_bytes: int
-    sending_bytes: int
-    stored_bytes: int
-    last_success_ms: int | None
-    next_try_ms: int | None
-    is_sending: bool
-    last_error: dict[str, Any] | None
 
 
 class Syncing:
@@ -97,11 +72,12 @@ class Syncing:
         self._identity = identity
         self._clock = clock
         self._spool = Spool(database, identity, clock, spool / "out")
+        self.introducing = Introducing(database, identity, clock)
         self._receiving = receiving
         self._has_waiting = False
         self._asked_ms: int | None = None
         self._bringing: asyncio.Task[int] | None = None
-        self._uploading = Uploading(identity.box_id, make_link)
+        self._uploading = Uploading(identity, make_link)
         self._sender = Sender()
         self._last_error: EdgeboxError | None = None
         self._fresh: Made | None = None
@@ -118,30 +94,34 @@ class Syncing:
             HubUnreached, LinkCaptured, HubRefused: no answer, or no.
         """
         async with self._interrupted():
-            link = self._uploading.make_link(url)
-            try:
-                answer = await link.enroll(enrolment.make_request(code, self._identity.signing))
-            except LinkDown as error:
-                raise HubUnreached(**error.fields) from error
-            except HubBusy as error:
-                reason = _BUSY_REASONS.get(error.fields["hub_code"], N_("it is busy"))
-                raise HubUnreached(reason=reason, fault=error.fields["hub_code"]) from error
-            except HubRefused as error:
-                if error.fields["hub_code"] in _CODE_REFUSED:
-                    raise EnrolmentRefused(reason=N_("the code is wrong, used or too old")) from error
-                raise
-            finally:
-                await link.close()
-            hub = enrolment.check_answer(answer, code, self._identity.signing.verify_key)
+            hub = await enrolling.enroll(self._uploading.make_link(url), code, self._identity.signing)
             now_ms = self._clock.now_ms()
-            await self._database.write(lambda connection: changes.put_hub(connection, url, hub, now_ms))
-            await self._spool.sweep()
-            self._sender, self._last_error = Sender(), None
+            await self._database.write(lambda connection: identities.meet_hub(connection, url, hub, now_ms))
+            await self._meet_hub()
             return hub
 
-    async def sync_now(self) -> SyncStatus:
-        """Send whatever waits, now, whatever the waiting time says; return how it went."""
-        await self._send_waiting(is_asked=True)
+    async def accept(self, ticket: Ticket) -> Hub:
+        """Connect this box to the hub of a ticket, which need not be reachable; the hub is told by line or stick.
+
+        Raises:
+            EnrolmentExpired, EnrolmentRefused: the ticket is not good; nothing is changed.
+        """
+        async with self._interrupted():
+            hub = await self.introducing.accept(ticket)
+            await self._meet_hub()
+            return hub
+
+    async def _meet_hub(self) -> None:
+        await self._spool.sweep()
+        self._sender, self._last_error = Sender(), None
+
+    async def sync_now(self, on_progress: Callable[[int, int], None] = lambda *_: None) -> SyncStatus:
+        """Send whatever waits, now, whatever the waiting time says; return how it went.
+
+        `on_progress` hears how many bytes of the bundle on its way the hub has, and how many it has in all.
+        """
+        with self._uploading.telling(on_progress):
+            await self._send_waiting(is_asked=True)
         return await self.status()
 
     async def sync_when_due(self) -> int | None:
@@ -153,6 +133,8 @@ class Syncing:
         """Return what the teacher's page shows."""
         found = await self._database.read(changes.find_hub)
         backlog = await self._database.read(changes.find_backlog)
+        life = await self.introducing.last_life()
+        is_renewed = life is not None and life.reason is not Reason.FIRST
         sending = self._uploading.made
         return SyncStatus(
             hub_url=None if found is None else found[0],
@@ -166,6 +148,8 @@ class Syncing:
             next_try_ms=self._next_try_ms(),
             is_sending=self._sender.phase is Phase.SENDING,
             last_error=None if self._last_error is None else self._last_error.as_record(),
+            renewed_ms=life.since_ms if life and is_renewed else None,
+            renewed_reason=life.reason.value if life and is_renewed else None,
         )
 
     async def prepare(self) -> list[Made]:
@@ -223,6 +207,16 @@ class Syncing:
         await self.on_told_time(Source.SIGNED, ack.created_ms)
         return ack
 
+    async def put_introductions(self, root: Path) -> None:
+        """Put on a stick what the hub has to be told first. Raises like `Introducing.put_on_stick`."""
+        await self.introducing.put_on_stick(root)
+
+    async def take_introductions(self, root: Path) -> None:
+        """Take the hub's answers to that off a stick; a refusal is shown like one of the line."""
+        _url, hub = await self._find_hub()
+        async with self._books:
+            self._last_error = await self.introducing.take_from_stick(root, hub.verify_key) or self._last_error
+
     async def close(self) -> None:
         """End what is on its way, and close the connection to the hub; safe to repeat."""
         async with self._interrupted():
@@ -259,6 +253,8 @@ class Syncing:
     async def _send_all(self, url: str, hub: Hub, *, is_asked: bool) -> None:
         restarts = 0
         seq = await self._queue_and_start(hub, is_asked=is_asked)
+        if seq is None and not self._sender.pending:
+            await self._introduce_alone(url, hub)
         while seq is not None and not self._is_closing:
             outcome = await self._send(url, hub, seq)
             if outcome is None:
@@ -268,6 +264,15 @@ class Syncing:
             seq = self._advance(outcome)
             if seq is None and isinstance(outcome, Acknowledged):
                 seq = await self._queue_and_start(hub, is_asked=is_asked)
+
+    async def _introduce_alone(self, url: str, hub: Hub) -> None:
+        """Make the box known although it has nothing to send."""
+        try:
+            if await self.introducing.tell(self._uploading.open_link(url), hub.verify_key):
+                self._last_error = None
+        except EdgeboxError as error:
+            log.warning("sync.not_introduced %s", error)
+            self._last_error = error
 
     async def _receive_waiting(self, url: str, *, is_asked: bool) -> None:
         """Bring what waits at the hub, if it said that something does, or was not asked for long."""
@@ -321,6 +326,7 @@ class Syncing:
                 is_begun, self._fresh = made != self._fresh, None
             if self._is_closing:
                 return None
+            await self.introducing.tell(self._uploading.open_link(url), hub.verify_key)
             ack = await self._uploading.deliver(url, hub, made, content, is_begun=is_begun)
             if ack is None:
                 await self._look_again()
@@ -335,6 +341,7 @@ class Syncing:
         except EdgeboxError as error:
             log.warning("sync.not_sent %s", error)
             self._last_error = error
+            await self.introducing.note_error(error)
             now_ms, has_progressed = self._clock.now_ms(), self._uploading.has_progressed
             return Failed(now_ms, _random_unit(), error.retryable, has_progressed)
         self._last_error = None
@@ -354,12 +361,17 @@ class Syncing:
     async def _take_ack(self, ack: AckHead, *, is_carried: bool = False) -> bool:
         """Move the cursor, and return whether everything has to be sent again in a new epoch, which is begun then.
 
-        That is so when two boxes use this identity, and when the hub lost bundles that are no longer kept here.
+        That is so when two boxes use this identity, and when the hub lost bundles that are no longer kept here. Of the
+        first, the ack may be the word on the other box's bundles, so it settles none of ours.
         """
+        await self.introducing.note_known()
         now_ms = self._clock.now_ms()
+        if await self.introducing.is_of_a_copy(ack):
+            await self.introducing.renew(Reason.HUB)
+            await self._start_sender_anew()
+            return True
         self._has_waiting |= ack.notice == Notice.WAITING
-        is_ours = await self._database.read(lambda connection: changes.is_own_history(connection, ack.vector, ack.tail))
-        is_whole = is_ours and await self._database.write(
+        is_whole = await self._database.write(
             lambda connection: changes.settle(
                 connection, ack.vector, now_ms, said_ms=ack.created_ms, is_carried=is_carried
             )
@@ -368,13 +380,11 @@ class Syncing:
             await self._database.write(
                 lambda connection: switches.set_switch(connection, switches.HUB_READS_SHORT, on=True)
             )
-        epoch = await self._database.read(changes.find_epoch)
-        is_forked = not is_ours or (ack.notice == Notice.FORKED and ack.vector.epoch == epoch)
-        if is_forked or not is_whole:
-            log.warning("sync.starts_over epoch=%d forked=%s", epoch, is_forked)
+        if not is_whole:
+            log.warning("sync.starts_over epoch=%d", ack.vector.epoch)
             await self._start_over()
         await self._spool.forget_old(now_ms)
-        return is_forked or not is_whole
+        return not is_whole
 
     async def _take_carried(self, ack: AckHead) -> None:
         """Move the cursor, and tell the sender, which may be waiting to try one of these bundles again."""
@@ -389,6 +399,10 @@ class Syncing:
     async def _start_over(self) -> None:
         await self._uploading.end()
         await self._spool.start_epoch()
+        await self._start_sender_anew()
+
+    async def _start_sender_anew(self) -> None:
+        await self._spool.sweep()
         self._sender = Sender()
 
     async def _find_hub(self) -> tuple[str, Hub]:

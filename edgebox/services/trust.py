@@ -31,6 +31,7 @@ from content_packs.trust.roles import METADATA_NAME
 from content_packs.trust.store import TrustStore
 from content_packs.usb.writing import make_folder
 from edgebox.domain.catalogue import Shelved
+from edgebox.services.identity import Identity
 from edgebox.services.shelf import Stamp, read_publishers, stamp_publishers
 from edgebox.settings import Settings
 
@@ -62,7 +63,7 @@ class Trust:
         self,
         settings: Settings,
         clock: Clock,
-        own: VerifyKey | None = None,
+        own: Identity | None = None,
         *,
         clock_is_set: Callable[[], bool] | None = None,
     ) -> None:
@@ -102,7 +103,7 @@ class Trust:
         """Return the rules for taking new packs, as of now."""
         keys = {key_id: publisher.key for key_id, publisher in self.publishers.items()}
         return BoxKeyring(
-            keys, own=self._own, pack_list=self.pack_list, now_ms=self.trusted_ms(), withdrawn=self.withdrawn
+            keys, own=self._own_keys(), pack_list=self.pack_list, now_ms=self.trusted_ms(), withdrawn=self.withdrawn
         )
 
     def trusted_ms(self) -> int | None:
@@ -112,10 +113,14 @@ class Trust:
     def readers(self) -> Mapping[bytes, Publisher]:
         """Return the keys by which packs on the box are read."""
         listed = {key_id: Publisher(*known) for key_id, known in self.pack_list.keys.items()} if self.pack_list else {}
-        own = {self._own.key_id: Publisher(self._own, "")} if self._own else {}
+        own = {key.key_id: Publisher(key, "") for key in self._own_keys()}
         known = {**listed, **self._kept, **self.publishers, **own}
         prefixes = self.pack_list.prefixes if self.pack_list else {}
         return {key_id: replace(one, prefix=prefixes.get(key_id, "")) for key_id, one in known.items()}
+
+    def _own_keys(self) -> tuple[VerifyKey, ...]:
+        """Return every key of this box: packs made here stay good when it gets a new one."""
+        return self._own.verify_keys if self._own else ()
 
     def name_of(self, signer: bytes) -> str:
         """Return the name of who signed a pack, empty for this box itself and for strangers."""

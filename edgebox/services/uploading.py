@@ -1,10 +1,12 @@
 """The way to the hub and the one bundle that is on it: how far it is, and that it can be ended from outside."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from edgebox.services.confirmed import covers
+from edgebox.services.identity import Identity
 from edgebox.store.changes import Made
 from sync.bundle.errors import BundleForged, BundleMalformed, BundleTooLarge, BundleUnknownOrigin, BundleUnsupported
 from sync.bundle.layout import AckHead
@@ -22,6 +24,9 @@ class HubLink(Transport, Downlink, Protocol):
     async def enroll(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return the hub's answer to an enrolment."""
 
+    async def introduce(self, content: bytes) -> bytes:
+        """Return the hub's answer to a request or a succession."""
+
     async def close(self) -> None:
         """Close the connection."""
 
@@ -35,14 +40,15 @@ class Uploading:
         has_progressed: the hub got more of the last bundle in the last try.
     """
 
-    def __init__(self, origin: bytes, make_link: Callable[[str], HubLink]) -> None:
-        self._origin = origin
+    def __init__(self, identity: Identity, make_link: Callable[[str], HubLink]) -> None:
+        self._identity = identity
         self.make_link = make_link
         self.made: Made | None = None
         self.stored_bytes = 0
         self.has_progressed = False
         self._link: tuple[str, HubLink] | None = None
         self._task: asyncio.Task[bytes] | None = None
+        self._listeners: list[Callable[[int, int], None]] = []
 
     async def deliver(self, url: str, hub: Hub, made: Made, content: bytes, *, is_begun: bool) -> AckHead | None:
         """Return the hub's ack of a bundle, None if the upload was ended from outside.
@@ -60,7 +66,7 @@ class Uploading:
             await asyncio.wait({task})
             if task.cancelled():
                 return None
-            return _check(task.result(), hub, self._origin)
+            return _check(task.result(), hub, self._identity.box_id)
         finally:
             await self._stop(task)
             self.made = self._task = None
@@ -82,6 +88,15 @@ class Uploading:
             await self._link[1].close()
             self._link = None
 
+    @contextmanager
+    def telling(self, listener: Callable[[int, int], None]) -> Iterator[None]:
+        """Tell `listener`, whenever it changes, how many bytes the hub has and how many there are."""
+        self._listeners.append(listener)
+        try:
+            yield
+        finally:
+            self._listeners.remove(listener)
+
     def open_link(self, url: str) -> HubLink:
         """Return the way to a hub, which is kept from one bundle to the next."""
         if self._link is None or self._link[0] != url:
@@ -91,6 +106,9 @@ class Uploading:
     def _note(self, stored_bytes: int) -> None:
         self.has_progressed |= 0 < self.stored_bytes < stored_bytes
         self.stored_bytes = stored_bytes
+        if self.made is not None:
+            for listener in self._listeners:
+                listener(stored_bytes, self.made.size_bytes)
 
     async def _stop(self, task: asyncio.Task[bytes]) -> None:
         if not task.done():

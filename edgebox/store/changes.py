@@ -12,6 +12,7 @@ from edgebox.store.boots import read_boots
 from edgebox.store.log import number_key
 from sync.bundle.layout import Vector
 from sync.enrolment import Hub
+from sync.introduction import LastBundle
 from sync.records import rows
 from sync.records.facts import may_go
 from sync.records.kinds import Direction, Kind, find_flaw
@@ -138,6 +139,39 @@ def find_epoch(connection: sqlite3.Connection) -> int:
     return _FIRST_EPOCH if row is None else int(row[0])
 
 
+def last_bundle(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Return epoch and number of the last bundle that was made, or of none in a new epoch."""
+    epoch = find_epoch(connection)
+    row = connection.execute("SELECT max(seq) FROM bundle_out WHERE epoch = ?", (epoch,)).fetchone()
+    return epoch, row[0] or 0
+
+
+def find_last_confirmed(connection: sqlite3.Connection) -> LastBundle | None:
+    """Return the last bundle of this epoch that the hub has confirmed."""
+    row = connection.execute(
+        "SELECT epoch, seq, hash FROM bundle_out WHERE epoch = ? AND acked_ms IS NOT NULL ORDER BY seq DESC LIMIT 1",
+        (find_epoch(connection),),
+    ).fetchone()
+    return None if row is None else LastBundle(*row)
+
+
+def is_of_a_copy(connection: sqlite3.Connection, vector: Vector, tail: bytes = b"") -> bool:
+    """Return whether a vector of this box and epoch speaks of bundles that this database did not make.
+
+    That is so after a restore from a backup: what the box did after the backup was taken is at the hub, under numbers
+    that it gives out once more. `tail` is the start of the hash of the last bundle the hub applied, empty when the hub
+    does not say.
+    """
+    epoch, last_seq = last_bundle(connection)
+    if vector.epoch != epoch:
+        return False
+    row = connection.execute(
+        "SELECT through_change, hash FROM bundle_out WHERE epoch = ? AND seq = ?", (epoch, vector.through_seq)
+    ).fetchone()
+    is_other = row is not None and (row[0] != vector.through_change or not row[1].startswith(tail))
+    return is_other or max([vector.through_seq, *(last for _first, last in vector.ranges)]) > last_seq
+
+
 def begin_epoch(connection: sqlite3.Connection, epoch: int) -> None:
     """Start a new epoch: the whole log is sent again in it, and the hub tells what it has already by the ids.
 
@@ -216,20 +250,6 @@ def _note_said(connection: sqlite3.Connection, said_ms: int, *, is_carried: bool
         (str(said_ms),),
     )
     return True
-
-
-def is_own_history(connection: sqlite3.Connection, vector: Vector, tail: bytes) -> bool:
-    """Return whether what the hub holds of this epoch is what this box made.
-
-    It is not when the box was restored from a backup: what it did after the backup was taken is at the hub, under
-    numbers that it gives out once more. `tail` is the start of the hash of the last bundle the hub applied, empty when
-    the hub does not say; bundles are forgotten some time after they were confirmed, the latest excepted.
-    """
-    if vector.epoch != find_epoch(connection) or not vector.through_seq:
-        return True
-    made = connection.execute("SELECT max(seq) FROM bundle_out WHERE epoch = ?", (vector.epoch,)).fetchone()[0] or 0
-    known = find_bundle_hash(connection, vector.epoch, vector.through_seq)
-    return vector.through_seq <= made and (known is None or known.startswith(tail))
 
 
 def _wait_again(connection: sqlite3.Connection, epoch: int, first: int, last: int) -> bool:

@@ -12,7 +12,7 @@ from edgebox.store.telling import tell_all
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 
 class SchemaTooNew(EdgeboxError):
@@ -92,6 +92,10 @@ def _apply(path: Path) -> None:
     @steps()
     def m0006_sticks(db: "Database") -> None:
         _run(db, "0006_sticks.sql")
+
+    @steps()
+    def m0007_identity(db: "Database") -> None:
+        _run(db, "0007_identity.sql")
 
     atomic.make_private(path)
     connection = sqlite3.connect(path)

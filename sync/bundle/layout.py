@@ -55,9 +55,10 @@ class Notice(IntEnum):
     """What a receiver tells beside the ack."""
 
     NONE = 0
-    FORKED = 1  # one (epoch, seq) has two contents, as after a copy was made or restored: start a new epoch
+    FORKED = 1  # one (epoch, seq) has two contents, as after a copy was made or restored: make a new key, or start anew
     SET_ASIDE = 2  # a bundle that came whole could not be read or applied here; it is kept
     WAITING = 3  # bundles for the other side wait here: it is worth its while to ask
+    SUCCEEDED = 4  # a copy of the box went on under a new key: make a new key as well
 
 
 @dataclass(frozen=True, slots=True)

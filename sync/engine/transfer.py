@@ -224,6 +224,8 @@ class Transfer:
 
     def next_slice(self) -> tuple[int, int] | None:
         """Return the next bytes to give to the socket, None when the hub has to be heard first or there are no more."""
+        if self.phase not in _SENDING:
+            return None
         end = self.allowed_end if self.phase is Phase.OPENING else self.request_end
         return (self.sent_bytes, min(self.sent_bytes + SLICE_BYTES, end)) if self.sent_bytes < end else None
 
@@ -328,7 +330,7 @@ def _request_from(state: Transfer, start: int) -> Transfer:
     """Return the state with a request from `start` on; a short one may be sent whole before its answer begins."""
     rest_bytes = state.length_bytes - start
     first_end = start + (rest_bytes if rest_bytes <= WHOLE_MAX_BYTES else SLICE_BYTES)
-    end = first_end if state.is_held_back else state.length_bytes
+    end = start + min(rest_bytes, SLICE_BYTES) if state.is_held_back else state.length_bytes
     phase = Phase.SLICING if state.is_held_back else Phase.OPENING
     return replace(state, phase=phase, sent_bytes=start, allowed_end=first_end, request_end=end)
 

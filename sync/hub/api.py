@@ -2,12 +2,14 @@
 
 from aiohttp import web
 
+from sync import introduction
 from sync.bundle.errors import BundleMalformed
 from sync.bundle.layout import start_bytes
 from sync.bundle.limits import FILE_MAX_BYTES
 from sync.hub.body import read_body, read_json, read_start
+from sync.hub.errors import RequestMalformed
 from sync.hub.running import HUB
-from sync.transport.http import BUNDLE_TYPE
+from sync.transport.http import BUNDLE_TYPE, INTRODUCTION_TYPE
 from sync.transport.tus import ACK_TYPE
 
 
@@ -32,6 +34,16 @@ async def enroll(request: web.Request) -> web.Response:
     hub = request.app[HUB]
     answer = await hub.enrolling.enroll(await read_json(request, hub.clock), request.remote or "")
     return web.json_response(answer)
+
+
+async def introduce(request: web.Request) -> web.Response:
+    """POST /api/introductions: a request made of a ticket, or a succession of keys, in; the signed answer out."""
+    hub = request.app[HUB]
+    if request.content_type != INTRODUCTION_TYPE:
+        raise RequestMalformed(reason="content type")
+    content = await read_body(request, hub.clock, introduction.FILE_MAX_BYTES)
+    answer = await hub.enrolling.introduce(content, request.remote or "unknown")
+    return web.Response(body=answer, content_type=INTRODUCTION_TYPE)
 
 
 async def ping(_request: web.Request) -> web.Response:

@@ -80,8 +80,9 @@ async def open_hub(settings: HubSettings, clock: Clock | None = None) -> AsyncIt
         url = settings.database_url or sqlite_url(settings.data / "hub.db")
         store = await asyncio.to_thread(Store, url)
         await asyncio.to_thread(load_templates)
+        enrolling = Enrolling(store, keys, clock)
         sending = Sending(settings, store, keys, clock)
-        receiving = Receiving(settings, store, keys, clock, sending)
+        receiving = Receiving(settings, store, keys, clock, sending, enrolling)
         uploads, partials = Uploads(settings.uploads_max), Partials(settings.uploads)
         await asyncio.to_thread(partials.load)
         try:
@@ -93,7 +94,7 @@ async def open_hub(settings: HubSettings, clock: Clock | None = None) -> AsyncIt
                 clock=clock,
                 keys=keys,
                 store=store,
-                enrolling=Enrolling(store, keys, clock),
+                enrolling=enrolling,
                 receiving=receiving,
                 sending=sending,
                 posting=Posting(store, keys, clock),

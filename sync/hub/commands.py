@@ -18,10 +18,9 @@ from sync.hub.app import make_tls, open_hub, running_hub
 from sync.hub.control import SOCKET_NAME, short_address
 from sync.hub.errors import HubBusy, HubFault, LetterMalformed
 from sync.hub.letter import LETTER_MAX_BYTES
+from sync.hub.operations import OPERATIONS
 from sync.hub.pages import collect
 from sync.hub.settings import DEFAULT_HOSTNAMES, HubSettings, default_data
-from sync.hub.sticks import exchange_stick
-from sync.hub.sticks_down import fill_stick
 from sync.hub.store.worker import open_reader
 
 if TYPE_CHECKING:
@@ -44,9 +43,17 @@ def register(subparsers: "Subparsers") -> None:
     serve.add_argument("--certificate-key", type=Path, metavar="FILE", help="its secret key, if not in the same file")
     serve.set_defaults(refuse=serve.error)
     example = "edgebox hub enroll --school 'Hill School'"
-    enroll = _add(commands, "enroll", run_enroll, "make a one-time code for a box", example)
+    enroll = _add(commands, "enroll", run_enroll, "make a one-time code, or a ticket on a stick, for a box", example)
     enroll.add_argument("--school", default=_DEFAULT_SCHOOL, help="whose box it is")
+    enroll.add_argument("--replaces", type=int, metavar="BOX", help="number of the box whose place it takes")
+    enroll.add_argument("--stick", type=Path, metavar="DIR", help="put a ticket there instead of printing a code")
+    enroll.add_argument("--address", metavar="URL", help="with --stick: where boxes reach this hub")
+    enroll.set_defaults(refuse=enroll.error)
     _add(commands, "admin", run_admin, "make a one-time sign-in code for the operator", "edgebox hub admin")
+    example = "edgebox hub revoke 7"
+    revoke = _add(commands, "revoke", run_revoke, "take nothing from a lost or stolen box any more", example)
+    revoke.add_argument("box", type=int, metavar="BOX", help="its number: edgebox hub boxes")
+    revoke.add_argument("--undo", action="store_true", help="it was found: take from it again")
     _add(commands, "boxes", run_boxes, "list the boxes", "edgebox hub boxes --json")
     _add(commands, "report", run_report, "show progress per school, class and pack", "edgebox hub report")
     example = "edgebox hub message --school 'Hill School' 'Exams begin on Monday.'"
@@ -104,9 +111,25 @@ async def serve(settings: HubSettings) -> None:
 
 
 def run_enroll(options: argparse.Namespace) -> int:
-    """Print a new enrolment code."""
-    made = _ask(options, "enroll", {"school": options.school})
-    _print(options, made, [made["code"], f"Good for one box of {options.school}, for seven days."])
+    """Print a new enrolment code, or put a ticket on a stick."""
+    if bool(options.stick) != bool(options.address):
+        options.refuse("--stick and --address go together")
+    arguments = {"school": options.school, "replaces": options.replaces}
+    box = f"one box of {options.school}" if options.replaces is None else f"the box in place of {options.replaces}"
+    if options.stick is None:
+        made = _ask(options, "enroll", arguments)
+        _print(options, made, [made["code"], f"Good for {box}, for seven days."])
+        return 0
+    made = _ask(options, "ticket", arguments | {"folder": str(options.stick.absolute()), "address": options.address})
+    _print(options, made, [made["file"], f"Good for {box}, for seven days.", f"The box shows {made['fingerprint']}."])
+    return 0
+
+
+def run_revoke(options: argparse.Namespace) -> int:
+    """Revoke a box, or take it back."""
+    result = _ask(options, "revoke", {"box": options.box, "is_undone": options.undo})
+    said = "is taken from again" if options.undo else "is revoked: what it sends is kept aside and does not count"
+    _print(options, result, [f"Box {options.box} {said}."])
     return 0
 
 
@@ -129,7 +152,9 @@ def run_import(options: argparse.Namespace) -> int:
     """Take the bundles on a stick and leave the acks on it."""
     result = _ask(options, "import", {"folder": str(options.folder.absolute())})
     lines = [f"{result['taken']} bundles taken; carry the stick back, it brings the receipts."]
-    if not result["taken"]:
+    if result["met"]:
+        lines.append(f"{result['met']} boxes made known.")
+    if not result["taken"] and not result["met"]:
         lines = ["No bundle was taken: is this the stick that a box wrote to?"]
     if result["put"]:
         lines.append(f"{result['put']} bundles for boxes are on the stick.")
@@ -149,7 +174,7 @@ def run_boxes(options: argparse.Namespace) -> int:
     boxes = _collect(options)["boxes"]
     lines = [
         f"{box['no']:>4}  {box['key_id'][:12]}  {box['school']:<24} {box['bundles']:>6} bundles "
-        f"{box['statements']:>8} statements  {'FORKED' if box['forked_ms'] else ''}".rstrip()
+        f"{box['statements']:>8} statements  {_state(box)}".rstrip()
         for box in boxes
     ]
     _print(options, {"boxes": boxes}, lines or ["No box is enrolled yet: edgebox hub enroll"])
@@ -168,6 +193,17 @@ def run_report(options: argparse.Namespace) -> int:
     ]
     _print(options, found, lines)
     return 0
+
+
+def _state(box: dict[str, Any]) -> str:
+    """Return what an operator should know of a box, in a few words."""
+    if box["revoked_ms"]:
+        return f"REVOKED, {box['refused']} bundles kept aside"
+    if box["successors"]:
+        return f"COPIED OR RESTORED, goes on as {', '.join(map(str, box['successors']))}"
+    if box["replaced_by"]:
+        return f"replaced by {box['replaced_by']}"
+    return "COPIED, waits for its new key" if box["forked_ms"] else ""
 
 
 def _add(commands: "Subparsers", name: str, run: Any, text: str, example: str) -> argparse.ArgumentParser:
@@ -211,17 +247,7 @@ def _ask(options: argparse.Namespace, name: str, arguments: dict[str, Any]) -> d
 async def _ask_running_or_own(settings: HubSettings, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
     try:
         async with open_hub(settings) as hub:
-            if name == "enroll":
-                return {"code": await hub.enrolling.make_code(arguments["school"])}
-            if name == "admin":
-                return {"code": await hub.admin.make_code()}
-            if name == "send":
-                return {"lines": await hub.posting.send(arguments["text"], arguments["school"])}
-            if name == "message":
-                await hub.posting.send_message(arguments["text"], arguments["school"], arguments["days"])
-                return {"school": arguments["school"]}
-            root = Path(arguments["folder"])
-            return await exchange_stick(hub.receiving, root) | {"put": await fill_stick(hub.sending, root)}
+            return await OPERATIONS[name](hub, arguments)
     except HubBusy:
         return await _ask_running(settings, name, arguments)
 

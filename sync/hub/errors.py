@@ -4,13 +4,43 @@ from content_packs.base.errors import N_, EdgeboxError
 
 
 class EnrolmentCodeInvalid(EdgeboxError):
-    """A code that was never given out, was used, or is too old."""
+    """A code or ticket that this hub never gave out."""
 
     code = "hub.enrolment_code_invalid"
     status = 403
     exit_code = 70
-    sentence = N_("The enrolment code is wrong, used or too old.")
+    sentence = N_("This hub did not give out the enrolment code.")
     remedy = N_("Ask the hub for a new code: edgebox hub enroll.")
+
+
+class EnrolmentCodeUsed(EdgeboxError):
+    """A code or ticket that another box has used."""
+
+    code = "hub.enrolment_code_used"
+    status = 403
+    exit_code = 117
+    sentence = N_("Another box has used the enrolment code.")
+    remedy = N_("Ask the hub for a new code: edgebox hub enroll. Each is good for one box.")
+
+
+class BoxRevoked(EdgeboxError):
+    """A box that the operator took the right to send from."""
+
+    code = "hub.box_revoked"
+    status = 403
+    exit_code = 116
+    sentence = N_("The hub takes nothing from this box any more: it was reported as lost.")
+    remedy = N_("If it was found again, ask the hub's operator to take it back. What it sent meanwhile is kept aside.")
+
+
+class BoxUnknown(EdgeboxError):
+    """A number that no box has here."""
+
+    code = "hub.box_unknown"
+    status = 404
+    exit_code = 119
+    sentence = N_("No box has the number {box_no} here.")
+    remedy = N_("Look up the number with: edgebox hub boxes")
 
 
 class EnrolmentProofInvalid(EdgeboxError):

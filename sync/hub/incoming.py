@@ -65,19 +65,6 @@ class Upload:
         return self.partial.stored_bytes if self.partial else 0
 
 
-@dataclass(frozen=True)
-class _Start:
-    """The first bytes of a bundle, and the box that signed its head."""
-
-    origin: bytes
-    content: bytes
-
-    @property
-    def head(self) -> bytes:
-        """Return the head and its signature."""
-        return self.content[: start_bytes(self.content)]
-
-
 class Incoming:
     """Everything between the requests that carry a bundle and `Receiving`."""
 
@@ -114,8 +101,10 @@ class Incoming:
         Raises:
             EdgeboxError: they are no head signed by a box that is known.
         """
-        start = await self._admit(request, created.length_bytes)
-        name = self.names.make(created) if created.metadata else upload_name(start.head)
+        start = await read_start(request, self._clock, created.length_bytes, start_bytes)
+        head = start[: start_bytes(start)]
+        name = self.names.make(created) if created.metadata else upload_name(head)
+        # Before anybody is asked who the box is: who asks for this upload meanwhile, after a cut, has to wait for it.
         async with self._turn(name, request):
             upload = Upload(name, created.length_bytes, created.created_ms + KEPT_MS, None, created)
             await self._begin_part(upload, start)
@@ -124,7 +113,8 @@ class Incoming:
     async def show_head(self, upload: Upload, request: web.Request) -> None:
         """Begin to store an upload that was created without bytes. Raises like `begin`."""
         if upload.partial is None:
-            await self._begin_part(upload, await self._admit(request, upload.length_bytes))
+            start = await read_start(request, self._clock, upload.length_bytes, start_bytes)
+            await self._begin_part(upload, start)
 
     async def append(self, upload: Upload, request: web.Request, tell: Tell | None = None) -> None:
         """Store what the request brings, and tell every two seconds how much of it is flushed.
@@ -213,26 +203,22 @@ class Incoming:
             raise web.HTTPGone(reason="upload")
         return Upload(name, created.length_bytes, created.created_ms + KEPT_MS, None, created)
 
-    async def _admit(self, request: web.Request, length_bytes: int) -> "_Start":
-        """Return the first bytes of a body, the signed head of a known box among them."""
-        content = await read_start(request, self._clock, length_bytes, start_bytes)
-        head = await self._receiving.admit(content)
-        if peek_length(content) != length_bytes:
+    async def _begin_part(self, upload: Upload, start: bytes) -> None:
+        """Store the first bytes of an upload, if the signed head of a known box is among them."""
+        head = await self._receiving.admit(start)
+        if peek_length(start) != upload.length_bytes:
             raise RequestMalformed(reason=UPLOAD_LENGTH)
-        if len(content) > length_bytes:
-            raise RequestTooLarge(limit_bytes=length_bytes)
-        return _Start(head.origin, content)
-
-    async def _begin_part(self, upload: Upload, start: "_Start") -> None:
+        if len(start) > upload.length_bytes:
+            raise RequestTooLarge(limit_bytes=upload.length_bytes)
         now_ms = self._clock.now_ms()
         async with self._disk:
             if now_ms - self._swept_ms > _SWEEP_MS:
                 self._swept_ms = now_ms
                 await asyncio.to_thread(self._partials.sweep, now_ms)
             upload.partial = await asyncio.to_thread(
-                self._partials.begin, start.origin, file_key(upload.name), upload.length_bytes, now_ms
+                self._partials.begin, head.origin, file_key(upload.name), upload.length_bytes, now_ms
             )
-        await asyncio.to_thread(upload.partial.append, start.content, now_ms)
+        await asyncio.to_thread(upload.partial.append, start, now_ms)
 
     async def _take_back(self, upload: Upload, stored_bytes: int) -> None:
         if stored_bytes and upload.partial is not None:

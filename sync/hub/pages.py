@@ -5,16 +5,20 @@ from typing import Any
 
 from aiohttp import web
 
+from sync import introduction
+from sync.enrolment import BOX_NO_MAX
 from sync.hub.body import read_form
-from sync.hub.errors import HubRequestRefused, RequestMalformed
+from sync.hub.errors import BoxUnknown, HubRequestRefused, RequestMalformed
 from sync.hub.render import render
 from sync.hub.running import HUB
 from sync.hub.store import reports
 from sync.hub.store.worker import Transaction
+from sync.transport.http import INTRODUCTION_TYPE
 
 COOKIE = "edgebox_hub"
 _COOKIE_SECONDS = 30 * 86_400
 _SCHOOL_MAX_CHARACTERS = 200
+_NAME_DIGITS = 8
 _STATIC = Path(__file__).parent / "static"
 _STYLE = (_STATIC / "hub.css").read_bytes()
 _ICON = (_STATIC / "icon.svg").read_bytes()
@@ -27,8 +31,8 @@ async def overview(request: web.Request) -> web.StreamResponse:
         return render("sign_in.html", code=request.query.get("code", ""), is_wrong=False)
     now_ms = hub.clock.now_ms()
     found = await hub.store.run(lambda connection: collect(connection, now_ms))
-    is_sent = "sent" in request.query
-    return render("overview.html", now_ms=now_ms, week_ms=reports.WEEK_MS, is_sent=is_sent, **found)
+    more = {"fingerprint": introduction.fingerprint(hub.keys.signing.verify_key), "is_sent": "sent" in request.query}
+    return render("overview.html", now_ms=now_ms, week_ms=reports.WEEK_MS, **more, **found)
 
 
 async def sign_in(request: web.Request) -> web.StreamResponse:
@@ -62,12 +66,52 @@ async def sign_out(request: web.Request) -> web.StreamResponse:
 async def make_code(request: web.Request) -> web.StreamResponse:
     """POST /codes: a new enrolment code for a box of a school, shown once."""
     hub = request.app[HUB]
+    school, replaces_no = await _read_invitation(request)
+    code = await hub.enrolling.make_code(school, replaces_no)
+    return render("code.html", code=code, school=school, replaces_no=replaces_no)
+
+
+async def make_ticket(request: web.Request) -> web.StreamResponse:
+    """POST /tickets: a new ticket as a file to save on a stick."""
+    hub = request.app[HUB]
+    school, replaces_no = await _read_invitation(request)
+    made = await hub.enrolling.make_ticket(school, f"{request.scheme}://{request.host}", replaces_no)
+    name = f"{introduction.about(made.content).hex()[:_NAME_DIGITS]}.ebi"
+    return web.Response(
+        body=made.content,
+        content_type=INTRODUCTION_TYPE,
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
+
+
+async def revoke(request: web.Request) -> web.StreamResponse:
+    """POST /revoke: take nothing from a box any more, or take from it again."""
+    hub = request.app[HUB]
+    form = await _read_signed_in(request)
+    await hub.enrolling.revoke(_box_no(form.get("box", "")), is_undone=form.get("undo") == "1")
+    return web.Response(status=303, headers={"Location": "/"})
+
+
+async def _read_signed_in(request: web.Request) -> dict[str, str]:
+    hub = request.app[HUB]
     if not await hub.admin.is_signed_in(request.cookies.get(COOKIE)):
         raise HubRequestRefused(reason="sign in first")
-    school = (await read_form(request, hub.clock)).get("school", "").strip()[:_SCHOOL_MAX_CHARACTERS]
-    if not school:
+    return await read_form(request, hub.clock)
+
+
+async def _read_invitation(request: web.Request) -> tuple[str, int | None]:
+    """Return for which school a box is to be enrolled, and whose place it takes, which says the school as well."""
+    form = await _read_signed_in(request)
+    school, replaces = form.get("school", "").strip()[:_SCHOOL_MAX_CHARACTERS], form.get("replaces", "")
+    if not school and not replaces:
         raise RequestMalformed(reason="school")
-    return render("code.html", code=await hub.enrolling.make_code(school), school=school)
+    return school, _box_no(replaces) if replaces else None
+
+
+def _box_no(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= BOX_NO_MAX:
+        raise BoxUnknown(box_no=text)
+    return int(text)
 
 
 async def send_message(request: web.Request) -> web.StreamResponse:

@@ -12,11 +12,13 @@ from content_packs.base.errors import EdgeboxError
 from sync.bundle.layout import AckHead, Head, Notice
 from sync.bundle.write import write_ack
 from sync.engine.receiver import Verdict, judge
+from sync.hub.enrolling import Enrolling
+from sync.hub.errors import BoxRevoked
 from sync.hub.keys import HubKeys
 from sync.hub.opening import check, check_start, find_sender
 from sync.hub.sending import Sending
 from sync.hub.settings import HubSettings
-from sync.hub.store import boxes, bundles
+from sync.hub.store import boxes, bundles, outgoing
 from sync.hub.store.applying import Applier, RecordUnresolved
 from sync.hub.store.boxes import Box
 from sync.hub.store.bundles import BundleState, Held, Place, SetAside
@@ -52,9 +54,16 @@ class Acknowledged:
 
 
 class Receiving:
-    """Everything between the bytes of a bundle and its ack."""
+    """Everything between the bytes of a bundle and its ack.
 
-    def __init__(self, settings: HubSettings, store: Store, keys: HubKeys, clock: Clock, sending: Sending) -> None:
+    Attributes:
+        enrolling: makes boxes known; a stick may bring a box and its bundles at once.
+    """
+
+    def __init__(
+        self, settings: HubSettings, store: Store, keys: HubKeys, clock: Clock, sending: Sending, enrolling: Enrolling
+    ) -> None:
+        self.enrolling = enrolling
         self._settings = settings
         self._sending = sending
         self._store = store
@@ -82,21 +91,27 @@ class Receiving:
         await self._store.run(
             lambda connection: boxes.spend_quota(connection, box.no, now_ms, len(content), limit_bytes)
         )
+        if box.is_revoked:
+            await self._store.run(
+                lambda connection: self._put_aside(connection, Arrival(box, checked.head, [], content))
+            )
+            raise BoxRevoked
         records = await asyncio.to_thread(checked.open, self._keys.sealing)
         arrival = Arrival(box, checked.head, records, content)
-        held = await self._store.run(lambda connection: self._take(connection, arrival))
-        has_waiting = await self._sending.take_heads_word(box, checked.head)
-        return self._acknowledged(held, has_waiting=has_waiting, reads_tail=checked.head.codec > 0)
+        held, notice = await self._store.run(lambda connection: self._take(connection, arrival))
+        if await self._sending.take_heads_word(box, checked.head) and notice is Notice.NONE:
+            notice = Notice.WAITING
+        return self._acknowledged(held, notice, reads_tail=checked.head.codec > 0)
 
     async def acknowledge(self, origin: bytes, epoch: int) -> Acknowledged | None:
         """Return the ack for what is held of a box already; None when that is nothing."""
         box = await self._store.run(lambda connection: boxes.find_box(connection, origin))
-        if box is None:
+        if box is None or box.is_revoked:
             return None
         place = Place(box.no, epoch, 0)
-        held = await self._store.run(lambda connection: bundles.find_held_of(connection, origin, place))
+        held, notice = await self._store.run(lambda connection: _find_word(connection, origin, place))
         is_any_held = held.vector.through_seq or held.vector.ranges or held.is_forked
-        return self._acknowledged(held) if is_any_held else None
+        return self._acknowledged(held, notice) if is_any_held else None
 
     async def retry_set_aside(self) -> None:
         """Try the bundles that could not be applied once more: this program may be newer than the one that gave up."""
@@ -110,19 +125,25 @@ class Receiving:
         box = boxes.get_box(connection, aside.place.box_no)
         return self._apply_again(connection, box, aside) is not None
 
-    def _acknowledged(self, held: Held, *, has_waiting: bool = False, reads_tail: bool = False) -> Acknowledged:
+    def _acknowledged(self, held: Held, notice: Notice, *, reads_tail: bool = False) -> Acknowledged:
         vector = held.vector
         ack = AckHead(
             maker=self._keys.signing.verify_key.key_id,
             vector=vector,
             created_ms=max(self._clock.now_ms(), 0),
-            notice=Notice.FORKED if held.is_forked else Notice.WAITING if has_waiting else Notice.NONE,
+            notice=notice,
             reads_short=True,
             tail=held.tail if reads_tail else b"",
         )
         return Acknowledged(vector.origin, vector.epoch, write_ack(ack, self._keys.signing))
 
-    def _take(self, connection: Transaction, arrival: Arrival) -> Held:
+    def _put_aside(self, connection: Transaction, arrival: Arrival) -> None:
+        """Keep a bundle of a box that was revoked, unread; nothing of it counts unless the box is taken back."""
+        if not bundles.is_known(connection, arrival.place, arrival.head.hash):
+            self._keep_file(arrival)
+            self._add(connection, arrival, BundleState.REFUSED)
+
+    def _take(self, connection: Transaction, arrival: Arrival) -> tuple[Held, Notice]:
         """Do what the receiver's table says, inside one transaction."""
         place, head = arrival.place, arrival.head
         holding = bundles.find_holding(connection, place)
@@ -132,7 +153,7 @@ class Receiving:
         if verdict is Verdict.APPLY:
             state, reason = self._apply(connection, arrival)
             self._add(connection, arrival, state, reason)
-            bundles.move_cursor(connection, place, head)
+            self._move(connection, arrival)
             self._apply_explained(connection, arrival, state)
             self._apply_held(connection, arrival)
         elif verdict is Verdict.HOLD:
@@ -140,9 +161,13 @@ class Receiving:
         elif verdict is Verdict.FORK:
             self._add(connection, arrival, BundleState.FORKED)
             bundles.mark_forked(connection, place)
-        held = bundles.find_held_of(connection, head.origin, place)
         boxes.note_contact(connection, arrival.box.no, self._clock.now_ms(), is_forked=verdict is Verdict.FORK)
-        return held
+        return _find_word(connection, head.origin, place)
+
+    def _move(self, connection: Transaction, arrival: Arrival) -> None:
+        logged_no = outgoing.last_place(connection, arrival.box.school_no)
+        bundles.note_logged(connection, arrival.place, arrival.head.hash, logged_no)
+        bundles.move_cursor(connection, arrival.place, arrival.head)
 
     def _apply_held(self, connection: Transaction, arrival: Arrival) -> None:
         """Apply what was held behind the hole that `arrival` filled."""
@@ -162,7 +187,7 @@ class Receiving:
                 return
             state, reason = self._apply(connection, held)
             bundles.set_state(connection, place, digest, state, reason)
-            bundles.move_cursor(connection, place, held.head)
+            self._move(connection, held)
             self._apply_explained(connection, held, state)
             before = held.head
 
@@ -231,6 +256,15 @@ class Receiving:
         except (OSError, EdgeboxError):
             log.exception("hub.held_bundle_unreadable box=%d %s", box.no, place)
             return None
+
+
+def _find_word(connection: Transaction, origin: bytes, place: Place) -> tuple[Held, Notice]:
+    """Return what is held of an epoch, and what its box has to know besides."""
+    held = bundles.find_held_of(connection, origin, place)
+    if held.is_forked:
+        return held, Notice.FORKED
+    is_succeeded = boxes.has_successor(connection, place.box_no)
+    return held, Notice.SUCCEEDED if is_succeeded else Notice.NONE
 
 
 def _explained_by(arrival: Arrival) -> set[str]:

@@ -6,7 +6,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from sync.hub import api, carry_pages, control, depot, pages, tus, waiting
-from sync.transport.http import ACKS_PATH, BUNDLES_PATH, ENROLL_PATH
+from sync.transport.http import ACKS_PATH, BUNDLES_PATH, ENROLL_PATH, INTRODUCTIONS_PATH
 from sync.transport.tus import UPLOADS_PATH
 
 
@@ -24,6 +24,7 @@ PUBLIC = (
     Route("POST", BUNDLES_PATH, api.take_bundle),
     Route("OPTIONS", BUNDLES_PATH, carry_pages.allow_courier),
     Route("POST", ENROLL_PATH, api.enroll),
+    Route("POST", INTRODUCTIONS_PATH, api.introduce),
     Route("POST", ACKS_PATH, waiting.take_ack),
     Route("GET", BUNDLES_PATH + "/{name}", waiting.send_bundle),
     # Every method, because one of them may stand in a header for another.
@@ -39,16 +40,12 @@ PUBLIC = (
     Route("GET", "/icon.svg", pages.icon),
     Route("POST", "/codes", pages.make_code),
     Route("POST", "/messages", pages.send_message),
+    Route("POST", "/tickets", pages.make_ticket),
+    Route("POST", "/revoke", pages.revoke),
     Route("POST", "/sign-in", pages.sign_in),
     Route("POST", "/sign-out", pages.sign_out),
 )
-CONTROL = (
-    Route("POST", "/control/enroll", control.make_code),
-    Route("POST", "/control/admin", control.make_admin_code),
-    Route("POST", "/control/message", control.announce),
-    Route("POST", "/control/import", control.take_stick),
-    Route("POST", "/control/send", control.send_letter),
-)
+CONTROL = (Route("POST", "/control/{name}", control.operate),)
 
 
 def add_routes(app: web.Application, routes: tuple[Route, ...]) -> None:

@@ -18,6 +18,7 @@ from sync.bundle.layout import AckHead, Head, Notice
 from sync.bundle.read import peek_maker, read_ack, split_body
 from sync.bundle.write import Range, write_bundle
 from sync.engine.stream import Lesson, Said, learn
+from sync.hub.errors import BoxRevoked
 from sync.hub.keys import HubKeys
 from sync.hub.settings import HubSettings
 from sync.hub.store import boxes, outgoing, streams
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 
 # A box applies a bundle in one transaction, and lessons go on meanwhile.
 RECORDS_PER_BUNDLE = 2_000
+# To tell whether anything waits, with every bundle that a box sends.
+RECORDS_LOOKED_AT = 50
 KEEP_SETTLED_MS = 7 * boxes.DAY_MS
 _EPOCH_STEP_BYTES = 3
 
@@ -51,6 +54,7 @@ class Sending:
         Raises:
             BundleTooLarge, BundleMalformed, BundleUnsupported, BundleUnknownOrigin, BundleForged: not an ack, or not
                 of a box that is enrolled here, or about another sender than this hub.
+            BoxRevoked: nothing goes to it any more.
         """
         maker = peek_maker(ack)
         box = await self.find_box_of(maker)
@@ -59,6 +63,8 @@ class Sending:
         head = read_ack(ack, box.verify_key)
         if head.vector.origin != self._keys.signing.verify_key.key_id:
             raise BundleUnknownOrigin(origin=head.vector.origin.hex()[:12])
+        if box.is_revoked:
+            raise BoxRevoked
         return box, head
 
     async def find_box_of(self, key_id: bytes) -> Box | None:
@@ -148,10 +154,10 @@ class Sending:
     async def _is_any_due(self, box: Box) -> bool:
         if await self.waiting(box):
             return True
-        position, records, through_no = await self._read_due(box, RECORDS_PER_BUNDLE)
+        position, records, through_no = await self._read_due(box, RECORDS_LOOKED_AT)
         while not records and through_no > position.through_no:
             await self._skip(box, through_no)
-            position, records, through_no = await self._read_due(box, RECORDS_PER_BUNDLE)
+            position, records, through_no = await self._read_due(box, RECORDS_LOOKED_AT)
         return bool(records)
 
     async def _read_due(self, box: Box, max_records: int) -> tuple[Position, list[Record], int]:

@@ -12,11 +12,14 @@ from typing import Any
 
 from content_packs.base.errors import EdgeboxError
 from content_packs.format.errors import StickGone
+from sync import introduction
 from sync.bundle.errors import BundleMalformed
 from sync.bundle.layout import Head
 from sync.bundle.read import peek_length
+from sync.enrolment import EnrolmentRefused
+from sync.hub.enrolling import Enrolling
 from sync.hub.receiving import Acknowledged, Receiving
-from sync.transport import folder
+from sync.transport import folder, tickets
 from sync.transport.stick_writing import StickWriter
 
 REFUSED_MAX = 100
@@ -48,19 +51,23 @@ class Taken:
 async def exchange_stick(receiving: Receiving, root: Path) -> dict[str, Any]:
     """Take the bundles of every box on the stick and write one ack per box and epoch; safe to repeat.
 
+    Boxes that are new, or go on under a new key, are made known before their bundles are looked at.
+
     Returns:
-        How many bundles were `taken`, and the `refused` ones by file name and error code: one bad file stops no other.
+        How many bundles were `taken`, how many boxes were made known (`met`), and the `refused` ones by file name and
+        error code: one bad file stops no other.
 
     Raises:
         StickMissing: there is no such folder.
         StickFilled, StickReadOnly, StickLies, StickPlaceTaken, StickGone: the answers could not be written. What was
             on the stick is taken all the same.
     """
-    taken = Taken()
+    met, refused = await take_introductions(receiving.enrolling, root)
+    taken = Taken(refused=refused)
     for origin in await asyncio.to_thread(folder.list_origins, root):
         await _take_folder(receiving, root, origin, taken)
     await asyncio.to_thread(_write_answers, root, list(taken.acks.values()))
-    return {"taken": taken.bundles, "refused": taken.refused}
+    return {"taken": taken.bundles, "met": met, "refused": taken.refused}
 
 
 async def _take_folder(receiving: Receiving, root: Path, origin: bytes, taken: Taken) -> None:
@@ -107,3 +114,22 @@ def _write_answers(root: Path, acks: list[Acknowledged]) -> None:
     for acknowledged in acks:
         writer.put(folder.ack_place(acknowledged.origin, acknowledged.epoch), acknowledged.ack)
     writer.settle()
+
+
+async def take_introductions(enrolling: Enrolling, root: Path) -> tuple[int, dict[str, str]]:
+    """Take what boxes on a stick have to tell and leave the answers; return how many were taken, and the refused."""
+    met, refused = 0, {}
+    for name, content in await asyncio.to_thread(tickets.list_introductions, root):
+        try:
+            kind, box_id = introduction.kind_of_file(content), introduction.peek_box(content)
+        except EnrolmentRefused as error:
+            refused[name] = error.code
+            continue
+        try:
+            answer = await enrolling.introduce(content, "")
+            met += 1
+        except EdgeboxError as error:
+            refused[name] = error.code
+            answer = enrolling.refuse(content, box_id, error.code)
+        await asyncio.to_thread(tickets.write_answer, root, box_id, kind, answer)
+    return met, refused

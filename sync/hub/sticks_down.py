@@ -27,7 +27,7 @@ async def fill_stick(sending: Sending, root: Path) -> int:
     count = 0
     for key_id in await asyncio.to_thread(folder.list_boxes, root):
         box = await sending.find_box_of(key_id)
-        if box is not None:
+        if box is not None and not box.is_revoked:
             await _take_words(sending, root, box)
             count += await _put_bundles(sending, root, box)
     return count

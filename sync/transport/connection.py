@@ -80,6 +80,7 @@ class Connection:
         self._writer = writer
         self._address = address
         self._http = h11.Connection(h11.CLIENT)
+        self._is_over = False
         self.sent_bytes = 0
         self.received_bytes = 0
         writer.transport.set_write_buffer_limits(high=PIECE_BYTES)
@@ -167,16 +168,13 @@ class Connection:
                     return event
                 content = await self._reader.read(_READ_BYTES)
             except h11.RemoteProtocolError as error:
-                raise LinkCaptured(reason="HTTP") if self._is_noise() else _broken(error) from error
+                # What breaks off may have been an answer of the hub; what makes no sense was none.
+                raise _broken(error) if self._is_over else LinkCaptured(reason="HTTP") from error
             except OSError as error:
                 raise _broken(error) from error
+            self._is_over = not content
             self.received_bytes += len(content)
             self._http.receive_data(content)
-
-    def _is_noise(self) -> bool:
-        """Return whether what came is not HTTP at all, rather than HTTP that was cut."""
-        rest, is_closed = self._http.trailing_data
-        return bool(rest) and not is_closed
 
 
 async def open_connection(address: Address, tls: ssl.SSLContext | None, seconds: float) -> Connection:

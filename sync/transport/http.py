@@ -29,6 +29,8 @@ BUNDLES_PATH = "/api/bundles"
 ACKS_PATH = "/api/acks"
 WAITING_MAX = 1_000
 ENROLL_PATH = "/api/enroll"
+INTRODUCTION_TYPE = "application/vnd.edgebox.introduction"
+INTRODUCTIONS_PATH = "/api/introductions"
 CONNECT_SECONDS = 20
 SILENCE_SECONDS = 90
 _ANSWER_MAX_BYTES = 64 * 1024
@@ -85,6 +87,13 @@ class HttpTransport:
         """Return the hub's answer to an enrolment; its signature is for the caller to check."""
         media_type, answer = await self._post(ENROLL_PATH, json.dumps(request).encode(), JSON_TYPE)
         return _json(media_type, answer)
+
+    async def introduce(self, content: bytes) -> bytes:
+        """Return the hub's answer to a request or a succession; its signature is for the caller to check."""
+        media_type, answer = await self._post(INTRODUCTIONS_PATH, content, INTRODUCTION_TYPE)
+        if media_type != INTRODUCTION_TYPE:
+            raise LinkCaptured(reason=media_type[:40])
+        return answer
 
     async def close(self) -> None:
         """Close the connection; safe to repeat."""

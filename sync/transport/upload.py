@@ -340,7 +340,9 @@ class Upload:
         if answer.status < 400 or answer.status == _SIGN_IN:
             raise LinkCaptured(reason=answer.media_type[:40] or code)
         if is_json:
-            code = str(_record(await self._connection.read_body(LINE_MAX_BYTES)).get("code", code))[:80]
+            # An answer to HEAD says no more than its status.
+            body = await self._connection.read_body(LINE_MAX_BYTES)
+            code = str(_record(body or b"{}").get("code", code))[:80]
             if not is_tus and answer.status in _ABSENT:
                 raise UploadsUnknown
         raise refusal(answer.status, code, is_json=is_json)

@@ -28,7 +28,7 @@ DRAWING = b'<svg xmlns="http://www.w3.org/2000/svg"><g id="a"/><use href="#a"/><
 
 
 def keyring(pack_list: PackList | None = None) -> BoxKeyring:
-    return BoxKeyring(PUBLISHERS, own=BOX.verify_key, pack_list=pack_list)
+    return BoxKeyring(PUBLISHERS, own=[BOX.verify_key], pack_list=pack_list)
 
 
 def reason(work: Callable[[], object]) -> str:
@@ -54,7 +54,7 @@ def test_what_the_box_signed_is_taken_by_it_and_by_no_other() -> None:
     envelope = seal_envelope(LOCAL, [BOX])
     assert open_envelope(envelope, keyring())[1] == BOX.verify_key.key_id
     with pytest.raises(SignerUnknown):
-        open_envelope(envelope, BoxKeyring(PUBLISHERS, own=OTHER_BOX.verify_key))
+        open_envelope(envelope, BoxKeyring(PUBLISHERS, own=[OTHER_BOX.verify_key]))
 
 
 @pytest.mark.parametrize("signers", [[PRESS], [OTHER_BOX, PRESS]])
@@ -67,7 +67,9 @@ def test_a_list_cannot_vouch_for_a_local_name() -> None:
     listed = ListedPack("local", len(envelope), b"", PRESS.verify_key)
     publisher = ListedPublisher("local", "Press", (PRESS.verify_key,), 2**60)
     pack_list = PackList(b"", 0, 2**60, (publisher,), {(LOCAL.pack, LOCAL.version): listed}, frozenset())
-    assert reason(lambda: open_envelope(envelope, BoxKeyring({}, own=BOX.verify_key, pack_list=pack_list))) == NOT_OURS
+    assert (
+        reason(lambda: open_envelope(envelope, BoxKeyring({}, own=[BOX.verify_key], pack_list=pack_list))) == NOT_OURS
+    )
 
 
 def test_the_box_cannot_shadow_the_pack_of_a_publisher() -> None:

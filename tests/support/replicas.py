@@ -46,7 +46,7 @@ class HubReplica:
     def enrol(self, key: SigningKey, school: str = "Hill School") -> Box:
         """Add a box."""
         with self.engine.begin() as connection:
-            no = boxes.add_box(connection, key.verify_key, school, NOW_MS)
+            no = boxes.add_box(connection, key.verify_key, boxes.Invitation(school), NOW_MS)
             return boxes.get_box(connection, no)
 
     def write(self, school_no: int, job: Any, now_ms: int = NOW_MS) -> None:

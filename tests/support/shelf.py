@@ -59,7 +59,7 @@ async def fill_box(box: Box, folder: Path) -> None:
     await load(box, await asyncio.to_thread(build_water, folder, stick), ["arabic"])
     overlay = await asyncio.to_thread(write_overlay, folder / "overlay")
     await load(box, (await asyncio.to_thread(builder.build, overlay, stick, PUBLISHER)).folder)
-    pack = box.local_packs.new_id("Kettle")
+    pack = await asyncio.to_thread(box.local_packs.new_id, "Kettle")
     made = await box.local_packs.add_pack(
         lambda place: build_small(place / "out", SigningKey.generate(), pack=pack, title="The kettle of our school")
     )

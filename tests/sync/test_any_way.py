@@ -19,6 +19,7 @@ from aiohttp import FormData
 from content_packs.base import sockets
 from edgebox.app import open_box
 from edgebox.keys import Box
+from edgebox.services.copy_marks import note_place
 from edgebox.settings import Settings
 from sync.hub.sticks import exchange_stick
 from sync.transport import archive, folder
@@ -116,6 +117,7 @@ class Start:
     async def again(self, at: Path) -> AsyncIterator[Way]:
         """Run box and hub from the start, in a folder of their own."""
         await asyncio.to_thread(shutil.copytree, self.folder, at, ignore=shutil.ignore_patterns("*.sock"))
+        await asyncio.to_thread(note_place, at / "box" / "keys")  # the copy is to be taken for the box itself
         await asyncio.to_thread((at / "stick").mkdir)
         clock = machine()
         async with (

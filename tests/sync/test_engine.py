@@ -20,6 +20,7 @@ from sync.engine.sender import (
     Send,
     Sender,
     Settle,
+    Wait,
     wait_ms,
 )
 
@@ -134,3 +135,11 @@ def test_a_clock_that_was_set_back_does_not_make_a_sender_wait_for_years() -> No
     state, _ = queued(1).on(Due(now_ms))
     state, _ = state.on(Failed(now_ms, 0.5))
     assert state.on(Due(0))[1] == (Send(1),)
+
+
+def test_a_try_that_brought_the_hub_more_starts_the_waiting_times_anew() -> None:
+    sender = Sender(phase=Phase.SENDING, pending=(1,), failures=8)
+    _, (wait,) = sender.on(Failed(0, 0.99, has_progressed=True))
+    assert wait == Wait(FIRST_WAIT_MS)
+    stuck, (wait,) = sender.on(Failed(0, 0.99))
+    assert (stuck.failures, wait.until_ms > 100 * FIRST_WAIT_MS) == (9, True)

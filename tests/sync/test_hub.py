@@ -177,7 +177,7 @@ async def test_a_stick_brings_back_acks_and_names_what_it_refused(tmp_path: Path
         await put_on_stick(stick, maker, 1, maker.next(registries()))
         await put_on_stick(stick, maker, 2, b"junk")
         result = await exchange_stick(hub.listening.hub.receiving, stick)
-        assert result == {"taken": 1, "refused": {f"{origin.hex()}/1-2.eb": "sync.bundle_malformed"}}
+        assert result == {"taken": 1, "met": 0, "refused": {f"{origin.hex()}/1-2.eb": "sync.bundle_malformed"}}
         assert len(await asyncio.to_thread(folder.list_acks, stick, origin)) == 1
 
 

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from edgebox.cli import main
+from sync.hub import posting
 from sync.hub.errors import LetterMalformed
 from sync.hub.letter import LETTER_MAX_BYTES, read_letter
 from tests.sync.hub_support import hub_on
-from tests.sync.school_scene import LETTER, PACK, SchoolScene, school_scene
+from tests.sync.school_scene import LETTER, PACK, WHOLE, SchoolScene, school_scene
 
 LINES: list[dict[str, Any]] = [
     *LETTER,
@@ -94,6 +95,29 @@ async def test_a_mistake_is_named_by_its_line_and_nothing_is_written(
         assert refused.value.fields["where"] == "line 3"
         assert reason in refused.value.fields["reason"]
         assert await hub.rows("SELECT * FROM message") == []
+
+
+async def test_a_letter_that_was_stopped_half_way_is_whole_when_it_is_sent_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(posting, "WRITES_AT_ONCE", 3)
+    async with school_scene(tmp_path) as scene:
+        store, runs = scene.hub.listening.hub.store, iter(range(100))
+        run = store.run
+
+        async def stop_soon(job: Any) -> Any:
+            if next(runs) == 3:
+                raise ConnectionResetError
+            return await run(job)
+
+        with monkeypatch.context() as stopping:
+            stopping.setattr(store, "run", stop_soon)
+            with pytest.raises(ConnectionResetError):
+                await scene.send()
+        await scene.sync()
+        await scene.restart_hub()
+        await send(scene)
+        assert await scene.told() == WHOLE
 
 
 @pytest.mark.parametrize("text", ["", "\n \n"])

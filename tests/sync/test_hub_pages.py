@@ -34,7 +34,7 @@ async def test_a_code_is_good_for_one_box_and_for_that_box_again(tmp_path: Path)
         assert (await enroll(hub, code, key))[0] == 200
         assert (await enroll(hub, code, key))[1]["box_no"] == 1
         status, answer = await enroll(hub, code, SigningKey.generate())
-        assert (status, answer["code"]) == (403, "hub.enrolment_code_invalid")
+        assert (status, answer["code"]) == (403, "hub.enrolment_code_used")
         assert len(await hub.rows("SELECT * FROM box")) == 1
 
 
@@ -43,7 +43,8 @@ async def test_a_code_expires_after_seven_days(tmp_path: Path) -> None:
     async with hub_on(tmp_path, clock) as hub:
         code = await hub.listening.hub.enrolling.make_code("Hill School")
         clock.advance(CODE_LIFE_MS)
-        assert (await enroll(hub, code, SigningKey.generate()))[0] == 403
+        status, answer = await enroll(hub, code, SigningKey.generate())
+        assert (status, answer["code"]) == (403, "sync.enrolment_expired")
 
 
 async def test_the_code_itself_is_not_on_the_disk(tmp_path: Path) -> None:
@@ -202,14 +203,14 @@ def test_commands_work_without_a_running_hub(tmp_path: Path, capsys: pytest.Capt
         assert main(["hub", "message", *asked, "--data", str(tmp_path), "--json"]) == LetterMalformed.exit_code
     (tmp_path / "stick").mkdir()
     assert main(["hub", "import", str(tmp_path / "stick"), "--data", str(tmp_path), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out.splitlines()[-1]) == {"taken": 0, "refused": {}, "put": 0}
+    assert json.loads(capsys.readouterr().out.splitlines()[-1]) == {"taken": 0, "met": 0, "refused": {}, "put": 0}
 
 
 def test_error_codes_and_exit_codes_of_sync_are_unique_and_in_their_family() -> None:
     ours = [found for found in all_error_classes() if found.code.startswith(("sync.", "hub."))]
     assert len({found.code for found in ours}) == len(ours)
     assert len({found.exit_code for found in all_error_classes()}) == len(all_error_classes())
-    families = (range(9, 10), range(30, 50), range(70, 80), range(249, 255))
+    families = (range(9, 10), range(30, 50), range(70, 80), range(116, 120), range(249, 255))
     assert all(any(found.exit_code in family for family in families) for found in ours)
 
 

@@ -31,11 +31,11 @@ async def hub(tmp_path: Path) -> AsyncIterator[TestHub]:
         yield running
 
 
-def long_records(count: int = 400) -> list[Any]:
+def long_records(count: int = 400, noise_bytes: int = 60) -> list[Any]:
     """Return records of a bundle of some size, which compresses badly."""
     return [
         *registries(),
-        *(replace(answered(seq), response=os.urandom(60).hex()) for seq in range(1, count + 1)),
+        *(replace(answered(seq), response=os.urandom(noise_bytes).hex()) for seq in range(1, count + 1)),
     ]
 
 

@@ -54,7 +54,9 @@ async def test_a_hub_of_today_takes_a_box_of_the_first_version(tmp_path: Path) -
     (tmp_path / "keys" / "hub.seal").write_bytes(SEALING.seed)
     async with hub_on(tmp_path) as hub:
         assert hub.listening.hub.keys.signing.verify_key == HUB.verify_key
-        await hub.listening.hub.store.run(lambda db: boxes.add_box(db, BOX.verify_key, "Hill School", 1))
+        await hub.listening.hub.store.run(
+            lambda db: boxes.add_box(db, BOX.verify_key, boxes.Invitation("Hill School"), 1)
+        )
         for number, recorded in enumerate(RECORDED["bundles"], 1):
             ack = await hub.post(bytes.fromhex(recorded["file"]))
             assert ack.vector.through_seq == 2 - number % 2

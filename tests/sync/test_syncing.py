@@ -83,6 +83,9 @@ class DeadLink:
     async def enroll(self, request: dict[str, Any]) -> dict[str, Any]:
         raise LinkCaptured(reason="text/html")
 
+    async def introduce(self, content: bytes) -> bytes:
+        return b"<html>Welcome</html>"
+
     async def close(self) -> None:
         return None
 

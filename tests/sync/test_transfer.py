@@ -136,8 +136,8 @@ def test_where_requests_are_held_back_each_slice_becomes_one() -> None:
     assert (action, state.phase) == (Create(SLICE_BYTES), Phase.SLICING)
     state, action = state.on(Stored(6_000, SLICE_BYTES))
     assert action == Append(SLICE_BYTES, 2 * SLICE_BYTES)
-    state, action = state.on(Stored(6_500, LONG - 100_000))
-    assert action == Append(LONG - 100_000, LONG)
+    state, action = state.on(Stored(6_500, LONG - 10_000))
+    assert action == Append(LONG - 10_000, LONG)
     assert after(state, Stored(7_000, LONG))[1] == Collect()
 
 
@@ -196,6 +196,11 @@ def test_every_phase_and_event_is_in_the_table_and_every_end_is_an_end() -> None
     assert reached == set(Phase)
     assert {event for _, event in TRANSITIONS} == set(transfer.Event.__args__)
     assert {phase for phase, _ in TRANSITIONS} == set(Phase) - {Phase.DONE, Phase.GIVEN_UP}
+
+
+def test_nothing_is_given_to_a_connection_that_is_being_left() -> None:
+    state, action = after(Transfer(LONG), Begun(), Connected(0), Told(600, 4_000), Lost(700, 0.5))
+    assert (action, state.next_slice()) == (Connect(), None)
 
 
 def test_over_a_line_that_is_cut_again_and_again_every_byte_is_sent_once() -> None:

@@ -1,61 +1,119 @@
 """Schools, boxes, enrolment codes and daily quotas."""
 
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, and_, insert, or_, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from content_packs.base.signing import VerifyKey
-from sync.hub.errors import EnrolmentCodeInvalid, QuotaReached
+from sync.enrolment import EnrolmentExpired
+from sync.hub.errors import BoxRevoked, EnrolmentCodeInvalid, EnrolmentCodeUsed, QuotaReached
+from sync.hub.store.bundles import Place, find_logged
 from sync.hub.store.database import add_row
 from sync.hub.store.schema import box, box_day, enrolment_code, school
+from sync.introduction import Succession
 
 DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True)
 class Box:
-    """An enrolled box."""
+    """An enrolled box.
+
+    Attributes:
+        succeeds_no: the row of the key it had before, None when it has its first.
+        replaces_no: the box whose place it took.
+        is_revoked: nothing is taken from it.
+    """
 
     no: int
     school_no: int
     verify_key: VerifyKey
+    succeeds_no: int | None = None
+    replaces_no: int | None = None
+    is_revoked: bool = False
 
 
-def add_code(connection: Connection, code_hash: bytes, school_title: str, created_ms: int, expires_ms: int) -> None:
+@dataclass(frozen=True)
+class Invitation:
+    """What a code or ticket is good for."""
+
+    school: str
+    replaces_no: int | None = None
+
+
+def add_code(
+    connection: Connection, code_hash: bytes, invitation: Invitation, created_ms: int, expires_ms: int
+) -> None:
     """Keep the hash of a new enrolment code."""
-    values = {"hash": code_hash, "school": school_title, "created_ms": created_ms, "expires_ms": expires_ms}
+    values = {
+        "hash": code_hash,
+        "school": invitation.school,
+        "replaces_no": invitation.replaces_no,
+        "created_ms": created_ms,
+        "expires_ms": expires_ms,
+    }
     connection.execute(insert(enrolment_code).values(values))
 
 
-def use_code(connection: Connection, code_hash: bytes, key_id: bytes, now_ms: int) -> str:
-    """Spend a code for a box and return the school it was made for; the same box may ask again, as answers get lost.
+def use_code(connection: Connection, code_hash: bytes, key_id: bytes, now_ms: int) -> Invitation:
+    """Spend a code for a box and return what it is good for; the same box may ask again, as answers get lost.
 
     Raises:
-        EnrolmentCodeInvalid: there is no such code, another box used it, or it is too old.
+        EnrolmentCodeInvalid, EnrolmentCodeUsed, EnrolmentExpired: there is no such code, another box used it, or
+            it is too old.
     """
-    unused_or_same = or_(enrolment_code.c.used_by.is_(None), enrolment_code.c.used_by == key_id)
-    is_good = and_(enrolment_code.c.hash == code_hash, enrolment_code.c.expires_ms > now_ms, unused_or_same)
-    spent = connection.execute(update(enrolment_code).where(is_good).values(used_ms=now_ms, used_by=key_id))
-    if spent.rowcount != 1:
+    this = enrolment_code.c.hash == code_hash
+    found = connection.execute(select(enrolment_code).where(this)).one_or_none()
+    if found is None:
         raise EnrolmentCodeInvalid
-    found = select(enrolment_code.c.school).where(enrolment_code.c.hash == code_hash)
-    title: str = connection.execute(found).scalar_one()
-    return title
+    if found.used_by not in (None, key_id):
+        raise EnrolmentCodeUsed
+    if found.expires_ms <= now_ms and found.used_by is None:
+        raise EnrolmentExpired
+    connection.execute(update(enrolment_code).where(this).values(used_ms=now_ms, used_by=key_id))
+    return Invitation(found.school, found.replaces_no)
 
 
-def add_box(connection: Connection, verify_key: VerifyKey, school_title: str, now_ms: int) -> int:
-    """Enrol a box and return its number; one that is enrolled already keeps its number and school."""
-    school_no = _find_or_add_school(connection, school_title)
-    found = connection.execute(select(box.c.no).where(box.c.key_id == verify_key.key_id)).scalar()
-    if found is not None:
-        return int(found)
-    values = {
-        "school_no": school_no,
-        "key_id": verify_key.key_id,
-        "verify_key": verify_key.raw,
-        "enrolled_ms": now_ms,
-    }
-    return add_row(connection, box, values)
+def add_box(connection: Connection, verify_key: VerifyKey, invitation: Invitation, now_ms: int) -> int:
+    """Enrol a box and return its number; one that is enrolled already keeps its number and school.
+
+    Raises:
+        BoxRevoked: it is enrolled, and nothing is taken from it.
+    """
+    known = find_box(connection, verify_key.key_id)
+    if known is not None:
+        return _trusted(known).no
+    school_no = _find_or_add_school(connection, invitation.school)
+    return _insert_box(connection, verify_key, school_no, now_ms, replaces_no=invitation.replaces_no)
+
+
+def succeed(connection: Connection, succession: Succession, now_ms: int) -> int | None:
+    """Let the last of the keys of one box take the place of those before, and return its number; safe to repeat.
+
+    What came under the key before, up to the last bundle that the box names, it is not sent again. None when no key is
+    known here. Several boxes may succeed one: that is what a copied card comes to.
+
+    Raises:
+        BoxRevoked: nothing is taken from a box that had one of the keys.
+    """
+    keys = succession.keys
+    found = [find_box(connection, key.key_id) for key in keys]
+    known = [_trusted(one) for one in found[:-1] if one is not None]
+    this, before = found[-1], known[-1] if known else None
+    if this is not None:
+        _trusted(this)
+        is_later = before is not None and before.no < this.no and before.school_no == this.school_no
+        if before is not None and is_later and this.succeeds_no is None:
+            connection.execute(update(box).where(box.c.no == this.no).values(succeeds_no=before.no))
+        return this.no
+    if before is None:
+        return None
+    own_no = None
+    if succession.last is not None and before.verify_key == keys[-2]:
+        place = Place(before.no, succession.last.epoch, succession.last.seq)
+        own_no = find_logged(connection, place, succession.last.hash)
+    return _insert_box(connection, keys[-1], before.school_no, now_ms, succeeds_no=before.no, own_no=own_no)
 
 
 def find_school(connection: Connection, title: str) -> int | None:
@@ -71,9 +129,8 @@ def list_schools(connection: Connection) -> list[int]:
 
 def find_box(connection: Connection, key_id: bytes) -> Box | None:
     """Return the box with this key."""
-    columns = select(box.c.no, box.c.school_no, box.c.verify_key)
-    row = connection.execute(columns.where(box.c.key_id == key_id)).one_or_none()
-    return None if row is None else Box(row.no, row.school_no, VerifyKey(row.verify_key))
+    row = connection.execute(_BOX.where(box.c.key_id == key_id)).one_or_none()
+    return None if row is None else _box(row)
 
 
 def find_box_no(connection: Connection, no: int) -> Box | None:
@@ -84,9 +141,24 @@ def find_box_no(connection: Connection, no: int) -> Box | None:
 
 def get_box(connection: Connection, no: int) -> Box:
     """Return the box with this number, which exists."""
-    columns = select(box.c.no, box.c.school_no, box.c.verify_key)
-    row = connection.execute(columns.where(box.c.no == no)).one()
-    return Box(row.no, row.school_no, VerifyKey(row.verify_key))
+    return _box(connection.execute(_BOX.where(box.c.no == no)).one())
+
+
+def find_school_of(connection: Connection, box_no: int) -> str | None:
+    """Return the title of a box's school; None when there is no such box."""
+    query = select(school.c.title).join_from(box, school, school.c.no == box.c.school_no).where(box.c.no == box_no)
+    title: str | None = connection.execute(query).scalar()
+    return title
+
+
+def has_successor(connection: Connection, box_no: int) -> bool:
+    """Return whether a box went on under a new key, whose row names this one."""
+    return connection.execute(select(box.c.no).where(box.c.succeeds_no == box_no).limit(1)).scalar() is not None
+
+
+def revoke(connection: Connection, box_no: int, now_ms: int | None) -> bool:
+    """Take nothing from a box any more, or, without a time, take from it again; return whether there is such a box."""
+    return connection.execute(update(box).where(box.c.no == box_no).values(revoked_ms=now_ms)).rowcount == 1
 
 
 def note_contact(connection: Connection, box_no: int, now_ms: int, *, is_forked: bool = False) -> None:
@@ -110,6 +182,25 @@ def spend_quota(connection: Connection, box_no: int, now_ms: int, size_bytes: in
         connection.execute(insert(box_day).values(values))
     else:
         connection.execute(update(box_day).where(today).values(received_bytes=sent_bytes + size_bytes))
+
+
+_BOX = select(box.c.no, box.c.school_no, box.c.verify_key, box.c.succeeds_no, box.c.replaces_no, box.c.revoked_ms)
+
+
+def _box(row: Any) -> Box:
+    no, school_no, raw, succeeds_no, replaces_no, revoked_ms = row
+    return Box(no, school_no, VerifyKey(raw), succeeds_no, replaces_no, revoked_ms is not None)
+
+
+def _trusted(found: Box) -> Box:
+    if found.is_revoked:
+        raise BoxRevoked
+    return found
+
+
+def _insert_box(connection: Connection, key: VerifyKey, school_no: int, now_ms: int, **origin: int | None) -> int:
+    values = {"school_no": school_no, "key_id": key.key_id, "verify_key": key.raw, "enrolled_ms": now_ms}
+    return add_row(connection, box, values | origin)
 
 
 def _find_or_add_school(connection: Connection, title: str) -> int:

@@ -19,6 +19,7 @@ class BundleState(Enum):
     HELD = "held"
     FORKED = "forked"
     QUARANTINED = "quarantined"
+    REFUSED = "refused"
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,18 @@ def find_holding(connection: Connection, place: Place) -> Holding:
     """Return what is held of the place's epoch, with the hashes known for its number."""
     row = _cursor(connection, place.box_no, place.epoch)
     same = _in_epoch(place.box_no, place.epoch) & (bundle.c.seq == place.seq)
-    known = frozenset(connection.execute(select(bundle.c.hash).where(same)).scalars())
+    taken = same & (bundle.c.state != BundleState.REFUSED.value)
+    known = frozenset(connection.execute(select(bundle.c.hash).where(taken)).scalars())
     held = _held(connection, place.box_no, place.epoch)
     if row is None:
         return Holding(tail=NO_PREVIOUS, held=held, known=known)
     return Holding(row.tail, row.through_seq, held, known, row.is_forked)
+
+
+def is_known(connection: Connection, place: Place, digest: bytes) -> bool:
+    """Return whether there is a row of this very bundle, whatever became of it."""
+    this = _in_epoch(place.box_no, place.epoch) & (bundle.c.seq == place.seq) & (bundle.c.hash == digest)
+    return connection.execute(select(bundle.c.seq).where(this)).scalar() is not None
 
 
 def add_bundle(
@@ -69,7 +77,8 @@ def add_bundle(
     now_ms: int,
     reason: str | None = None,
 ) -> None:
-    """Add the row of a bundle whose file is on the disk."""
+    """Add the row of a bundle whose file is on the disk; one that was refused before is taken now."""
+    forget(connection, place, head.hash)
     values = {
         "box_no": place.box_no,
         "epoch": place.epoch,
@@ -94,6 +103,19 @@ def set_state(
     """Change what became of a bundle."""
     this = _in_epoch(place.box_no, place.epoch) & (bundle.c.seq == place.seq) & (bundle.c.hash == digest)
     connection.execute(update(bundle).where(this).values(state=state.value, reason=reason))
+
+
+def note_logged(connection: Connection, place: Place, digest: bytes, logged_no: int) -> None:
+    """Note the last place of the school's log when a bundle was applied."""
+    this = _in_epoch(place.box_no, place.epoch) & (bundle.c.seq == place.seq) & (bundle.c.hash == digest)
+    connection.execute(update(bundle).where(this).values(logged_no=logged_no))
+
+
+def find_logged(connection: Connection, place: Place, digest: bytes) -> int | None:
+    """Return the last place of the school's log when a bundle was applied; None when it was not, or nobody noted it."""
+    this = _in_epoch(place.box_no, place.epoch) & (bundle.c.seq == place.seq) & (bundle.c.hash == digest)
+    logged_no: int | None = connection.execute(select(bundle.c.logged_no).where(this)).scalar()
+    return logged_no
 
 
 def forget(connection: Connection, place: Place, digest: bytes) -> None:

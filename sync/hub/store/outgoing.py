@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table, func, insert, or_, select
+from sqlalchemy import Connection, Table, and_, func, insert, or_, select
 
 from content_packs.base.ids import derive_registration, derive_statement_id
 from sync.hub.store import merged
-from sync.hub.store.schema import MERGED, activity, device, learner, school_change, statement, verb
+from sync.hub.store.schema import MERGED, activity, box, device, learner, school_change, statement, verb
 from sync.records import rows
 from sync.records.facts import may_go
 from sync.records.kinds import KINDS, Direction, Kind
@@ -43,12 +43,15 @@ def read_due(
 ) -> tuple[list[Record], int]:
     """Return the records that are due to a box behind place `after` of the log, and the place they reach through.
 
-    A row that was logged twice is given once, as it is now; what the box itself brought is left out. The records end
-    early when their rows get larger than `max_bytes`, but one place is always passed.
+    A row that was logged twice is given once, as it is now; what the box itself brought is left out, and so are the
+    statements that it brought under an earlier key and is known to have. The records end early when their rows get
+    larger than `max_bytes`, but one place is always passed.
     """
     log = school_change.c
     others = or_(log.box_no.is_(None), log.box_no != box_no)
     query = select(log.no, log.kind, log.row_no, log.row_id).where(log.school_no == school_no, log.no > after, others)
+    for earlier_no, own_no in _earlier(connection, box_no):
+        query = query.where(~and_(log.box_no == earlier_no, log.no <= own_no, log.kind == int(Kind.STATEMENT)))
     logged = connection.execute(query.order_by(log.no).limit(max_records)).all()
     fitting = _fitting(connection, school_no, logged, max_bytes)
     is_all = fitting == len(logged) < max_records
@@ -60,6 +63,22 @@ def read_due(
     records = [record for kind, read in _READERS.items() for record in read(connection, list(keys.get(kind, ())))]
     records += statements
     return [record for record in records if may_go(record, Direction.DOWN)], through
+
+
+def last_place(connection: Connection, school_no: int) -> int:
+    """Return the last place of a school's log."""
+    return _last(connection, school_no, 0)
+
+
+def _earlier(connection: Connection, box_no: int) -> list[tuple[int, int]]:
+    """Return the rows of a box's earlier keys, each with the place up to which the box has what came under it."""
+    found: list[tuple[int, int]] = []
+    columns = select(box.c.succeeds_no, box.c.own_no)
+    row = connection.execute(columns.where(box.c.no == box_no)).one_or_none()
+    while row is not None and row.succeeds_no is not None and row.own_no is not None:
+        found.append((row.succeeds_no, row.own_no))
+        row = connection.execute(columns.where(box.c.no == row.succeeds_no)).one_or_none()
+    return found
 
 
 def _fitting(connection: Connection, school_no: int, logged: Sequence[Any], max_bytes: int) -> int:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, Select, and_, case, cast, distinct, func, select
+from sqlalchemy import BigInteger, ColumnElement, Connection, Select, and_, case, cast, distinct, exists, func, select
 
 from sync.hub.store.retiming import is_repaired, is_told_in, repaired_ms, wrong_boots
 from sync.hub.store.schema import (
@@ -30,7 +30,8 @@ _FINISHING = ("http://adlnet.gov/expapi/verbs/completed", "http://adlnet.gov/exp
 def list_boxes(connection: Connection, now_ms: int) -> list[dict[str, Any]]:
     """Return every box with its school, last contact, health, bundles, bytes, statements and active learners.
 
-    `repaired` counts the statements whose time was put right because the box's clock had been wrong.
+    `repaired` counts the statements whose time was put right because the box's clock had been wrong. `successors` are
+    the rows under whose keys it went on, `replaced_by` the box that took its place.
     """
     boots = wrong_boots()
     received = _per_box(
@@ -41,6 +42,7 @@ def list_boxes(connection: Connection, now_ms: int) -> list[dict[str, Any]]:
             func.sum(_is(bundle.c.state == "held")).label("held"),
             func.sum(_is(bundle.c.state == "quarantined")).label("quarantined"),
             func.sum(_is(bundle.c.state == "forked")).label("forked"),
+            func.sum(_is(bundle.c.state == "refused")).label("refused"),
         ),
         bundle.c.box_no,
     )
@@ -63,6 +65,9 @@ def list_boxes(connection: Connection, now_ms: int) -> list[dict[str, Any]]:
         box.c.enrolled_ms,
         box.c.contact_ms,
         box.c.forked_ms,
+        box.c.revoked_ms,
+        box.c.succeeds_no,
+        box.c.replaces_no,
         health.c.version,
         health.c.free_bytes,
         health.c.total_bytes,
@@ -78,7 +83,11 @@ def list_boxes(connection: Connection, now_ms: int) -> list[dict[str, Any]]:
         .outerjoin(health, and_(health.c.school_no == box.c.school_no, health.c.origin == box.c.key_id))
         .order_by(school.c.title, box.c.no)
     )
-    return [{**row._mapping, "key_id": row.key_id.hex()} for row in connection.execute(query)]
+    found = [{**row._mapping, "key_id": row.key_id.hex()} for row in connection.execute(query)]
+    for row in found:
+        row["successors"] = [other["no"] for other in found if other["succeeds_no"] == row["no"]]
+        row["replaced_by"] = next((other["no"] for other in found if other["replaces_no"] == row["no"]), None)
+    return found
 
 
 def list_school_titles(connection: Connection) -> list[str]:
@@ -134,7 +143,7 @@ def sum_up(connection: Connection, now_ms: int) -> dict[str, int]:
     active = select(func.count(distinct(_if(week, statement.c.learner_no))))
     return {
         "schools": _count(connection, select(func.count()).select_from(school)),
-        "boxes": _count(connection, select(func.count()).select_from(box)),
+        "boxes": _count(connection, select(func.count()).select_from(box).where(_in_service())),
         "learners": _count(connection, select(func.count()).select_from(learner)),
         "active_learners": _count(connection, active.outerjoin_from(statement, boots, is_told_in(boots))),
         "statements": _count(connection, select(func.count()).select_from(statement)),
@@ -143,6 +152,13 @@ def sum_up(connection: Connection, now_ms: int) -> dict[str, int]:
             connection, select(func.count(distinct(_if(pack_install.c.is_installed, pack_install.c.pack))))
         ),
     }
+
+
+def _in_service() -> ColumnElement[bool]:
+    """Return whether a row is a box of its own: not revoked, and no other took its place or goes on under a new key."""
+    later = box.alias("later")
+    follows = (later.c.succeeds_no == box.c.no) | (later.c.replaces_no == box.c.no)
+    return and_(box.c.revoked_ms.is_(None), ~exists().where(follows))
 
 
 def _per_box(query: Select[Any], box_no: ColumnElement[int]) -> Any:

@@ -65,6 +65,13 @@ box = Table(
     Column("enrolled_ms", BigInteger, nullable=False),
     Column("contact_ms", BigInteger),
     Column("forked_ms", BigInteger),
+    # The box row under whose key it was before: a box that was copied or restored has a row for each of its keys.
+    Column("succeeds_no", NO),
+    # It has what that one brought up to this place of the school's log; null when it is not known what it has.
+    Column("own_no", BigInteger),
+    # The box whose place it took, as the operator said.
+    Column("replaces_no", NO),
+    Column("revoked_ms", BigInteger),
 )
 
 enrolment_code = Table(
@@ -76,6 +83,7 @@ enrolment_code = Table(
     Column("expires_ms", BigInteger, nullable=False),
     Column("used_ms", BigInteger),
     Column("used_by", LargeBinary(KEY_BYTES)),
+    Column("replaces_no", NO),
 )
 
 admin_session = Table(
@@ -122,6 +130,8 @@ bundle = Table(
     Column("created_ms", BigInteger, nullable=False),
     Column("received_ms", BigInteger, nullable=False),
     Column("reason", String(80)),
+    # Last place of the school's log when it was applied.
+    Column("logged_no", BigInteger),
 )
 Index("ix_bundle_state", bundle.c.box_no, bundle.c.epoch, bundle.c.state)
 

@@ -189,7 +189,7 @@ async def test_few_answers_are_waited_for_at_once(phone: Phone, monkeypatch: pyt
     await phone.bundles()
     answer = await phone.carry("1-1.eb")
     monkeypatch.setattr(carrying, "TAKE_PATIENCE_SECONDS", 0.05)
-    async with phone.scene.box.syncing._busy:
+    async with phone.scene.box.syncing._books:
         statuses = await asyncio.gather(*(phone.bring(answer) for _ in range(20)))
         assert set(statuses) == {503}
         assert len(phone.scene.box.carrying._taking) == carrying.TAKES_AT_ONCE

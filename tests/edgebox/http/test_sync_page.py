@@ -1,6 +1,7 @@
 """The teacher's page about the hub: states in words, by line and by stick."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +11,10 @@ import pytest
 from content_packs.base.signing import SealingKey, SigningKey
 from edgebox.app import Part, running_box
 from edgebox.store import changes
+from edgebox.store.identities import Reason
 from sync.enrolment import Hub
-from sync.transport import folder
+from sync.introduction import Ticket, fingerprint, write_ticket
+from sync.transport import folder, tickets
 from tests.support.box import School, make_school
 from tests.support.site import Site
 
@@ -131,3 +134,64 @@ async def test_the_state_costs_a_304_until_something_changes(site: Site) -> None
         await site.box.teaching.add_class("New")
         response, _ = await browser.get("/staff/sync/state", **etag)
         assert response.status == 200
+
+
+async def put_ticket(site: Site, **changes: object) -> Ticket:
+    """Put the ticket of a hub on the stick that is in the box."""
+    hub, sealing = SigningKey.generate(), SealingKey.generate()
+    now_ms = site.box.clock.now_ms()
+    ticket = Ticket(hub.verify_key, sealing.public, CLOSED, "Hill <School>", bytes(10), now_ms, now_ms + 10**9)
+    ticket = replace(ticket, **changes)  # type: ignore[arg-type]
+    stick = next(iter(await site.box.loading.sticks.mounted()))
+    await asyncio.to_thread(tickets.write_ticket, stick, "0", write_ticket(ticket, hub))
+    return ticket
+
+
+async def test_a_ticket_is_shown_with_its_hub_and_does_nothing_until_somebody_presses_the_button(site: Site) -> None:
+    ticket = await put_ticket(site, replaces_no=7)
+    async with site.teacher() as browser:
+        _, text = await browser.get("/staff/sync")
+        assert fingerprint(ticket.hub) in text
+        assert "Hill &lt;School&gt;" in text
+        assert "box 7" in text
+        assert (await site.box.syncing.status()).hub_url is None
+        named = re.findall(r'name="(stick|ticket)" value="([^"]+)"', text)
+        response, _ = await browser.submit("/staff/sync/ticket", **dict(named))
+        assert (response.status, response.headers["Location"]) == (303, "/staff/sync?done=ticket")
+    assert (await site.box.syncing.status()).hub_url == CLOSED
+
+
+async def test_what_is_pressed_is_what_was_shown(site: Site) -> None:
+    await put_ticket(site)
+    async with site.teacher() as browser:
+        _, text = await browser.get("/staff/sync")
+        named = dict(re.findall(r'name="(stick|ticket)" value="([^"]+)"', text))
+        await put_ticket(site)
+        for fields in (named, named | {"stick": "/etc"}, named | {"ticket": "../../x"}):
+            response, _ = await browser.submit("/staff/sync/ticket", **fields)
+            assert response.status == 404
+    assert (await site.box.syncing.status()).hub_url is None
+
+
+async def test_an_old_ticket_is_explained(site: Site) -> None:
+    await put_ticket(site, expires_ms=1)
+    async with site.teacher() as browser:
+        _, text = await browser.get("/staff/sync")
+        named = dict(re.findall(r'name="(stick|ticket)" value="([^"]+)"', text))
+        response, text = await browser.submit("/staff/sync/ticket", **named)
+        assert response.status == 403
+        assert "too old" in text
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [(Reason.COPIED, "copied, moved or restored"), (Reason.RESTORED, "older than"), (Reason.HUB, "Another box works")],
+)
+async def test_staff_are_told_in_one_sentence_that_the_box_got_a_new_key(site: Site, reason: Reason, said: str) -> None:
+    async with site.teacher() as browser:
+        _, text = await browser.get("/staff/sync")
+        assert "new key" not in text
+        await site.box.syncing.introducing.renew(reason)
+        _, text = await browser.get("/staff/sync")
+        assert said in text
+        assert text.count("nothing is lost, and there is nothing to do.") == 1

@@ -84,7 +84,7 @@ async def test_programs_in_packs_made_here_are_allowed_on_the_page_and_forbidden
 
 
 async def test_a_pack_made_here_is_shown_as_such(site: Site) -> None:
-    pack = site.box.local_packs.new_id("Water")
+    pack = await asyncio.to_thread(site.box.local_packs.new_id, "Water")
     no = await site.box.local_packs.add_pack(
         lambda folder: build_small(folder / "out", SigningKey.generate(), pack=pack)
     )

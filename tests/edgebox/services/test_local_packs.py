@@ -50,7 +50,7 @@ async def opened(data: Path) -> AsyncIterator[Bench]:
     await asyncio.to_thread(prepare_folders, settings)
     identity = await asyncio.to_thread(open_identity, settings.keys)
     database = await asyncio.to_thread(Database, data / "box.db")
-    library = await Library.open(settings, Trust(settings, clock, identity.signing.verify_key))
+    library = await Library.open(settings, Trust(settings, clock, identity))
     loading = Loading(database, settings, clock, library, poll_seconds=0.01)
     try:
         yield Bench(settings, library, loading, LocalPacks(database, settings, clock, identity, loading))
@@ -67,7 +67,7 @@ def bringing(pack: str, version: int = 1) -> "object":
 
 async def test_a_course_of_a_teacher_is_installed_under_the_boxs_own_name(tmp_path: Path) -> None:
     async with opened(tmp_path / "box") as bench:
-        pack = bench.made.new_id("Water")
+        pack = await asyncio.to_thread(bench.made.new_id, "Water")
         no = await bench.made.add_pack(bringing(pack))
         assert await bench.ended(no) is JobState.DONE
         installed = await bench.library.installed(pack)
@@ -80,7 +80,7 @@ async def test_a_course_of_a_teacher_is_installed_under_the_boxs_own_name(tmp_pa
 
 async def test_programs_come_in_only_after_the_school_allowed_them(tmp_path: Path) -> None:
     async with opened(tmp_path / "box") as bench:
-        pack = bench.made.new_id("Kettle")
+        pack = await asyncio.to_thread(bench.made.new_id, "Kettle")
         source = await asyncio.to_thread(write_course, tmp_path / "source", pack=pack)
         with pytest.raises(LocalPackRefused) as caught:
             await bench.made.add_course(source)
@@ -112,7 +112,7 @@ async def test_what_fails_on_the_way_leaves_nothing(tmp_path: Path) -> None:
 
 async def test_no_other_box_takes_what_was_made_here(tmp_path: Path) -> None:
     async with opened(tmp_path / "box") as bench, opened(tmp_path / "other") as other:
-        pack = bench.made.new_id("Water")
+        pack = await asyncio.to_thread(bench.made.new_id, "Water")
         await bench.ended(await bench.made.add_pack(bringing(pack)))
         (place,) = bench.left_over()
         with pytest.raises(SignerUnknown):
@@ -121,11 +121,25 @@ async def test_no_other_box_takes_what_was_made_here(tmp_path: Path) -> None:
 
 async def test_a_box_with_a_new_key_still_reads_what_was_made_with_the_old_one(tmp_path: Path) -> None:
     async with opened(tmp_path / "box") as bench:
-        pack = bench.made.new_id("Water")
+        pack = await asyncio.to_thread(bench.made.new_id, "Water")
         await bench.ended(await bench.made.add_pack(bringing(pack)))
     (tmp_path / "box" / "keys" / "box.key").unlink()
     async with opened(tmp_path / "box") as bench:
         assert (await bench.library.pack(pack)).version == 1
+
+
+async def test_what_was_made_before_the_box_got_a_new_key_goes_on_under_its_id(tmp_path: Path) -> None:
+    async with opened(tmp_path / "box") as bench:
+        pack = await asyncio.to_thread(bench.made.new_id, "Water")
+        await bench.ended(await bench.made.add_pack(bringing(pack)))
+        identity = await asyncio.to_thread(open_identity, bench.settings.keys)
+        before = await asyncio.to_thread(bench.made.new_id, "Kettle")
+        await asyncio.to_thread(identity.renew)
+    async with opened(tmp_path / "box") as bench:
+        assert (await bench.library.pack(pack)).version == 1
+        assert await asyncio.to_thread(bench.made.new_id, "Water") == pack
+        assert await bench.ended(await bench.made.add_pack(bringing(pack, version=2))) is JobState.DONE
+        assert await asyncio.to_thread(bench.made.new_id, "Kettle") != before
 
 
 async def test_what_is_being_made_stays_when_another_pack_is_done(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from content_packs.format.errors import SignerUnknown
 from content_packs.format.vouching import ListExpired, PackNotListed, PackWithdrawn
 from content_packs.trust import publishing, roles
 from content_packs.trust.errors import ListBroken, RootRefused
+from edgebox.services.identity import open_identity
 from edgebox.services.library import Library
 from edgebox.services.loading import Loading
 from edgebox.services.stick_offers import Change
@@ -64,7 +65,9 @@ async def opened(settings: Settings, root: bytes | None, *, clock_is_set: bool =
     if clock_is_set:
         mark.touch()
     database = await asyncio.to_thread(Database, settings.data / "box.db")
-    library = await Library.open(settings, Trust(settings, clock, OWN.verify_key, clock_is_set=mark.exists))
+    await asyncio.to_thread((settings.keys / "box.key").write_bytes, OWN.seed)
+    identity = await asyncio.to_thread(open_identity, settings.keys)
+    library = await Library.open(settings, Trust(settings, clock, identity, clock_is_set=mark.exists))
     loading = Loading(database, settings, clock, library, poll_seconds=0.01)
     try:
         if root is not None:
