@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from sync.records.kinds import KINDS, FieldType, Kind, kind_of
+from sync.records.field import FieldType
+from sync.records.kinds import KINDS, Kind, kind_of
 from sync.records.merging import KEYS, join, key_of
 from sync.records.rows import Merged
 

@@ -11,7 +11,8 @@ from sync.bundle.boots import pack_boots, unpack_boots
 from sync.bundle.errors import BundleMalformed
 from sync.bundle.limits import COMPRESSION_LEVEL, PLAIN_MAX_BYTES, RECORDS_MAX
 from sync.bundle.statements import pack_statements, unpack_statements
-from sync.records.kinds import KINDS, Field, FieldType, Kind, check, kind_of
+from sync.records.field import Field, FieldType
+from sync.records.kinds import KINDS, Kind, check, kind_of
 from sync.records.rows import Record, Statement
 
 CODEC = 0

@@ -10,7 +10,8 @@ from enum import IntEnum
 from types import MappingProxyType
 
 from content_packs.base.hashing import blake2b_256
-from sync.records.kinds import KINDS, VALUE_MAX_BYTES, Direction, FieldType, kind_of
+from sync.records.field import FieldType
+from sync.records.kinds import KINDS, VALUE_MAX_BYTES, Direction, kind_of
 from sync.records.rows import Fact, Member, Record
 
 ID_BYTES = 16

@@ -25,7 +25,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-from sync.records.kinds import KINDS, Field, FieldType, Kind
+from sync.records.field import Field, FieldType
+from sync.records.kinds import KINDS, Kind
 from sync.records.merging import KEYS
 
 METADATA = MetaData(
