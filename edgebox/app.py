@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from enum import Enum
-from functools import partial
 from typing import NamedTuple
 
 from aiohttp import web
@@ -35,9 +34,12 @@ from edgebox.services.identity import Identity, open_identity
 from edgebox.services.importing import Importing
 from edgebox.services.introducing import Introducing
 from edgebox.services.library import Library
+from edgebox.services.line import Line
+from edgebox.services.link_watch import watching_link
 from edgebox.services.loading import Loading
 from edgebox.services.local_packs import LocalPacks
 from edgebox.services.marks import Marks
+from edgebox.services.meter import Meter
 from edgebox.services.neighbours import finding_neighbours
 from edgebox.services.network_source import NetworkSource
 from edgebox.services.pdf_pages import PdfPages
@@ -53,6 +55,7 @@ from edgebox.services.trust import Trust
 from edgebox.settings import Settings, prepare_folders
 from edgebox.store.database import Database
 from edgebox.store.stamping import put_origin
+from sync.engine.lanes import Lane
 from sync.transport.http import HttpTransport
 
 KEEPALIVE_SECONDS = 20.0
@@ -115,13 +118,14 @@ def _open_packs(
     identity: Identity,
     database: Database,
     library: Library,
+    line: Line,
     stack: AsyncExitStack,
 ) -> _Packs:
     loading = Loading(database, settings, clock, library)
     exporting = Exporting(settings, library, loading.sticks)
     retiring = Retiring(database, settings, clock, library)
     loading.make_room = retiring.make_room
-    fetching = Fetching(database, settings, clock, library, loading)
+    fetching = Fetching(database, settings, clock, library, loading, line)
     checking = Checking(settings, clock, library, [StickSource(loading.sticks), NetworkSource(fetching)])
     local_packs = LocalPacks(database, settings, clock, identity, loading)
     importing = Importing(settings, loading, local_packs)
@@ -137,6 +141,7 @@ async def _open_exchange(
     database: Database,
     library: Library,
     loading: Loading,
+    line: Line,
     stack: AsyncExitStack,
 ) -> _Exchange:
     clock = timekeeping.clock
@@ -144,8 +149,13 @@ async def _open_exchange(
     receiving = Receiving(database, identity, clock, settings.spool, on_applied=hub_news.reload)
     await receiving.resume()
     await hub_news.reload()
-    make_link = partial(HttpTransport, authorities=settings.hub_ca)
-    syncing = Syncing(database, identity, clock, settings.spool, receiving, make_link)
+
+    def make_link(url: str) -> HttpTransport:
+        # What the hub has for this box is never as large as a pack, so it waits for no hours.
+        wire, down = line.wire(Lane.PROGRESS), line.wire(Lane.SMALL, is_by_size=False)
+        return HttpTransport(url, authorities=settings.hub_ca, wire=wire, down=down)
+
+    syncing = Syncing(database, identity, clock, settings.spool, line, receiving, make_link)
     syncing.on_told_time = timekeeping.hear
     carrying = Carrying(database, identity, clock, syncing, receiving, settings.spool)
     exchanging = Exchanging(database, identity, syncing, receiving, loading.sticks, StickIds(database, clock))
@@ -172,8 +182,11 @@ async def open_box(settings: Settings, machine: MachineClock | None = None) -> A
         stack.push_async_callback(library.close)
         timekeeping.signed_ms = lambda: trust.pack_list.made_ms if trust.pack_list else 0
         await timekeeping.tick()
-        packs = _open_packs(settings, clock, identity, database, library, stack)
-        exchange = await _open_exchange(settings, timekeeping, identity, database, library, packs.loading, stack)
+        line = await Line.open(database, clock, settings)
+        stack.push_async_callback(line.close)
+        line.knows_time = lambda: not timekeeping.is_in_doubt
+        packs = _open_packs(settings, clock, identity, database, library, line, stack)
+        exchange = await _open_exchange(settings, timekeeping, identity, database, library, packs.loading, line, stack)
         signing_in = await SigningIn.open(database, clock, identity)
         teaching = Teaching(database, clock, library, signing_in)
         yield Box(
@@ -185,6 +198,8 @@ async def open_box(settings: Settings, machine: MachineClock | None = None) -> A
             recording=await Recording.open(database, clock, identity, timekeeping.note_tablet),
             app_state=AppState(database, clock),
             library=library,
+            line=line,
+            meter=Meter(line, exchange.syncing, packs.fetching, exchange.receiving),
             health=Health(database, settings, clock),
             teaching=teaching,
             marks=Marks(database, clock, teaching),
@@ -214,6 +229,12 @@ async def _keeping_time(box: Box) -> AsyncIterator[None]:
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+async def _use_link(box: Box) -> int | None:
+    """Send and fetch what waits, whatever the waiting time says: it was set when there was no way out."""
+    await box.syncing.sync_now()
+    return await box.fetching.fetch_when_due()
 
 
 def make_app(box: Box) -> web.Application:
@@ -298,6 +319,7 @@ async def running_box(
                 box.clock,
                 every_minutes=settings.sync_minutes,
                 fetch=box.fetching.fetch_when_due,
+                at_link_up=lambda: _use_link(box),
             )
             jobs.add_hourly("retire", box.retiring.retire)
             jobs.add_hourly("scrub", box.checking.scrub_when_due)
@@ -305,6 +327,7 @@ async def running_box(
             box.recording.on_stored = jobs.note_activity
             jobs.start()
             stack.callback(jobs.stop)
+            await stack.enter_async_context(watching_link(jobs.note_link_up))
             await stack.enter_async_context(control.listen(box))
             await stack.enter_async_context(listening(make_app(box), listener))
         port = settings.port if listener is not None else settings.content_port

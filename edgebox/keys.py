@@ -17,9 +17,11 @@ from edgebox.services.hub_news import HubNews
 from edgebox.services.identity import Identity
 from edgebox.services.importing import Importing
 from edgebox.services.library import Library
+from edgebox.services.line import Line
 from edgebox.services.loading import Loading
 from edgebox.services.local_packs import LocalPacks
 from edgebox.services.marks import Marks
+from edgebox.services.meter import Meter
 from edgebox.services.pdf_pages import PdfPages
 from edgebox.services.receiving import Receiving
 from edgebox.services.recording import Recording
@@ -51,6 +53,8 @@ class Box:
     local_packs: LocalPacks
     exporting: Exporting
     fetching: Fetching
+    line: Line
+    meter: Meter
     importing: Importing
     teaching: Teaching
     receiving: Receiving

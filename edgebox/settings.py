@@ -4,10 +4,10 @@ import os
 import socket
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from content_packs.fetch.budget import Window
+from content_packs.base.budget import Window
 
-FETCH_DAY_BYTES = 20_000_000
 DEFAULT_HOSTNAMES = ("localhost", "edgebox", "edgebox.local", "edgebox.lan", "raspberrypi.local")
 MOUNT_ROOTS = (Path("/media"), Path("/run/media"), Path("/mnt"))
 
@@ -35,8 +35,11 @@ class Settings:
         depots: addresses to fetch packs from, besides the hub's own depot.
         neighbours: addresses of the content of boxes nearby, in the same network.
         finds_neighbours: look for boxes nearby by mDNS, and be found by them.
-        fetch_day_bytes: what may be fetched in a day over a line that costs; None for no limit.
-        fetch_windows: hours in which it may be fetched; none for all day.
+        line_is_metered: whether the line costs; this and the rest go before what staff chose, unless they are None.
+        line_day_bytes: what may cross it in a day.
+        line_month_bytes: likewise in a month.
+        line_windows: hours for large packs; none for all day.
+        line_rate_kbit: kilobits a second that the box may take of it.
     """
 
     data: Path
@@ -50,8 +53,23 @@ class Settings:
     depots: tuple[str, ...] = ()
     neighbours: tuple[str, ...] = ()
     finds_neighbours: bool = False
-    fetch_day_bytes: int | None = FETCH_DAY_BYTES
-    fetch_windows: tuple[Window, ...] = ()
+    line_is_metered: bool | None = None
+    line_day_bytes: int | None = None
+    line_month_bytes: int | None = None
+    line_windows: tuple[Window, ...] | None = None
+    line_rate_kbit: int | None = None
+
+    @property
+    def told_tariff(self) -> dict[str, Any]:
+        """Return what was told about the line, by the names that a tariff has."""
+        told = {
+            "is_metered": self.line_is_metered,
+            "day_bytes": self.line_day_bytes,
+            "month_bytes": self.line_month_bytes,
+            "windows": self.line_windows,
+            "rate_kbit": self.line_rate_kbit,
+        }
+        return {name: value for name, value in told.items() if value is not None}
 
     @property
     def blobs(self) -> Path:

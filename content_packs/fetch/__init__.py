@@ -1,7 +1,6 @@
 """Files of a depot over a line, from a neighbour or from a folder: resumed at the byte, verified as they come."""
 
 from content_packs.fetch.blocks import BlockMap, one_block
-from content_packs.fetch.budget import Budget, Window, parse_window
 from content_packs.fetch.contract import Ask, Source, Stream
 from content_packs.fetch.folder import FolderSource
 from content_packs.fetch.http import HttpSource
@@ -11,7 +10,6 @@ from content_packs.fetch.transfer import Transfer
 __all__ = [
     "Ask",
     "BlockMap",
-    "Budget",
     "FolderSource",
     "HttpSource",
     "Pace",
@@ -20,7 +18,5 @@ __all__ = [
     "Stream",
     "Target",
     "Transfer",
-    "Window",
     "one_block",
-    "parse_window",
 ]

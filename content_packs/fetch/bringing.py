@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from content_packs.base import atomic
+from content_packs.base.budget import Allowance, Budget
 from content_packs.base.clock import Clock, SystemClock
 from content_packs.base.errors import EdgeboxError
 from content_packs.base.signing import VerifyKey
-from content_packs.fetch.budget import Budget
 from content_packs.fetch.contract import Source
-from content_packs.fetch.errors import NotOffered, SourceLied
+from content_packs.fetch.errors import FetchPaused, NotOffered, SourceLied
 from content_packs.fetch.packs import patch_target
 from content_packs.fetch.small import SmallFiles
 from content_packs.fetch.target import Progress, Target
@@ -51,7 +51,7 @@ class Bringing:
         folder: Path,
         trusted: Mapping[bytes, VerifyKey],
         *,
-        budget: Budget | None = None,
+        budget: Allowance | None = None,
         on_progress: Callable[[Progress], None] = lambda _: None,
         clock: Clock | None = None,
         measure: MeasureDisk = measure_disk,
@@ -59,7 +59,7 @@ class Bringing:
         self._data = data
         self._folder = folder
         self._trusted = trusted
-        self._budget = budget or Budget()
+        self._budget = Budget() if budget is None else budget
         self._on_progress = on_progress
         self._clock = clock or SystemClock()
         self._measure = measure
@@ -107,9 +107,11 @@ class Bringing:
         def tell(came_bytes: int) -> None:
             nonlocal done_bytes
             done_bytes = min(done_bytes + came_bytes, to_copy.bytes_total)
+            self._on_progress(Progress(done_bytes, to_copy.bytes_total, (source.name,)))
             if source.is_metered:
                 self._budget.spend(self._clock.now_ms(), came_bytes)
-            self._on_progress(Progress(done_bytes, to_copy.bytes_total, (source.name,)))
+                if self._budget.left_bytes(self._clock.now_ms()) == 0:
+                    raise FetchPaused
 
         entries = list(to_copy.missing.values())
         fetch = WantFetch(

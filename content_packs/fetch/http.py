@@ -11,6 +11,7 @@ import socket
 import ssl
 import struct
 from collections.abc import AsyncIterator
+from typing import Protocol
 from urllib.parse import quote, urlsplit
 
 import aiohttp
@@ -36,6 +37,25 @@ _TCP_INFO_BYTES = 160
 _RECEIVE_AT, _PACKETS_AT, _SHORTEST_AT = 92, 140, 148
 
 
+class Wire(Protocol):
+    """The way to a source over a line that others use as well, and some of them first."""
+
+    def make_socket(self, address: aiohttp.AddrInfoType) -> socket.socket:
+        """Return a socket for an address."""
+
+    def begin(self, total_bytes: int | None) -> int:
+        """Begin to listen to an answer about a file of so many bytes; return what to `end`."""
+
+    def end(self, lane: int) -> None:
+        """Stop listening."""
+
+    def may_go(self) -> bool:
+        """Return whether `wait` would return at once."""
+
+    async def wait(self) -> None:
+        """Return when nobody more urgent wants the line."""
+
+
 class HttpSource:
     """One address. Close it when done; it may be used again after a failure."""
 
@@ -47,8 +67,10 @@ class HttpSource:
         streams_max: int = STREAMS_MAX,
         clock: Clock | None = None,
         tls: ssl.SSLContext | None = None,
+        wire: Wire | None = None,
     ) -> None:
-        """Take the address of the folder that holds the depot, and by which authorities it proves who it is.
+        """Take the address of the folder that holds the depot, by which authorities it proves who it is, and the way
+        there if others use it too.
 
         Raises:
             AddressInvalid: it is none.
@@ -59,6 +81,7 @@ class HttpSource:
         self.name = parts.netloc.rpartition("@")[2] + parts.path.rstrip("/")
         self.is_metered = is_metered
         self.streams_max = streams_max
+        self.wire = wire
         self._address = address.rstrip("/")
         self._clock = clock or SystemClock()
         self._tls = tls
@@ -77,6 +100,8 @@ class HttpSource:
         return await self._request(Ask(WANT_NAME, patience=patience), "POST", headers, write_want(want))
 
     async def _request(self, ask: Ask, method: str, headers: dict[str, str], body: bytes | None) -> "HttpStream":
+        if self.wire is not None:
+            await self.wire.wait()
         now_ms = self._clock.monotonic_ms()
         is_alive = self._heard_ms is not None and now_ms - self._heard_ms < DOUBT_MIN_MS
         pulse = Pulse(now_ms, round_trip_ms=self._round_trip_ms, patience=ask.patience)
@@ -120,10 +145,11 @@ class HttpSource:
 
     def _connected(self) -> aiohttp.ClientSession:
         if self._session is None:
+            make_socket = None if self.wire is None else self.wire.make_socket
             self._session = aiohttp.ClientSession(
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
-                connector=aiohttp.TCPConnector(limit=0, ssl=self._tls or True),
+                connector=aiohttp.TCPConnector(limit=0, ssl=self._tls or True, socket_factory=make_socket),
             )
         return self._session
 
@@ -166,11 +192,13 @@ class HttpStream:
         self._clock = clock
         self._pulse = pulse
         self._received = 0
+        self._lane = None if source.wire is None else source.wire.begin(total_bytes)
 
     async def parts(self) -> AsyncIterator[bytes]:
         """Yield the bytes as they come; see `Stream`."""
         self._pulse.heard_ms = self._clock.monotonic_ms()
         while True:
+            await self._wait_for_turn()
             try:
                 async with asyncio.timeout(LISTEN_SECONDS):
                     part = await self._response.content.readany()
@@ -192,9 +220,29 @@ class HttpStream:
 
     async def close(self) -> None:
         """Close the connection, unless the answer was read to its end."""
+        if self._source.wire is not None and self._lane is not None:
+            self._source.wire.end(self._lane)
+            self._lane = None
         if not self._response.content.at_eof():
             self._response.close()
         self._response.release()
+
+    async def _wait_for_turn(self) -> None:
+        """Stop taking bytes off the line while somebody more urgent wants it."""
+        wire, connection = self._source.wire, self._response.connection
+        if wire is None or wire.may_go():
+            return
+        transport = connection.transport if connection else None
+        is_reading = transport is not None and transport.is_reading()
+        if transport and is_reading:
+            transport.pause_reading()
+        try:
+            await wire.wait()
+        finally:
+            if transport and is_reading:
+                transport.resume_reading()
+        # That silence is not the source's.
+        self._pulse.heard_ms = self._clock.monotonic_ms()
 
     def _listen(self) -> None:
         """Hear whether the source is alive.

@@ -7,10 +7,10 @@ from a neighbour, its manifest and all missing files in one answer.
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from content_packs.base.budget import Allowance
 from content_packs.base.hashing import HASH_BYTES
 from content_packs.base.signing import VerifyKey
 from content_packs.fetch.blocks import BlockMap, one_block
-from content_packs.fetch.budget import Budget
 from content_packs.fetch.contract import Source
 from content_packs.fetch.errors import NotOffered
 from content_packs.fetch.partial import PartialFile
@@ -57,7 +57,7 @@ def blob_target(pack: str, version: int, entry: FileEntry) -> Target:
 
 
 async def fetch_blob(
-    sources: Sequence[Source], pack: str, version: int, entry: FileEntry, folder: Path, budget: Budget | None = None
+    sources: Sequence[Source], pack: str, version: int, entry: FileEntry, folder: Path, budget: Allowance | None = None
 ) -> PartialFile:
     """Return one file of an installed pack, verified, on its way into `folder`; `discard` it when it was taken.
 

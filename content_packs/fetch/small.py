@@ -4,9 +4,9 @@ They are counted in the budget like everything else. One that was begun is read 
 use; so the budget may be overdrawn by one small file.
 """
 
+from content_packs.base.budget import Allowance, Budget
 from content_packs.base.clock import Clock, SystemClock
 from content_packs.base.errors import N_
-from content_packs.fetch.budget import Budget
 from content_packs.fetch.contract import Ask, Source
 from content_packs.fetch.errors import FetchPaused, SourceDown, SourceLied
 from content_packs.fetch.offers import INDEX_MAX_BYTES, INDEX_NAME, Offered, read_index
@@ -19,9 +19,9 @@ GRACE_MS = 30_000
 class SmallFiles:
     """Reads small files of one source."""
 
-    def __init__(self, source: Source, *, budget: Budget | None = None, clock: Clock | None = None) -> None:
+    def __init__(self, source: Source, *, budget: Allowance | None = None, clock: Clock | None = None) -> None:
         self.source = source
-        self._budget = budget or Budget()
+        self._budget = Budget() if budget is None else budget
         self._clock = clock or SystemClock()
 
     async def read(self, name: str, max_bytes: int) -> bytes:

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from content_packs.base import ids
+from content_packs.base.budget import Allowance, Budget
 from content_packs.base.clock import Clock, SystemClock
 from content_packs.base.errors import N_, EdgeboxError
 from content_packs.base.hashing import blake2b_256
 from content_packs.fetch.blocks import BlockMap
-from content_packs.fetch.budget import Budget
 from content_packs.fetch.contract import Ask, Source, Stream
 from content_packs.fetch.crew import Crew, Lane
 from content_packs.fetch.errors import FetchPaused, NotOffered, SourceCaptured, SourceDown, SourceLied
@@ -60,7 +60,7 @@ class Transfer:
         sources: Sequence[Source],
         folder: Path,
         *,
-        budget: Budget | None = None,
+        budget: Allowance | None = None,
         on_progress: Callable[[Progress], None] = lambda _: None,
         check_space: Callable[[int], None] = lambda _: None,
         clock: Clock | None = None,
@@ -70,7 +70,7 @@ class Transfer:
         self._target = target
         self._sources = list(sources)
         self._folder = folder
-        self._budget = budget or Budget()
+        self._budget = Budget() if budget is None else budget
         self._on_progress = on_progress
         self._check_space = check_space
         self._clock = clock or SystemClock()
@@ -132,6 +132,7 @@ class Transfer:
             await asyncio.to_thread(self._check_space, plan.blocks.length_bytes - plan.done_bytes)
         self._known = _Known(plan, head, bool(head), dict(journal.validators))
         self._crew = self._new_crew()
+        self._tell()
 
     async def _fetch(self, partial: PartialFile) -> None:
         while (plan := self._known.plan) is None or not plan.is_complete:

@@ -17,8 +17,11 @@ _NAMES = (
     "depots",
     "neighbours",
     "finds_neighbours",
-    "fetch_day_bytes",
-    "fetch_windows",
+    "line_is_metered",
+    "line_day_bytes",
+    "line_month_bytes",
+    "line_windows",
+    "line_rate_kbit",
 )
 
 

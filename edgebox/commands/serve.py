@@ -12,11 +12,12 @@ from edgebox.commands.options import add_common_options, settings_from
 from edgebox.settings import Settings, default_hostnames
 
 if TYPE_CHECKING:
-    from content_packs.fetch.budget import Window
+    from content_packs.base.budget import Window
     from edgebox.app import Running
     from edgebox.commands import Subparsers
 
 MEGABYTES_MAX = 1_000_000_000
+ALL_DAY = "00:00-24:00"
 
 
 def register(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
@@ -42,20 +43,35 @@ def register(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
     parser.add_argument(
         "--find-neighbours", dest="finds_neighbours", action="store_true", help="find boxes nearby, and be found"
     )
-    parser.add_argument(
-        "--fetch-mb", dest="fetch_day_bytes", type=_megabytes, metavar="MB", help="what may be fetched in a day [20]"
-    )
-    parser.add_argument(
-        "--fetch-hours",
-        dest="fetch_windows",
-        type=_windows,
-        metavar="FROM-TO[,FROM-TO]",
-        help="when it may be fetched, such as 22:00-06:00 [all day]",
-    )
+    _add_line_options(parser)
     parser.add_argument(
         "--role", choices=("all", "app", "content"), default="all", help="which origins this process serves [all]"
     )
     parser.set_defaults(run=run)
+
+
+def _add_line_options(parser: argparse.ArgumentParser) -> None:
+    """Add what goes before the choices that staff make on the page about the line."""
+    line = parser.add_argument_group("the line", "these go before what staff chose on the page")
+    line.add_argument(
+        "--unmetered", dest="line_is_metered", action="store_false", default=None, help="it costs nothing"
+    )
+    line.add_argument(
+        "--fetch-mb", dest="line_day_bytes", type=_megabytes, metavar="MB", help="what may cross it in a day [20]"
+    )
+    line.add_argument(
+        "--month-mb", dest="line_month_bytes", type=_megabytes, metavar="MB", help="likewise in a month [no limit]"
+    )
+    line.add_argument(
+        "--fetch-hours",
+        dest="line_windows",
+        type=_windows,
+        metavar="FROM-TO[,FROM-TO]",
+        help="when large packs come, 00:00-24:00 for always [22:00-06:00]",
+    )
+    line.add_argument(
+        "--line-kbit", dest="line_rate_kbit", type=int, metavar="KBIT", help="kilobits a second to take of it [all]"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -117,6 +133,8 @@ def _megabytes(text: str) -> int:
 
 
 def _windows(text: str) -> tuple["Window", ...]:
-    from content_packs.fetch.budget import parse_window
+    from content_packs.base.budget import parse_window
 
+    if text == ALL_DAY:
+        return ()
     return tuple(parse_window(part) for part in text.split(","))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgebox.commands.answer import answer, operate
 from edgebox.commands.options import add_common_options
+from edgebox.commands.wording import size_text, time_of
 
 if TYPE_CHECKING:
     from edgebox.commands import Subparsers
@@ -49,7 +50,7 @@ def _now(options: argparse.Namespace) -> int:
 
 def _status(options: argparse.Namespace) -> int:
     result = operate(options, "sync.status", {})
-    return answer(options, result, _status_lines(result))
+    return answer(options, result, [*_status_lines(result), *_line_lines(result["line"])])
 
 
 def _ticket(options: argparse.Namespace) -> int:
@@ -81,3 +82,27 @@ def _status_lines(status: dict[str, Any]) -> list[str]:
         f"waiting: {status['waiting_changes']} changes, {status['waiting_bundles']} bundles",
         f"last error: {error['code'] if error else 'none'}",
     ]
+
+
+def _line_lines(line: dict[str, Any]) -> list[str]:
+    """Return what the meter says, as a person reads it."""
+    spent = [_spent_line(line, period) for period in ("today", "month")]
+    lanes = [f"  {lane['name']}: {size_text(lane['spent_today_bytes'])} today" for lane in line["lanes"]]
+    return [*spent, *lanes, *[f"next: {_step_text(line, step)}" for step in line["next"]]]
+
+
+def _spent_line(line: dict[str, Any], period: str) -> str:
+    left = line[f"left_{period}_bytes"]
+    text = f"line, {period}: {size_text(line[f'spent_{period}_bytes'])}"
+    text += f", {size_text(left)} left" if line["is_metered"] and left is not None else ""
+    return text + _cost(line, line[f"cost_{period}_micros"])
+
+
+def _step_text(line: dict[str, Any], step: dict[str, Any]) -> str:
+    name = line["lanes"][step["lane"]]["name"]
+    when = "when the time is known" if step["at_ms"] is None else time_of(step["at_ms"])
+    return f"{name}, {size_text(step['size_bytes'])}, {when}{_cost(line, step['cost_micros'])}"
+
+
+def _cost(line: dict[str, Any], micros: int) -> str:
+    return f", {micros / 1_000_000:.2f} {line['currency']}".rstrip() if line["price_micros"] else ""

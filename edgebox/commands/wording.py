@@ -25,6 +25,11 @@ def day_of(time_ms: int) -> str:
     return datetime.fromtimestamp(time_ms // 1000, UTC).date().isoformat()
 
 
+def time_of(time_ms: int) -> str:
+    """Return a time to the minute, by the clock of the place, as ISO 8601 has it."""
+    return datetime.fromtimestamp(time_ms // 1000, UTC).astimezone().isoformat(timespec="minutes")
+
+
 def _filled(template: str, error: EdgeboxError) -> str:
     try:
         return template.format(**error.fields)

@@ -31,8 +31,8 @@ async def now(box: Box, arguments: dict[str, Any], progress: Any) -> dict[str, A
 
 
 async def status(box: Box, _arguments: dict[str, Any], _progress: Any) -> dict[str, Any]:
-    """Tell what waits and how the last try went."""
-    return asdict(await box.syncing.status())
+    """Tell what waits, how the last try went, and what the meter of the line says."""
+    return asdict(await box.syncing.status()) | {"line": (await box.meter.read()).as_record()}
 
 
 async def ticket(box: Box, arguments: dict[str, Any], _progress: Any) -> dict[str, Any]:

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from content_packs.base.clock import Clock, offset_minutes
+from content_packs.base.clock import Clock
 from content_packs.base.errors import EdgeboxError
-from content_packs.fetch import Budget, HttpSource, Progress
+from content_packs.fetch import HttpSource, Progress
 from content_packs.fetch.bringing import Base, Bringing
 from content_packs.fetch.errors import AddressInvalid, FetchPaused, NotOffered, SourceLied
 from content_packs.fetch.packs import fetch_blob
@@ -26,16 +26,18 @@ from content_packs.format.manifest import FileEntry
 from content_packs.format.vouching import PackNotListed, PackWithdrawn
 from content_packs.installer import InstallResult, blob_store, measure_disk
 from content_packs.installer.planning import MeasureDisk
+from edgebox.services.allowance import FetchAllowance
 from edgebox.services.library import Library
+from edgebox.services.line import Line
 from edgebox.services.loading import Loading
 from edgebox.services.places import Places, Sources
 from edgebox.settings import Settings
-from edgebox.store import changes, packs, spending
+from edgebox.store import changes, packs
 from edgebox.store.database import NOT_WRITTEN, Database, StoreUnavailable
+from sync.engine.lanes import Lane, lane_of
 
 LOOK_AGAIN_MS = 6 * 3_600_000
 KEPT_MS = 30 * 24 * 3_600_000
-ACCOUNT_SECONDS = 30.0
 DEPOT_PATH = "/depot"
 _CHUNK_BYTES = 1024 * 1024
 PACKS_PART = "/packs/"
@@ -89,6 +91,7 @@ class Fetching:
         clock: Clock,
         library: Library,
         loading: Loading,
+        line: Line,
         *,
         measure: MeasureDisk = measure_disk,
     ) -> None:
@@ -97,9 +100,12 @@ class Fetching:
         self._clock = clock
         self._library = library
         self._loading = loading
+        self._line = line
         self._measure = measure
         self._busy = asyncio.Lock()
         self._updates: dict[str, Update] = {}
+        self._lengths: dict[str, int] = {}
+        self._is_asked = False
         self._tasks: dict[str, asyncio.Task[InstallResult]] = {}
         self._looked_ms: int | None = None
         self._look: asyncio.Task[None] | None = None
@@ -114,13 +120,25 @@ class Fetching:
         """Return what is known of newer versions, by pack."""
         return [self._updates[pack] for pack in sorted(self._updates)]
 
-    async def fetch_when_due(self) -> None:
-        """Begin to look for updates and bring them, if it is time to."""
+    def waiting(self) -> dict[Lane, int]:
+        """Return how many bytes wait to be fetched, by lane; of what was never begun nobody knows how many."""
+        waiting: dict[Lane, int] = {}
+        for update in self._updates.values():
+            if update.is_open and (length_bytes := self._lengths.get(update.pack, 0)):
+                lane = lane_of(length_bytes)
+                waiting[lane] = waiting.get(lane, 0) + max(length_bytes - update.done_bytes, 0)
+        return waiting
+
+    async def fetch_when_due(self) -> int | None:
+        """Begin to look for updates and bring them, if it is time to; return when it may be time for what waits."""
         now_ms = self._clock.now_ms()
-        is_open = (await self._budget()).next_ms(now_ms) <= now_ms
+        openings = [self._line.next_ms(lane) for lane in self._waiting_lanes()]
+        is_waiting = bool(openings) and (min(openings) <= now_ms or bool(self.neighbours))
         is_fresh = self._looked_ms is not None and 0 <= now_ms - self._looked_ms < LOOK_AGAIN_MS
-        if (is_open or self.neighbours) and (self._is_waiting() or not is_fresh):
+        may_look = self._line.next_ms(Lane.SMALL) <= now_ms or bool(self.neighbours)
+        if is_waiting or (may_look and not is_fresh):
             self.begin(is_asked=False)
+        return min((at_ms for at_ms in openings if at_ms > now_ms), default=None)
 
     def begin(self, *, is_asked: bool) -> None:
         """Look for updates and bring them in the background; if `is_asked`, also those that somebody stopped."""
@@ -137,7 +155,7 @@ class Fetching:
     async def update_all(self, *, is_asked: bool) -> None:
         """Bring every pack on the box to the newest version there is. What goes wrong with one is kept in its state."""
         async with self._busy, self._places() as places:
-            self._looked_ms = self._clock.now_ms()
+            self._looked_ms, self._is_asked = self._clock.now_ms(), is_asked
             await asyncio.to_thread(sweep, self._settings.fetched, self._looked_ms - KEPT_MS)
             for pack, base in (await self._bases()).items():
                 known = self._updates.get(pack)
@@ -156,6 +174,7 @@ class Fetching:
         if not depot or not urlsplit(depot).hostname or "/" in pack:
             raise AddressInvalid(address=address)
         async with self._busy, self._sources([depot], []) as sources:
+            self._is_asked = True
             places = await self._look_from(sources)
             versions, base = places.offers[sources.depots[0]], (await self._bases()).get(pack, Base())
             try:
@@ -171,12 +190,10 @@ class Fetching:
             NotOffered, SourceLied, SourceDown, SourceCaptured, FetchPaused: nobody gives it, or nobody now.
         """
         async with self._busy, self._sources(await self._depots(), self.neighbours) as sources:
-            budget = await self._budget()
+            # A class is missing it, at any hour.
+            allowance = FetchAllowance(self._line, length_bytes=entry.size_bytes, is_asked=True)
             asked = (*sources.neighbours, *sources.depots)
-            try:
-                partial = await fetch_blob(asked, pack, version, entry, self._settings.fetched, budget)
-            finally:
-                await self._write_spent(budget)
+            partial = await fetch_blob(asked, pack, version, entry, self._settings.fetched, allowance)
             await asyncio.to_thread(_take_in, self._settings.data, partial, entry)
 
     async def cancel(self, pack: str) -> None:
@@ -194,8 +211,10 @@ class Fetching:
         if tasks:
             await asyncio.wait(tasks)
 
-    def _is_waiting(self) -> bool:
-        return any(update.state in (UpdateState.PAUSED, UpdateState.AVAILABLE) for update in self._updates.values())
+    def _waiting_lanes(self) -> set[Lane]:
+        states = (UpdateState.PAUSED, UpdateState.AVAILABLE)
+        waiting = [update.pack for update in self._updates.values() if update.state in states]
+        return {lane_of(self._lengths.get(pack, 0)) for pack in waiting}
 
     async def _bases(self) -> dict[str, Base]:
         """Return the versions on the box that updates start from; what was made at this school has none."""
@@ -242,6 +261,7 @@ class Fetching:
                 raise
         else:
             self._updates[pack] = Update(pack, result.manifest.version, UpdateState.DONE)
+            self._lengths.pop(pack, None)
         finally:
             del self._tasks[pack]
 
@@ -294,42 +314,22 @@ class Fetching:
 
     @asynccontextmanager
     async def _bringing(self, pack: str) -> AsyncIterator[Bringing]:
-        """Give what brings a pack, and keep account of what was spent."""
-        budget = await self._budget()
-        bringing = Bringing(
+        """Give what brings a pack."""
+        allowance = FetchAllowance(self._line, length_bytes=self._lengths.get(pack, 0), is_asked=self._is_asked)
+
+        def tell(progress: Progress) -> None:
+            if progress.total_bytes:
+                allowance.length_bytes = self._lengths[pack] = progress.total_bytes
+            self._tell(pack, progress)
+
+        yield Bringing(
             self._settings.data,
             self._settings.fetched,
             await asyncio.to_thread(self._library.trust.keyring),
-            budget=budget,
-            on_progress=lambda progress: self._tell(pack, progress),
+            budget=allowance,
+            on_progress=tell,
             clock=self._clock,
             measure=self._measure,
-        )
-        account = asyncio.get_running_loop().create_task(self._keep_account(budget))
-        try:
-            yield bringing
-        finally:
-            account.cancel()
-            await self._write_spent(budget)
-
-    async def _keep_account(self, budget: Budget) -> None:
-        """Write what was spent now and then: a box without power must not forget it."""
-        while True:
-            await asyncio.sleep(ACCOUNT_SECONDS)
-            await self._write_spent(budget)
-
-    async def _write_spent(self, budget: Budget) -> None:
-        day, spent_bytes = budget.day, budget.spent_bytes
-        await self._database.write(lambda connection: spending.put_spent(connection, day, spent_bytes))
-
-    async def _budget(self) -> Budget:
-        day, spent_bytes = await self._database.read(spending.find_spent)
-        return Budget(
-            day_bytes=self._settings.fetch_day_bytes,
-            windows=self._settings.fetch_windows,
-            offset_minutes=offset_minutes(self._clock.now_ms()),
-            day=day,
-            spent_bytes=spent_bytes,
         )
 
     def _tell(self, pack: str, progress: Progress) -> None:
@@ -367,14 +367,10 @@ class Fetching:
 
     async def _look_from(self, sources: Sources) -> Places:
         await self._library.notice_publishers()
-        budget = await self._budget()
-        try:
-            return await sources.look(self._library.trust, budget)
-        finally:
-            await self._write_spent(budget)
+        return await sources.look(self._library.trust, FetchAllowance(self._line, is_asked=self._is_asked))
 
     def _sources(self, depots: Sequence[str], neighbours: Sequence[str]) -> Sources:
-        return Sources(depots, neighbours, self._clock)
+        return Sources(depots, neighbours, self._clock, self._line.wire(Lane.SMALL))
 
     async def _depots(self) -> list[str]:
         hub = await self._database.read(changes.find_hub)

@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+from content_packs.base.budget import Allowance
 from content_packs.base.clock import Clock
 from content_packs.base.codec import CodecMalformed
 from content_packs.base.errors import EdgeboxError
-from content_packs.fetch import Budget, HttpSource
+from content_packs.fetch import HttpSource
 from content_packs.fetch.errors import FetchPaused, NotOffered
 from content_packs.fetch.lists import with_reader
 from content_packs.fetch.offers import Offered
 from content_packs.fetch.small import SmallFiles
+from edgebox.services.line import Wire
 from edgebox.services.trust import Trust
 
 log = logging.getLogger(__name__)
@@ -52,10 +54,11 @@ class Places:
 class Sources:
     """Depots and neighbours, open; use it with `async with`."""
 
-    def __init__(self, depots: Sequence[str], neighbours: Sequence[str], clock: Clock) -> None:
+    def __init__(self, depots: Sequence[str], neighbours: Sequence[str], clock: Clock, wire: Wire) -> None:
+        """Take addresses; depots are beyond the line, which costs, neighbours are not."""
         self._clock = clock
         self._stack = AsyncExitStack()
-        self.depots = tuple(HttpSource(address, clock=clock) for address in dict.fromkeys(depots))
+        self.depots = tuple(HttpSource(address, clock=clock, wire=wire) for address in dict.fromkeys(depots))
         self.neighbours = tuple(
             HttpSource(address, is_metered=False, clock=clock) for address in dict.fromkeys(neighbours)
         )
@@ -70,7 +73,7 @@ class Sources:
     ) -> None:
         await self._stack.aclose()
 
-    async def look(self, trust: Trust, budget: Budget) -> Places:
+    async def look(self, trust: Trust, budget: Allowance) -> Places:
         """Take over the platform's list where there is a newer one, and ask everybody once what they have.
 
         What goes wrong with one place does not keep the box from the others. Withdrawn versions are left out.

@@ -49,7 +49,11 @@ class HubForked(EdgeboxError):
 
 
 class Receiving:
-    """Everything that comes down to this box. Safe to call from any task of the loop."""
+    """Everything that comes down to this box. Safe to call from any task of the loop.
+
+    Attributes:
+        waiting_bytes: of the bundles that the hub named last and that did not come yet.
+    """
 
     def __init__(
         self,
@@ -67,6 +71,7 @@ class Receiving:
         self._fetched = spool / "fetch"
         self._on_applied = on_applied
         self._busy = asyncio.Lock()
+        self.waiting_bytes = 0
 
     async def receive(self, content: bytes) -> Verdict:
         """Take in one bundle of the hub and return what was done. The same one again changes nothing.
@@ -118,8 +123,10 @@ class Receiving:
         vector, notice = await self._database.read(lambda connection: _find_word(connection, pair))
         return write_ack(AckHead(pair.box, vector, said_ms, notice), self._identity.signing)
 
-    async def exchange(self, link: Downlink) -> int:
+    async def exchange(self, link: Downlink, may_come: Callable[[int], bool] = lambda _: True) -> int:
         """Fetch and take in whatever waits at the hub, until nothing does; return how many bundles came.
+
+        What is of a size that may not come now is left at the hub.
 
         Raises:
             LinkDown, LinkCaptured, HubRefused, HubBusy: no answer to the question what waits.
@@ -130,10 +137,13 @@ class Receiving:
         for _ in range(ROUNDS_MAX):
             ack = await self.make_ack()
             waiting = [] if ack is None else await link.ask_waiting(ack)
-            new = [each for each in waiting if each.name not in tried]
+            self.waiting_bytes = sum(_size_bytes(each) for each in waiting)
+            new = [each for each in waiting if each.name not in tried and may_come(_size_bytes(each))]
             for each in new:
                 tried.add(each.name)
-                taken += await self._bring(link, each)
+                if may_come(_size_bytes(each)) and await self._bring(link, each):
+                    taken += 1
+                    self.waiting_bytes -= _size_bytes(each)
             if not new:
                 break
         return taken
@@ -314,3 +324,8 @@ def _read_head(start: bytes, waiting: Waiting, trusted: Mapping[bytes, VerifyKey
     if not head.hash.startswith(waiting.name):
         raise BundleForged(part="hash")
     return BlockMap(head_bytes + head.sealed_bytes, max(head.sealed_bytes, 1), (head.hash,), head_bytes)
+
+
+def _size_bytes(waiting: Waiting) -> int:
+    """Return a size that a bundle can have, whatever the hub says."""
+    return min(max(waiting.size_bytes, 0), FILE_MAX_BYTES)

@@ -19,6 +19,7 @@ from edgebox.services.box_clock import BoxClock
 from edgebox.services.confirmed import covers
 from edgebox.services.identity import Identity
 from edgebox.services.introducing import Introducing
+from edgebox.services.line import Line, LinePaused
 from edgebox.services.receiving import Receiving
 from edgebox.services.spool import Spool
 from edgebox.services.sync_state import SyncStatus
@@ -30,6 +31,7 @@ from edgebox.store.identities import Reason
 from sync.bundle.errors import BundleUnknownOrigin
 from sync.bundle.layout import AckHead, Notice
 from sync.bundle.read import read_ack
+from sync.engine.lanes import SLICE_BYTES, Lane
 from sync.engine.sender import Acknowledged, Due, Event, Failed, Phase, Queued, Send, Sender
 from sync.enrolment import Hub
 from sync.introduction import Ticket
@@ -55,7 +57,7 @@ class NotEnrolled(EdgeboxError):
 class Syncing:
     """Everything the box does towards the hub; safe to call from any task of the loop.
 
-    `_line` is held by whoever sends, which may take hours; `_books` by whoever reads or changes what waits, which is
+    `_sending` is held by whoever sends, which may take hours; `_books` by whoever reads or changes what waits, which is
     short. So a stick is taken while a bundle is on its way, and ends that upload if the hub has the bundle already.
     """
 
@@ -65,12 +67,14 @@ class Syncing:
         identity: Identity,
         clock: BoxClock,
         spool: Path,
+        line: Line,
         receiving: Receiving,
         make_link: Callable[[str], HubLink],
     ) -> None:
         self._database = database
         self._identity = identity
         self._clock = clock
+        self._line = line
         self._spool = Spool(database, identity, clock, spool / "out")
         self.introducing = Introducing(database, identity, clock)
         self._receiving = receiving
@@ -82,7 +86,7 @@ class Syncing:
         self._last_error: EdgeboxError | None = None
         self._fresh: Made | None = None
         self._is_closing = False
-        self._line = asyncio.Lock()
+        self._sending = asyncio.Lock()
         self._books = asyncio.Lock()
         self.on_told_time: Callable[[Source, int], Awaitable[object]] = _nobody_listens
 
@@ -229,14 +233,14 @@ class Syncing:
         try:
             await self._uploading.end()
             await self._end_bringing()
-            async with self._line, self._books:
+            async with self._sending, self._books:
                 await self._uploading.close()
                 yield
         finally:
             self._is_closing = False
 
     async def _send_waiting(self, *, is_asked: bool) -> None:
-        async with self._line:
+        async with self._sending:
             found = await self._database.read(changes.find_hub)
             if found is None:
                 return
@@ -245,6 +249,9 @@ class Syncing:
                     await self._spool.sweep()
                 await self._send_all(*found, is_asked=is_asked)
                 await self._receive_waiting(found[0], is_asked=is_asked)
+            except LinePaused as error:
+                self._last_error = error
+                await self._look_again()
             finally:
                 # A cancelled task or a fault of ours must not leave a bundle on its way for ever.
                 if self._sender.phase is Phase.SENDING:
@@ -282,7 +289,7 @@ class Syncing:
             return
         try:
             link = self._uploading.open_link(url)
-            self._bringing = asyncio.ensure_future(self._receiving.exchange(link))
+            self._bringing = asyncio.ensure_future(self._receiving.exchange(link, self._may_come))
             # Not awaited by itself: whoever ends it must not end the caller.
             await asyncio.wait({self._bringing})
             if not self._bringing.cancelled():
@@ -293,6 +300,11 @@ class Syncing:
             self._last_error = error
         finally:
             await self._end_bringing()
+
+    def _may_come(self, size_bytes: int) -> bool:
+        """Return whether a bundle may come down now; a small one may be a revocation, and goes before."""
+        left_bytes = self._line.left_bytes(Lane.CLOSING if size_bytes <= SLICE_BYTES else Lane.SMALL)
+        return left_bytes is None or size_bytes <= left_bytes
 
     async def _end_bringing(self) -> None:
         """Stop what is on its way down; what came of it is kept."""
@@ -315,7 +327,12 @@ class Syncing:
         return next((action.seq for action in actions if isinstance(action, Send)), None)
 
     async def _send(self, url: str, hub: Hub, seq: int) -> Acknowledged | Failed | None:
-        """Deliver one bundle and return what that means for the sender; None if it is to look again what waits."""
+        """Deliver one bundle and return what that means for the sender; None if it is to look again what waits.
+
+        Raises:
+            LinePaused: no more may be sent for now; the hub keeps what it has of the bundle.
+        """
+        self._line.check(Lane.PROGRESS)
         try:
             async with self._books:
                 made, content = await self._read(seq)
@@ -338,6 +355,8 @@ class Syncing:
                     return None
             if not covers(ack, made.epoch, seq):
                 raise LinkCaptured(reason="ack of another bundle")
+        except LinePaused:
+            raise
         except EdgeboxError as error:
             log.warning("sync.not_sent %s", error)
             self._last_error = error
@@ -412,6 +431,8 @@ class Syncing:
         return found
 
     def _next_try_ms(self) -> int | None:
+        if isinstance(self._last_error, LinePaused) and self._sender.pending:
+            return max(self._line.next_ms(Lane.PROGRESS), self._sender.next_try_ms)
         return self._sender.next_try_ms if self._sender.phase in (Phase.WAITING, Phase.REFUSED) else None
 
 

@@ -12,7 +12,7 @@ from edgebox.store.telling import tell_all
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 
 
 class SchemaTooNew(EdgeboxError):
@@ -96,6 +96,10 @@ def _apply(path: Path) -> None:
     @steps()
     def m0007_identity(db: "Database") -> None:
         _run(db, "0007_identity.sql")
+
+    @steps()
+    def m0008_line(db: "Database") -> None:
+        _run(db, "0008_line.sql")
 
     atomic.make_private(path)
     connection = sqlite3.connect(path)

@@ -60,6 +60,13 @@ class Sent:
 
 
 @dataclass(frozen=True, slots=True)
+class Rested:
+    """For a while nothing was sent, because others used the line: that silence was not the hub's."""
+
+    now_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Told:
     """The hub says how much is stored, while it is still taking more."""
 
@@ -124,7 +131,7 @@ class Lost:
     random_unit: float
 
 
-Event = Begun | Due | Connected | Sent | Told | Stored | Unknown | Accepted | Listened | Reachable | Lost
+Event = Begun | Due | Connected | Sent | Rested | Told | Stored | Unknown | Accepted | Listened | Reachable | Lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +288,11 @@ def _note_sent(state: Transfer, event: Event) -> tuple[Transfer, Action | None]:
     return replace(state, sent_bytes=state.sent_bytes + event.size_bytes), None
 
 
+def _rest(state: Transfer, event: Event) -> tuple[Transfer, Action | None]:
+    assert isinstance(event, Rested)
+    return _heard(state, event.now_ms), None
+
+
 def _listen(state: Transfer, event: Event) -> tuple[Transfer, Action | None]:
     assert isinstance(event, Listened)
     pulse = replace(state.pulse, round_trip_ms=event.round_trip_ms, queue_ms=event.queue_ms)
@@ -374,6 +386,7 @@ TRANSITIONS: Mapping[tuple[Phase, type], Rule] = MappingProxyType(
         (Phase.STREAMING, Told): Rule(_stream, (Phase.STREAMING,)),
         (Phase.COLLECTING, Unknown): Rule(_lose, _AGAIN),
         **{(phase, Sent): Rule(_note_sent, (phase,)) for phase in _SENDING},
+        **{(phase, Rested): Rule(_rest, (phase,)) for phase in _SENDING},
         **{(phase, Stored): Rule(_go_on_behind, (*_REQUEST, Phase.COLLECTING)) for phase in _SENDING},
         **{(phase, Unknown): Rule(_forget, _AGAIN) for phase in _SENDING},
         **{(phase, Accepted): Rule(_finish, (Phase.DONE,)) for phase in (*_SENDING, Phase.COLLECTING)},

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import h11
-from aiohappyeyeballs import start_connection
+from aiohappyeyeballs import SocketFactoryType, start_connection
 
 from content_packs.base.errors import N_
 from sync.transport import tcp
@@ -177,7 +177,9 @@ class Connection:
             self._http.receive_data(content)
 
 
-async def open_connection(address: Address, tls: ssl.SSLContext | None, seconds: float) -> Connection:
+async def open_connection(
+    address: Address, tls: ssl.SSLContext | None, seconds: float, make_socket: SocketFactoryType | None = None
+) -> Connection:
     """Connect within so many seconds; TLS has a few round trips more.
 
     Raises:
@@ -186,7 +188,7 @@ async def open_connection(address: Address, tls: ssl.SSLContext | None, seconds:
     """
     try:
         async with asyncio.timeout(seconds):
-            sock = await _first_of_many(address)
+            sock = await _first_of_many(address, make_socket)
         async with asyncio.timeout(_TLS_TURNS * seconds):
             name = address.host if address.is_tls else None
             context = tls if address.is_tls else None
@@ -202,7 +204,7 @@ async def open_connection(address: Address, tls: ssl.SSLContext | None, seconds:
     return Connection(reader, writer, address)
 
 
-async def _first_of_many(address: Address) -> socket.socket:
+async def _first_of_many(address: Address, make_socket: SocketFactoryType | None) -> socket.socket:
     """Return the first of several connections that comes about.
 
     One that is begun while the line is down can stay dead when it is back, and nothing tells when that is; so a new one
@@ -211,7 +213,7 @@ async def _first_of_many(address: Address) -> socket.socket:
     tries: set[asyncio.Task[socket.socket]] = set()
     try:
         while True:
-            tries.add(asyncio.ensure_future(_connect(address)))
+            tries.add(asyncio.ensure_future(_connect(address, make_socket)))
             done, _ = await asyncio.wait(tries, timeout=NEXT_TRY_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             if done:
                 first = done.pop()
@@ -232,11 +234,11 @@ async def _leave(tries: set[asyncio.Task[socket.socket]]) -> None:
             task.result().close()
 
 
-async def _connect(address: Address) -> socket.socket:
+async def _connect(address: Address, make_socket: SocketFactoryType | None) -> socket.socket:
     """Return a connected socket to the first of the host's addresses that answers (RFC 8305)."""
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
-    sock = await start_connection(found, happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS)
+    sock = await start_connection(found, happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS, socket_factory=make_socket)
     tcp.prepare(sock)
     return sock
 

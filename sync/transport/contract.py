@@ -1,8 +1,10 @@
 """What every live transport owes its caller."""
 
+import socket
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from content_packs.fetch.contract import Source
 
@@ -31,6 +33,20 @@ class Transport(Protocol):
             LinkDown: not delivered, or no answer came; try again later.
             LinkCaptured: somebody else answered, such as a hotel's or operator's sign-in page.
             HubRefused: the hub understood and said no, with its error code.
+        """
+
+
+class Wire(Protocol):
+    """The way out over a line that others use as well, some of them first, and that may cost."""
+
+    def make_socket(self, address: tuple[Any, ...]) -> socket.socket:
+        """Return a socket for an address as the resolver gives it."""
+
+    def turn(self, size_bytes: int) -> AbstractAsyncContextManager[int]:
+        """Wait for the right to send so many bytes, and give how many may be sent now, at least 1.
+
+        Raises:
+            EdgeboxError: nothing may be sent now.
         """
 
 

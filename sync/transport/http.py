@@ -15,14 +15,16 @@ import aiohttp
 
 from content_packs.base.clock import Clock, SystemClock
 from content_packs.fetch.http import HttpSource, why_down
+from content_packs.fetch.http import Wire as DownWire
 from sync.bundle.limits import ACK_MAX_BYTES
 from sync.transport.answers import JSON_TYPE, refusal
 from sync.transport.connection import parse_address
-from sync.transport.contract import Waiting
+from sync.transport.contract import Waiting, Wire
 from sync.transport.errors import LinkCaptured, LinkDown
 from sync.transport.tls import make_context
 from sync.transport.tus import ACK_TYPE
-from sync.transport.upload import Line, Upload, UploadsUnknown
+from sync.transport.upload import Upload
+from sync.transport.way import UploadsUnknown, Way
 
 BUNDLE_TYPE = "application/vnd.edgebox.bundle"
 BUNDLES_PATH = "/api/bundles"
@@ -40,7 +42,7 @@ class HttpTransport:
     """One hub by its address. Close it when done; it may be used again after a failure.
 
     Attributes:
-        line: what is remembered of the way to the hub; None before the first upload.
+        way: what is remembered of the way to the hub; None before the first upload.
     """
 
     def __init__(
@@ -50,8 +52,15 @@ class HttpTransport:
         authorities: Path | None = None,
         silence_seconds: float = SILENCE_SECONDS,
         clock: Clock | None = None,
+        wire: Wire | None = None,
+        down: DownWire | None = None,
     ) -> None:
-        """Take the hub's address, and a file of certificate authorities if it has a private one."""
+        """Take the hub's address, and a file of certificate authorities if it has a private one.
+
+        `wire` is the line to it if others use it too, and `down` the same for what is fetched.
+        """
+        self._wire = wire
+        self._down = down
         self._url = url.rstrip("/")
         self._authorities = authorities
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=silence_seconds)
@@ -59,23 +68,25 @@ class HttpTransport:
         self._bundles: HttpSource | None = None
         self._tls: ssl.SSLContext | None = None
         self._clock = clock or SystemClock()
-        self.line: Line | None = None
+        self.way: Way | None = None
 
     async def deliver(
         self, bundle: bytes, *, is_begun: bool = False, on_stored: Callable[[int], None] = lambda _: None
     ) -> bytes:
         """Return the hub's answer to `bundle`; see `Transport`."""
-        if self.line is None:
-            self.line = Line(parse_address(self._url), await self._context())
+        if self.way is None:
+            self.way = Way(parse_address(self._url), await self._context(), self._wire)
         try:
-            return await Upload(self.line, bundle, self._clock, is_begun=is_begun, on_stored=on_stored).run()
+            return await Upload(self.way, bundle, self._clock, is_begun=is_begun, on_stored=on_stored).run()
         except UploadsUnknown:
             return await self._deliver_whole(bundle)
 
     async def open_bundles(self) -> HttpSource:
         """Return where bundles for this box are fetched by their names; see `Downlink`."""
         if self._bundles is None:
-            self._bundles = HttpSource(self._url + BUNDLES_PATH, clock=self._clock, tls=await self._context())
+            self._bundles = HttpSource(
+                self._url + BUNDLES_PATH, clock=self._clock, tls=await self._context(), wire=self._down
+            )
         return self._bundles
 
     async def ask_waiting(self, ack: bytes) -> list[Waiting]:
@@ -106,7 +117,9 @@ class HttpTransport:
 
     async def _deliver_whole(self, bundle: bytes) -> bytes:
         """Send a bundle in one request, to a hub of a time before resumable uploads."""
-        media_type, answer = await self._post(BUNDLES_PATH, bundle, BUNDLE_TYPE)
+        assert self.way is not None
+        async with self.way.turn(len(bundle)):
+            media_type, answer = await self._post(BUNDLES_PATH, bundle, BUNDLE_TYPE)
         if media_type != ACK_TYPE or len(answer) > ACK_MAX_BYTES:
             raise LinkCaptured(reason=media_type[:40])
         return answer
@@ -122,7 +135,8 @@ class HttpTransport:
 
     async def _post(self, path: str, body: bytes, media_type: str) -> tuple[str, bytes]:
         if self._session is None:
-            connector = aiohttp.TCPConnector(ssl=await self._context() or True)
+            make_socket = None if self._wire is None else self._wire.make_socket
+            connector = aiohttp.TCPConnector(ssl=await self._context() or True, socket_factory=make_socket)
             jar = aiohttp.DummyCookieJar()
             self._session = aiohttp.ClientSession(timeout=self._timeout, cookie_jar=jar, connector=connector)
         try:

@@ -4,12 +4,8 @@ The next slice is decided in `_send_body` and nowhere else, and its bytes go to 
 """
 
 import asyncio
-import json
-import ssl
-from base64 import b64decode
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -21,8 +17,8 @@ from sync.bundle.layout import start_bytes, upload_name
 from sync.bundle.limits import ACK_MAX_BYTES
 from sync.engine import transfer
 from sync.engine.transfer import Action, Event, Phase, Transfer
-from sync.transport.answers import JSON_TYPE, refusal
-from sync.transport.connection import Address, Answer, Connection, open_connection
+from sync.transport.answers import JSON_TYPE, read_base64, read_record, refusal
+from sync.transport.connection import Answer, Connection
 from sync.transport.errors import LinkCaptured, LinkDown
 from sync.transport.tus import (
     ACK_TYPE,
@@ -36,8 +32,12 @@ from sync.transport.tus import (
     UPLOAD_TYPE,
     UPLOADS_PATH,
 )
+from sync.transport.way import UploadsUnknown, Way
 
 LISTEN_SECONDS = 0.25
+# On a line that is slowed down, what goes at once is followed by a rest, which must be shorter than the hub's patience.
+TURN_BYTES = 16 * 1024
+DRAIN_SECONDS = 2 * HEARTBEAT_SECONDS + 1
 CONNECT_PATIENCE = 2
 LINE_MAX_BYTES = 16 * 1024
 _GONE = frozenset({404, 410})
@@ -46,43 +46,23 @@ _ABSENT = frozenset({404, 405})
 _SIGN_IN = 511  # RFC 6585, 6
 
 
-@dataclass
-class Line:
-    """What is remembered of the way to a hub from one upload to the next.
-
-    Attributes:
-        is_held_back: something on it holds back requests or answers until they are whole.
-        sent_bytes: of all connections.
-    """
-
-    address: Address
-    tls: ssl.SSLContext | None
-    is_held_back: bool = False
-    round_trip_ms: int = 0
-    sent_bytes: int = 0
-    received_bytes: int = 0
-
-
-class UploadsUnknown(Exception):
-    """The hub answers, but is of a time before resumable uploads."""
-
-
 class Upload:
     """Run it once. `on_stored` hears how many bytes are durable at the hub."""
 
     def __init__(
-        self, line: Line, bundle: bytes, clock: Clock, *, is_begun: bool, on_stored: Callable[[int], None]
+        self, way: Way, bundle: bytes, clock: Clock, *, is_begun: bool, on_stored: Callable[[int], None]
     ) -> None:
-        self._line = line
+        self._way = way
         self._bundle = bundle
         self._clock = clock
         self._on_stored = on_stored
-        self._transfer = Transfer(len(bundle), is_begun=is_begun, is_held_back=line.is_held_back)
+        self._transfer = Transfer(len(bundle), is_begun=is_begun, is_held_back=way.is_held_back)
         self._place = f"{UPLOADS_PATH}/{upload_name(bundle[: start_bytes(bundle)])}"
         self._connection: Connection | None = None
         self._spare: asyncio.Task[Connection] | None = None
         self._spare_began_ms = 0
         self._told = asyncio.Event()
+        self._is_resting = False
         self._error: EdgeboxError = LinkDown(reason=N_("the line broke"))
         self._ack = b""
 
@@ -93,6 +73,7 @@ class Upload:
             LinkDown: several connections brought nothing; what is stored stays so.
             LinkCaptured: somebody else answered.
             HubRefused, HubBusy: the hub did, with no.
+            EdgeboxError: what the turn of the wire raised; what the hub has by then stays stored.
             UploadsUnknown: the hub knows no resumable uploads.
         """
         try:
@@ -101,7 +82,7 @@ class Upload:
                 action = await self._perform(action)
             return self._ack
         finally:
-            self._line.is_held_back = self._transfer.is_held_back
+            self._way.is_held_back = self._transfer.is_held_back
             await self._drop_spare()
             await self._leave()
 
@@ -165,10 +146,12 @@ class Upload:
     async def _listen(self) -> Action | None:
         """Tell the machine what the socket knows; return what it wants if that ends the request."""
         assert self._connection is not None
+        if self._is_resting:
+            return None
         now_ms = self._now_ms()
         if (found := self._connection.measure()) is not None:
             if found.packets:
-                self._line.round_trip_ms = found.round_trip_ms
+                self._way.round_trip_ms = found.round_trip_ms
             action = self._on(
                 transfer.Listened(
                     now_ms, found.packets, found.round_trip_ms, found.queue_ms, found.is_outstanding, _random_unit()
@@ -200,9 +183,9 @@ class Upload:
     def _start_spare(self) -> None:
         if self._spare is None:
             self._spare_began_ms = self._now_ms()
-            pulse = Pulse(0, round_trip_ms=self._line.round_trip_ms, patience=self._transfer.failures)
+            pulse = Pulse(0, round_trip_ms=self._way.round_trip_ms, patience=self._transfer.failures)
             seconds = CONNECT_PATIENCE * pulse.silence_max_ms / 1000
-            self._spare = asyncio.ensure_future(open_connection(self._line.address, self._line.tls, seconds))
+            self._spare = asyncio.ensure_future(self._way.connect(seconds))
 
     async def _take_spare(self) -> None:
         assert self._spare is not None
@@ -219,8 +202,8 @@ class Upload:
 
     async def _leave(self) -> None:
         if self._connection is not None:
-            self._line.sent_bytes += self._connection.sent_bytes
-            self._line.received_bytes += self._connection.received_bytes
+            self._way.sent_bytes += self._connection.sent_bytes
+            self._way.received_bytes += self._connection.received_bytes
             await self._connection.close()
             self._connection = None
 
@@ -257,16 +240,33 @@ class Upload:
             await connection.begin("POST", UPLOADS_PATH, headers | {UPLOAD_LENGTH: str(len(self._bundle))})
         else:
             await connection.begin("PATCH", self._place, headers | {UPLOAD_OFFSET: str(start)})
-        sending = asyncio.ensure_future(self._send_body(connection, action.end))
-        try:
-            event = await self._hear(connection)
-        finally:
-            sending.cancel()
-            with suppress(asyncio.CancelledError, LinkDown):
-                await sending
+        event = await self._exchange(connection, action.end)
         if isinstance(event, transfer.Stored) and start is not None and start == event.stored_bytes < action.end:
             raise LinkDown(reason=N_("the line broke"), fault="no progress")
         return event
+
+    async def _exchange(self, connection: Connection, end: int) -> Event:
+        """Send a body while its answer is heard: an answer may come early, and the line may close before the end."""
+        sending = asyncio.ensure_future(self._send_body(connection, end))
+        hearing = asyncio.ensure_future(self._hear(connection))
+        try:
+            await asyncio.wait({sending, hearing}, return_when=asyncio.FIRST_COMPLETED)
+            if sending.done() and not hearing.done() and not isinstance(sending.exception(), LinkDown | None):
+                await self._drain()
+                sending.result()
+            return await hearing
+        finally:
+            for task in (sending, hearing):
+                task.cancel()
+            await asyncio.gather(sending, hearing, return_exceptions=True)
+
+    async def _drain(self) -> None:
+        """Wait until the hub has what is on its way to it: what is not stored would be sent, and paid, once more."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_SECONDS):
+                while self._transfer.stored_bytes < self._transfer.sent_bytes:
+                    self._told.clear()
+                    await self._told.wait()
 
     async def _send_body(self, connection: Connection, end: int) -> None:
         """Send slice after slice, each when the machine allows it."""
@@ -279,8 +279,17 @@ class Upload:
         await connection.end()
 
     async def _send_slice(self, connection: Connection, start: int, end: int) -> None:
-        await connection.write(self._bundle[start:end])
-        self._on(transfer.Sent(end - start))
+        """Send as much as the line has for us, once it is our turn."""
+        self._is_resting, asked_ms = True, self._now_ms()
+        try:
+            async with self._way.turn(min(end - start, TURN_BYTES)) as granted_bytes:
+                self._is_resting = False
+                if (now_ms := self._now_ms()) > asked_ms:
+                    self._on(transfer.Rested(now_ms))
+                await connection.write(self._bundle[start : start + granted_bytes])
+                self._on(transfer.Sent(granted_bytes))
+        finally:
+            self._is_resting = False
 
     async def _hear(self, connection: Connection) -> Event:
         answer = await connection.read_answer()
@@ -295,12 +304,12 @@ class Upload:
         while part := await connection.read_part():
             *lines, rest = (rest + part).split(b"\n")
             for line in lines:
-                record = _record(line)
+                record = read_record(line)
                 if isinstance(record.get("offset"), int):
                     self._on(transfer.Told(self._now_ms(), self._offset(record["offset"])))
                     self._told.set()
                 elif "ack" in record:
-                    self._ack = _decoded(record["ack"])
+                    self._ack = read_base64(record["ack"])
                     return transfer.Accepted()
                 else:
                     self._refuse(record)
@@ -342,7 +351,7 @@ class Upload:
         if is_json:
             # An answer to HEAD says no more than its status.
             body = await self._connection.read_body(LINE_MAX_BYTES)
-            code = str(_record(body or b"{}").get("code", code))[:80]
+            code = str(read_record(body or b"{}").get("code", code))[:80]
             if not is_tus and answer.status in _ABSENT:
                 raise UploadsUnknown
         raise refusal(answer.status, code, is_json=is_json)
@@ -350,9 +359,9 @@ class Upload:
     def _learn_place(self, answer: Answer) -> None:
         """Take over the address of the upload, unless it is at another place than the hub."""
         if location := answer.headers.get("location"):
-            base = f"//{self._line.address.authority}{self._line.address.path}{UPLOADS_PATH}"
+            base = f"//{self._way.address.authority}{self._way.address.path}{UPLOADS_PATH}"
             parts = urlsplit(urljoin(base, location))
-            if parts.netloc != self._line.address.authority:
+            if parts.netloc != self._way.address.authority:
                 raise LinkCaptured(reason=f"status {answer.status}")
             self._place = parts.path
 
@@ -376,23 +385,6 @@ class Upload:
 
     def _now_ms(self) -> int:
         return self._clock.monotonic_ms()
-
-
-def _record(line: bytes) -> dict[str, Any]:
-    try:
-        found = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise LinkCaptured(reason="JSON") from error
-    if not isinstance(found, dict):
-        raise LinkCaptured(reason="JSON")
-    return found
-
-
-def _decoded(text: object) -> bytes:
-    try:
-        return b64decode(str(text), validate=True)
-    except ValueError as error:
-        raise LinkCaptured(reason=ACK_TYPE) from error
 
 
 def _random_unit() -> float:

@@ -137,14 +137,14 @@ async def send(url: str, folder: Path, name: str) -> dict[str, Any]:
         except LinkDown:
             await asyncio.sleep(wait_ms(failures, dice.random()) / 1000)
             failures += 1
-    assert transport.line is not None
+    assert transport.way is not None
     seconds = (clock.monotonic_ms() - started_ms) / 1000
     await transport.close()
     stored_ms = min(at_ms for stored_bytes, at_ms in stored if stored_bytes == len(bundle))
     return {
         "seconds": seconds,
         "stored_seconds": (stored_ms - started_ms) / 1000,
-        "sent_bytes": transport.line.sent_bytes,
+        "sent_bytes": transport.way.sent_bytes,
     }
 
 

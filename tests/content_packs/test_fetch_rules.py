@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from content_packs.base.budget import DAY_MS, Budget, Window, parse_window
 from content_packs.base.hashing import blake2b_256
-from content_packs.fetch.budget import DAY_MS, Budget, Window, parse_window
 from content_packs.fetch.names import blob_hash_in, is_depot_name
 from content_packs.fetch.partial import Journal, PartialFile, sweep
 from content_packs.fetch.pulse import CONNECT_ALIVE_MS, Pulse, connect_max_ms

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from content_packs.fetch import Budget, FolderSource, HttpSource, Pace, Progress, Target, Transfer, Window
+from content_packs.base.budget import Budget, Window
+from content_packs.fetch import FolderSource, HttpSource, Pace, Progress, Target, Transfer
 from content_packs.fetch.blocks import one_block
 from content_packs.fetch.errors import AddressInvalid, FetchPaused, NotOffered, SourceCaptured, SourceDown, SourceLied
 from tests.support.clock import FakeClock

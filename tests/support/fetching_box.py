@@ -15,6 +15,7 @@ from content_packs.patch.making import make_patch
 from edgebox.content.app import serving_content
 from edgebox.services.fetching import Fetching, Update
 from edgebox.services.library import Library
+from edgebox.services.line import Line
 from edgebox.services.loading import Loading
 from edgebox.services.trust import Trust
 from edgebox.settings import Settings, prepare_folders
@@ -34,6 +35,7 @@ class Bench:
     library: Library
     loading: Loading
     fetching: Fetching
+    line: Line
     settings: Settings
     clock: FakeClock
 
@@ -77,13 +79,15 @@ async def box(
     database = await asyncio.to_thread(Database, data / "box.db")
     library = await Library.open(chosen, Trust(chosen, clock, clock_is_set=mark.exists))
     loading = Loading(database, chosen, clock, library, poll_seconds=0.01)
-    fetching = Fetching(database, chosen, clock, library, loading)
+    line = await Line.open(database, clock, chosen)
+    fetching = Fetching(database, chosen, clock, library, loading, line)
     try:
         if root is not None:
             await loading.trust(root)
-        yield Bench(database, library, loading, fetching, chosen, clock)
+        yield Bench(database, library, loading, fetching, line, chosen, clock)
     finally:
         await fetching.close()
+        await line.close()
         await loading.close()
         await library.close()
         await asyncio.to_thread(database.close)

@@ -38,8 +38,8 @@ async def test_what_is_held_back_on_the_way_goes_slice_by_slice(
     async with holding_proxy(hub.url, **manners) as proxy:
         transport = HttpTransport(proxy.url)
         assert await delivered(hub, transport, maker.next(long_records(300, 1_000))) == 1
-        assert transport.line is not None
-        assert transport.line.is_held_back
+        assert transport.way is not None
+        assert transport.way.is_held_back
         first = len(proxy.requests)
         assert await delivered(hub, transport, maker.next(long_records(301, 1_000)[-250:])) == 2
         await transport.close()

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from content_packs.base import ids
 from edgebox.app import open_box
 from edgebox.control.operations import OPERATIONS
+from sync.engine.lanes import Lane, Tariff
 from sync.hub.sticks import exchange_stick
 from sync.transport.contract import Waiting
 from sync.transport.errors import HubBusy, LinkDown
@@ -149,3 +151,38 @@ async def test_a_hub_that_is_busy_when_it_is_asked_is_tried_again_later(tmp_path
     async with answering(busy) as transport:
         with pytest.raises(HubBusy):
             await transport.deliver(bytes(1_000), is_begun=True)
+
+
+async def test_a_line_that_closes_in_the_middle_of_a_bundle_ends_it_and_opens_it_where_it_was(
+    line: tuple[Scene, CutProxy],
+) -> None:
+    scene, _ = line
+    box = scene.box
+    answers = [{"success": True, "response": ids.random_bytes(900).hex(), "duration_ms": 9} for _ in range(50)]
+    events = [scene.tablet.event(scene.school.learners[0], item="q1", result=answer) for answer in answers]
+    await box.recording.store_outbox(scene.tablet.request(*events))
+    waiting = (await box.syncing.prepare())[0]
+    box.line.count(Lane.LARGE, 30_000_000)
+    left_bytes = box.line.left_bytes(Lane.PROGRESS)
+    assert left_bytes is not None
+    box.line.count(Lane.PROGRESS, left_bytes - waiting.size_bytes // 2)
+    status = await box.syncing.sync_now()
+    error = status.last_error
+    assert error is not None
+    assert (error["code"], status.waiting_bundles, status.is_sending) == ("line.paused", 1, False)
+    assert status.next_try_ms == box.line.next_ms(Lane.PROGRESS)
+    stored = box.syncing._uploading.stored_bytes
+    await box.line.set_tariff(Tariff(is_metered=False))
+    shown: list[tuple[int, int]] = []
+    status = await box.syncing.sync_now(lambda done, total: shown.append((done, total)))
+    assert (status.waiting_changes, status.last_error) == (0, None)
+    assert 0 < stored <= shown[0][0]
+
+
+async def test_a_line_with_nothing_left_is_not_even_dialled(line: tuple[Scene, CutProxy]) -> None:
+    scene, proxy = line
+    box = scene.box
+    box.line.count(Lane.PROGRESS, 30_000_000)
+    before = proxy.connections
+    await box.syncing.sync_when_due()
+    assert proxy.connections == before

@@ -255,7 +255,10 @@ async def sign_in(data: Path, password: str) -> None:
 
 
 def test_sync_without_a_centre_says_so(either: Shell) -> None:
-    assert either.result("sync", "status")["hub_url"] is None
+    status = either.result("sync", "status")
+    assert status["hub_url"] is None
+    assert status["line"]["spent_today_bytes"] == 0
+    assert [lane["name"] for lane in status["line"]["lanes"]] == ["closing", "progress", "small", "large", "telemetry"]
     for arguments in (["now"], ["export", str(either.stick)], ["import", str(either.stick)]):
         refused = either.run("sync", *arguments)
         assert refused.returncode == NotEnrolled.exit_code

@@ -2,14 +2,16 @@
 
 import asyncio
 import errno
+import random
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from content_packs.base.budget import Window
 from content_packs.base.signing import SigningKey
-from content_packs.fetch import Window, want
+from content_packs.fetch import want
 from content_packs.fetch.bringing import Bringing
 from content_packs.fetch.errors import AddressInvalid, NotOffered
 from content_packs.format import layout
@@ -24,11 +26,15 @@ from edgebox.services.fetching import Update, UpdateState
 from edgebox.services.network_source import NetworkSource
 from edgebox.services.retiring import Retiring
 from edgebox.store.jobs import JobState
+from sync.engine.lanes import SMALL_MAX_BYTES, Lane
 from tests.support.depot import PlayDepot
 from tests.support.fetching_box import KEY, Bench, box, neighbour, publish, root_of
 from tests.support.file_servers import Server, serving
 from tests.support.small_course import PACK, built, trust
 from tests.sync.hub_support import TestHub, hub_on
+
+# Of it, a tenth and room for headers are kept for what is urgent.
+DAY_BYTES = 10_000
 
 
 @pytest.fixture
@@ -128,18 +134,13 @@ async def test_a_box_gets_a_pack_from_a_neighbour_whatever_the_budget(tmp_path: 
     async with (
         box(tmp_path / "other") as other,
         neighbour(tmp_path / "other") as address,
-        box(tmp_path / "box", neighbours=(address,), fetch_day_bytes=0) as bench,
+        box(tmp_path / "box", neighbours=(address,), line_day_bytes=0) as bench,
     ):
         await bench.install(one)
         await other.install(two)
         assert await bench.update() == Update(PACK, 2, UpdateState.DONE)
         assert bench.version == 2
-        assert (
-            await bench.database.read(
-                lambda found: found.execute("SELECT value FROM setting WHERE name LIKE 'fetch%'").fetchone()[0]
-            )
-            == "0 0"
-        )
+        assert not bench.line.rules.ledger.days
 
 
 async def test_what_a_neighbour_changed_is_not_installed(tmp_path: Path, one: Path, two: Path) -> None:
@@ -221,30 +222,74 @@ async def test_an_address_that_names_no_pack_is_refused(tmp_path: Path, address:
 async def test_a_used_up_budget_pauses_and_the_next_day_goes_on(tmp_path: Path, one: Path, two: Path) -> None:
     async with (
         hub_with(tmp_path) as (hub, depot),
-        box(tmp_path / "box", depots=(f"{hub.url}/depot",), fetch_day_bytes=150) as bench,
+        box(tmp_path / "box", depots=(f"{hub.url}/depot",), line_day_bytes=DAY_BYTES) as bench,
     ):
         await bench.install(one)
-        patch = await publish(depot, one, two)
+        await publish(depot, one, two)
         await list_in(depot, two)
-        states = []
-        for _ in range(patch.stat().st_size // 150 + 1):
+        states = [UpdateState.AVAILABLE]
+        while states[-1] is not UpdateState.DONE and len(states) < 20:
             update = await bench.update()
-            assert update is not None
-            states.append(update.state)
+            states += [update.state] if update is not None else []
+            now = bench.line.moment()
+            assert bench.line.rules.ledger.spent_bytes(bench.line.rules.ledger.day(now)) <= DAY_BYTES
             bench.clock.wall_ms += 86_400_000
+        del states[0]
         assert states[0] is UpdateState.PAUSED
         assert states[-1] is UpdateState.DONE
         assert bench.version == 2
 
 
-async def test_outside_the_hours_nothing_is_asked_for(tmp_path: Path) -> None:
+async def test_without_bytes_for_today_nothing_is_asked_for(tmp_path: Path) -> None:
     async with (
         serving(b"", status=404) as server,
-        box(tmp_path / "box", depots=(server.address,), fetch_windows=(Window(0, 0),)) as bench,
+        box(tmp_path / "box", depots=(server.address,), line_day_bytes=0) as bench,
     ):
         await bench.fetching.fetch_when_due()
         assert not bench.fetching.updates()
         assert not server.requests
+
+
+async def test_a_small_update_comes_at_any_hour(tmp_path: Path, one: Path, two: Path) -> None:
+    async with (
+        hub_with(tmp_path) as (hub, depot),
+        box(tmp_path / "box", depots=(f"{hub.url}/depot",), line_windows=(Window(0, 0),)) as bench,
+    ):
+        await bench.install(one)
+        await publish(depot, one, two)
+        update = await bench.update()
+        assert update is not None
+        assert update.state is UpdateState.DONE
+        ledger = bench.line.rules.ledger
+        day = ledger.day(bench.line.moment())
+        assert ledger.spent_bytes(day, [Lane.SMALL]) == ledger.spent_bytes(day) > 0
+
+
+async def test_a_large_update_waits_for_its_hours_and_comes_at_any_when_asked_for(tmp_path: Path, one: Path) -> None:
+    large = await built(tmp_path / "stick", KEY, version=2, more=random.Random(1).randbytes(400_000).hex())
+    async with (
+        hub_with(tmp_path) as (hub, depot),
+        box(tmp_path / "box", depots=(f"{hub.url}/depot",), line_windows=(Window(0, 60),)) as bench,
+    ):
+        await bench.install(one)
+        patch = await publish(depot, one, large)
+        assert patch.stat().st_size > SMALL_MAX_BYTES + 100_000
+        for _ in range(3):
+            update = await bench.update()
+            assert update is not None
+            assert update.state is UpdateState.PAUSED
+        ledger = bench.line.rules.ledger
+        day = ledger.day(bench.line.moment())
+        assert ledger.spent_bytes(day) < SMALL_MAX_BYTES + 50_000
+        left_bytes = bench.fetching.waiting()[Lane.LARGE]
+        assert 100_000 < left_bytes < patch.stat().st_size
+        midnight_ms = (day + 1) * 86_400_000 - ledger.offset_minutes * 60_000
+        assert await bench.fetching.fetch_when_due() == midnight_ms
+        update = await bench.update(is_asked=True)
+        assert update is not None
+        assert update.state is UpdateState.DONE
+        assert bench.fetching.waiting() == {}
+        assert ledger.spent_bytes(day, [Lane.LARGE]) > 100_000
 
 
 async def test_somebody_stops_a_fetch_and_it_stays_stopped_until_asked_for(

@@ -117,6 +117,18 @@ def test_older_database_is_copied_before_it_is_touched(tmp_path: Path, monkeypat
     copy.close()
 
 
+def test_the_bytes_of_the_last_day_are_taken_over_into_the_meter(tmp_path: Path) -> None:
+    path, step = tmp_path / "box.db", files("edgebox.store") / "schema" / "0008_line.sql"
+    upgrade(path)
+    connection = sqlite3.connect(path)
+    connection.execute("DROP TABLE line_day")
+    connection.execute("INSERT INTO setting (name, value) VALUES ('fetch_spent', '20414 1234567')")
+    connection.executescript(step.read_text())
+    assert connection.execute("SELECT * FROM line_day").fetchall() == [(20_414, 3, 1_234_567)]
+    assert connection.execute("SELECT * FROM setting WHERE name = 'fetch_spent'").fetchall() == []
+    connection.close()
+
+
 def test_newer_database_is_left_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "box.db"
     upgrade(path)
