@@ -7,9 +7,9 @@ from pathlib import Path
 
 from content_packs.base.errors import EdgeboxError
 from edgebox.services.identity import Identity
-from edgebox.store import changes
+from edgebox.store import changes, express
 from edgebox.store.database import Database
-from sync.bundle.layout import AckHead, Head, Notice
+from sync.bundle.layout import CARRIES_RECORDS, AckHead, Head, Notice
 from sync.bundle.paired import is_paired, parse_paired
 from sync.bundle.read import verify_head
 from sync.transport import folder
@@ -39,28 +39,46 @@ async def remove_confirmed(database: Database, identity: Identity, root: Path, a
 
 
 def covers(ack: AckHead, epoch: int, seq: int) -> bool:
-    """Tell whether the hub says that it has a bundle."""
+    """Tell whether the hub says that it has a bundle of the chain."""
     covered = [(0, ack.vector.through_seq), *ack.vector.ranges]
     return ack.vector.epoch == epoch and any(first <= seq <= last for first, last in covered)
 
 
+def makes_needless(ack: AckHead, head: Head) -> bool:
+    """Tell whether the hub says that it has a bundle, or of an express one all that it brings."""
+    if not head.is_express:
+        return covers(ack, head.epoch, head.seq)
+    has_it = any(first <= head.seq <= last for first, last in ack.express)
+    return ack.vector.epoch == head.epoch and (has_it or head.through_change <= ack.vector.through_change)
+
+
 def _read_covered(root: Path, identity: Identity, acks: dict[int, AckHead]) -> list[tuple[Path, Head]]:
     """Return the bundles on a stick that an ack covers, are signed by this box and named as they should be."""
-    found = []
+    paths = [
+        path
+        for path in folder.list_bundles(root, identity.box_id)
+        for epoch, seq in [folder.bundle_numbers(path.name) or (-1, -1)]
+        if epoch in acks and covers(acks[epoch], epoch, seq)
+    ]
+    paths += [
+        path
+        for path in folder.list_express(root, identity.box_id)
+        if (folder.express_numbers(path.name) or (-1, -1))[0] in acks
+    ]
+    found = ((path, _read_head(path, identity)) for path in paths)
+    return [(path, head) for path, head in found if head is not None and makes_needless(acks[head.epoch], head)]
+
+
+def _read_head(path: Path, identity: Identity) -> Head | None:
+    """Return the head of a bundle on a stick that this box signed and that is named as it should be."""
     trusted = {identity.box_id: identity.signing.verify_key}
-    for path in folder.list_bundles(root, identity.box_id):
-        epoch, seq = folder.bundle_numbers(path.name) or (-1, -1)
-        if epoch not in acks or not covers(acks[epoch], epoch, seq):
-            continue
-        try:
-            start = folder.read_start(path)
-            head = parse_paired(start).head if is_paired(start) else verify_head(start, trusted)
-        except EdgeboxError as error:
-            log.info("sync.stick_bundle_left %s %s", path.name, error)
-            continue
-        if (head.epoch, head.seq) == (epoch, seq):
-            found.append((path, head))
-    return found
+    try:
+        start = folder.read_start(path)
+        head = parse_paired(start).head if is_paired(start) else verify_head(start, trusted, CARRIES_RECORDS)
+    except EdgeboxError as error:
+        log.info("sync.stick_bundle_left %s %s", path.name, error)
+        return None
+    return head if path.name.lower() == folder.bundle_name(head.epoch, head.seq, is_express=head.is_express) else None
 
 
 async def _is_ours(database: Database, head: Head) -> bool:
@@ -68,5 +86,6 @@ async def _is_ours(database: Database, head: Head) -> bool:
 
     A short bundle names no origin and only the hub can check it, so that one has to be known.
     """
-    known = await database.read(lambda connection: changes.find_bundle_hash(connection, head.epoch, head.seq))
+    find = express.find_hash if head.is_express else changes.find_bundle_hash
+    known = await database.read(lambda connection: find(connection, head.epoch, head.seq))
     return known == head.hash or (known is None and bool(head.origin))

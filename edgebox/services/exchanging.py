@@ -263,7 +263,8 @@ class Exchanging:
             content = await self._syncing.read_waiting(made)
             if content is None:
                 return False
-            await asyncio.to_thread(writer.put, folder.bundle_place(box_id, made.epoch, made.seq), content)
+            place = folder.bundle_place(box_id, made.epoch, made.seq, is_express=made.is_express)
+            await asyncio.to_thread(writer.put, place, content)
             put_bytes += made.size_bytes
             await note(done_bytes=2 * put_bytes - writer.pending_bytes)
         await asyncio.to_thread(writer.settle)

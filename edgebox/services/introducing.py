@@ -15,7 +15,7 @@ from content_packs.base.errors import EdgeboxError
 from content_packs.base.signing import VerifyKey
 from edgebox.services import copy_marks
 from edgebox.services.identity import Identity
-from edgebox.store import changes, identities
+from edgebox.store import changes, express, identities
 from edgebox.store.database import Database
 from edgebox.store.identities import Introduction, Life, Reason
 from sync import introduction
@@ -154,7 +154,11 @@ class Introducing:
             return True
         if ack.notice == Notice.FORKED and ack.vector.epoch == await self._database.read(changes.find_epoch):
             return True
-        return await self._database.read(lambda connection: changes.is_of_a_copy(connection, ack.vector, ack.tail))
+        return await self._database.read(
+            lambda connection: (
+                changes.is_of_a_copy(connection, ack.vector, ack.tail) or express.is_of_a_copy(connection, ack)
+            )
+        )
 
     async def take_answer(self, hub: VerifyKey, told: Introduction, content: bytes) -> None:
         """Note what the hub answered.

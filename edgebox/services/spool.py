@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from content_packs.base import atomic, ids
@@ -12,20 +13,21 @@ from content_packs.base.signing import PairKey
 from edgebox.services import copy_marks
 from edgebox.services.box_clock import BoxClock
 from edgebox.services.identity import Identity
-from edgebox.store import boots, changes, inbox
+from edgebox.store import boots, changes, express, inbox
 from edgebox.store.changes import Cursor, Form, Made, Span
 from edgebox.store.database import Database
 from edgebox.store.inbox import Pair
 from edgebox.store.roster import Connection
 from sync.bundle import codec0, codec1
 from sync.bundle.errors import BundleMalformed, BundleTooLarge, BundleUnsupported
-from sync.bundle.layout import ClockQuality, Vector
+from sync.bundle.layout import BundleKind, ClockQuality, Vector
 from sync.bundle.paired import write_paired
 from sync.bundle.read import split_body
 from sync.bundle.write import Range, write_bundle
 from sync.enrolment import Hub
 from sync.records.kinds import find_flaw, kind_of
 from sync.records.rows import Record
+from sync.transport import folder
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +37,7 @@ ROW_BYTES_PER_BUNDLE = 32 << 20
 PAIRED_MAX_RECORDS = 2_000
 KEEP_ACKNOWLEDGED_MS = 7 * 86_400_000
 _EPOCH_STEP_BYTES = 3
+_LOOKED_THROUGH_CHANGES = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +52,11 @@ class Word:
 class Spool:
     """The folder of bundles out, and the rows that go with it."""
 
-    def __init__(self, database: Database, identity: Identity, clock: BoxClock, folder: Path) -> None:
+    def __init__(self, database: Database, identity: Identity, clock: BoxClock, place: Path) -> None:
         self._database = database
         self._identity = identity
         self._clock = clock
-        self._folder = folder
+        self._folder = place
 
     async def list_waiting(self) -> list[Made]:
         """Return the bundles that the hub has not confirmed, in order."""
@@ -68,11 +71,7 @@ class Spool:
         form = await self._database.read(changes.find_form)
         first = cursor.from_change
         quality, next_boot = await self._database.read(lambda connection: boots.find_boot(connection, first))
-        # Taken before the vector is read: the hub takes the later of two words of a box for the true one.
-        said_ms = self._clock.now_ms()
-        pair = Pair(hub.verify_key.key_id, self._identity.box_id)
-        vector = await self._database.read(lambda connection: inbox.find_vector(connection, pair))
-        word = Word(vector, said_ms, quality)
+        word = await self._find_word(hub, quality)
         # No bundle spans two boots: its head says how good the clock was.
         max_changes = CHANGES_PER_BUNDLE if next_boot is None else min(CHANGES_PER_BUNDLE, next_boot - first)
         while (span := await self._read_span(cursor.from_change, max_changes)) is not None:
@@ -85,6 +84,35 @@ class Spool:
                 continue
             return await self._keep(cursor, span, content)
         return None
+
+    async def list_express(self) -> list[Made]:
+        """Return the express bundles that are of use still, in order."""
+        return await self._database.read(express.list_waiting)
+
+    async def find_closing(self, after_change: int) -> Span | None:
+        """Return the next closing results behind a change that the hub does not have; None when there are none."""
+        cursor = await self._database.read(express.find_cursor)
+        first = max(cursor.from_change, after_change + 1)
+        while (span := await self._database.read(partial(_read_closing, from_change=first))) is not None:
+            if span.records:
+                return span
+            first = span.through_change + 1
+        return None
+
+    async def make_express(self, hub: Hub, span: Span) -> Made:
+        """Make an express bundle of closing results; its file is on the disk before its row is."""
+        cursor = await self._database.read(express.find_cursor)
+        form = await self._database.read(changes.find_form)
+        last = span.through_change
+        quality, _next_boot = await self._database.read(lambda connection: boots.find_boot(connection, last))
+        word = await self._find_word(hub, quality)
+        content = await asyncio.to_thread(self._write, cursor, span, hub, form, word, BundleKind.EXPRESS)
+        return await self._keep(cursor, span, content, is_express=True)
+
+    async def drop_express(self, made: Made) -> None:
+        """Let an express bundle go that is of no more use."""
+        now_ms = self._clock.now_ms()
+        await self._database.write(lambda connection: express.drop(connection, made.epoch, made.seq, now_ms))
 
     async def read(self, made: Made) -> bytes | None:
         """Return a bundle from the spool; None when the disk lost or changed it."""
@@ -101,6 +129,7 @@ class Spool:
         """Remove the bundles that the hub confirmed a week ago."""
         before_ms = now_ms - KEEP_ACKNOWLEDGED_MS
         await self._database.write(lambda connection: changes.forget_bundles(connection, before_ms))
+        await self._database.write(lambda connection: express.forget(connection, before_ms))
         await self.sweep()
 
     async def sweep(self) -> None:
@@ -109,7 +138,16 @@ class Spool:
         Rows go before their files, so a power cut between the two leaves files that nothing else would ever remove.
         """
         listed = await self._database.read(changes.list_bundles)
-        await asyncio.to_thread(self._remove_others, {self._path(*place).name for place in listed})
+        kept = {folder.bundle_name(*place) for place in listed}
+        kept |= {_name(made) for made in await self.list_express()}
+        await asyncio.to_thread(self._remove_others, kept)
+
+    async def _find_word(self, hub: Hub, quality: ClockQuality) -> Word:
+        # Taken before the vector is read: the hub takes the later of two words of a box for the true one.
+        said_ms = self._clock.now_ms()
+        pair = Pair(hub.verify_key.key_id, self._identity.box_id)
+        vector = await self._database.read(lambda connection: inbox.find_vector(connection, pair))
+        return Word(vector, said_ms, quality)
 
     async def _read_span(self, from_change: int, max_changes: int) -> Span | None:
         return await self._database.read(
@@ -118,7 +156,15 @@ class Spool:
             )
         )
 
-    def _write(self, cursor: Cursor, span: Span, hub: Hub, form: Form, word: Word) -> bytes:
+    def _write(
+        self,
+        cursor: Cursor,
+        span: Span,
+        hub: Hub,
+        form: Form,
+        word: Word,
+        kind: BundleKind = BundleKind.RECORDS,
+    ) -> bytes:
         """Return the bundle in the shortest form that the hub reads."""
         records = [record for record in span.records if _may_leave(record)]
         place = Range(cursor.epoch, cursor.seq, span.from_change, span.through_change, cursor.previous_hash)
@@ -134,6 +180,7 @@ class Spool:
                     clock_quality=word.clock_quality,
                     vector=word.vector if word.vector.epoch else None,
                     is_coarse=form.is_coarse,
+                    kind=kind,
                 )
         return write_bundle(
             records,
@@ -145,9 +192,10 @@ class Spool:
             acks=[word.vector],
             codec_no=codec1.CODEC if form.is_short_read else codec0.CODEC,
             is_coarse=form.is_coarse and form.is_short_read,
+            kind=kind,
         )
 
-    async def _keep(self, cursor: Cursor, span: Span, content: bytes) -> Made:
+    async def _keep(self, cursor: Cursor, span: Span, content: bytes, *, is_express: bool = False) -> Made:
         made = Made(
             epoch=cursor.epoch,
             seq=cursor.seq,
@@ -156,21 +204,23 @@ class Spool:
             hash=blake2b_256(split_body(content)),
             size_bytes=len(content),
             created_ms=self._clock.now_ms(),
+            is_express=is_express,
         )
-        path = self._path(made.epoch, made.seq)
+        path = self._folder / _name(made)
         await asyncio.to_thread(atomic.write_file, path, content, mode=atomic.PRIVATE_MODE)
 
         def insert(connection: Connection) -> None:
-            changes.insert_bundle(connection, made)
+            (express.insert if is_express else changes.insert_bundle)(connection, made)
             boots.save(connection, self._clock.saved())
 
         await self._database.write(insert)
-        await asyncio.to_thread(copy_marks.note_made, self._identity.folder, made.epoch, made.seq)
+        if not is_express:
+            await asyncio.to_thread(copy_marks.note_made, self._identity.folder, made.epoch, made.seq)
         return made
 
     def _read_file(self, made: Made) -> bytes | None:
         try:
-            content = self._path(made.epoch, made.seq).read_bytes()
+            content = (self._folder / _name(made)).read_bytes()
             return content if blake2b_256(split_body(content)) == made.hash else None
         except (OSError, BundleMalformed, BundleTooLarge, BundleUnsupported):
             log.exception("sync.spool_damaged %d-%d", made.epoch, made.seq)
@@ -181,8 +231,13 @@ class Spool:
             if path.name not in kept:
                 path.unlink(missing_ok=True)
 
-    def _path(self, epoch: int, seq: int) -> Path:
-        return self._folder / f"{epoch}-{seq}.eb"
+
+def _name(made: Made) -> str:
+    return folder.bundle_name(made.epoch, made.seq, is_express=made.is_express)
+
+
+def _read_closing(connection: Connection, from_change: int) -> Span | None:
+    return express.read_closing(connection, from_change, _LOOKED_THROUGH_CHANGES)
 
 
 def _may_leave(record: Record) -> bool:

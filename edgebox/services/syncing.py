@@ -17,6 +17,7 @@ from edgebox.domain.clock_rules import Source
 from edgebox.services import enrolling
 from edgebox.services.box_clock import BoxClock
 from edgebox.services.confirmed import covers
+from edgebox.services.expressing import Expressing
 from edgebox.services.identity import Identity
 from edgebox.services.introducing import Introducing
 from edgebox.services.line import Line, LinePaused
@@ -24,7 +25,7 @@ from edgebox.services.receiving import Receiving
 from edgebox.services.spool import Spool
 from edgebox.services.sync_state import SyncStatus
 from edgebox.services.uploading import HubLink, Uploading
-from edgebox.store import changes, identities, switches
+from edgebox.store import changes, express, identities, switches
 from edgebox.store.changes import Made
 from edgebox.store.database import Database
 from edgebox.store.identities import Reason
@@ -85,9 +86,9 @@ class Syncing:
         self._sender = Sender()
         self._last_error: EdgeboxError | None = None
         self._fresh: Made | None = None
-        self._is_closing = False
         self._sending = asyncio.Lock()
         self._books = asyncio.Lock()
+        self.expressing = Expressing(database, self._spool, self._uploading, self._books)
         self.on_told_time: Callable[[Source, int], Awaitable[object]] = _nobody_listens
 
     async def enroll(self, url: str, code: str) -> Hub:
@@ -159,6 +160,8 @@ class Syncing:
     async def prepare(self) -> list[Made]:
         """Make bundles of everything the hub does not have, and return those that wait, in order. Safe to repeat.
 
+        Express bundles that were made for the line and did not go by it come first, for a stick may be full.
+
         Raises:
             NotEnrolled: bundles are sealed to a hub, and none is known.
         """
@@ -166,7 +169,7 @@ class Syncing:
             _url, hub = await self._find_hub()
             while await self._spool.make_next(hub) is not None:
                 pass
-            return await self._spool.list_waiting()
+            return [*await self._spool.list_express(), *await self._spool.list_waiting()]
 
     @property
     def is_busy(self) -> bool:
@@ -186,10 +189,13 @@ class Syncing:
         return await self._spool.list_waiting()
 
     async def read_waiting(self, made: Made) -> bytes | None:
-        """Return a bundle; None when the disk lost or changed it: everything is in a new epoch then."""
+        """Return a bundle; None when the disk lost or changed it: everything is in a new epoch then, unless express."""
         content = await self._spool.read(made)
         if content is None:
             async with self._books:
+                if made.is_express:
+                    await self._spool.drop_express(made)
+                    return None
                 if made.epoch == await self._database.read(changes.find_epoch):
                     await self._start_over()
         return content
@@ -229,7 +235,7 @@ class Syncing:
     @asynccontextmanager
     async def _interrupted(self) -> AsyncIterator[None]:
         """Hold everything while nothing is sent, and leave the connection to the hub."""
-        self._is_closing = True
+        self._uploading.is_closing = True
         try:
             await self._uploading.end()
             await self._end_bringing()
@@ -237,7 +243,7 @@ class Syncing:
                 await self._uploading.close()
                 yield
         finally:
-            self._is_closing = False
+            self._uploading.is_closing = False
 
     async def _send_waiting(self, *, is_asked: bool) -> None:
         async with self._sending:
@@ -262,7 +268,7 @@ class Syncing:
         seq = await self._queue_and_start(hub, is_asked=is_asked)
         if seq is None and not self._sender.pending:
             await self._introduce_alone(url, hub)
-        while seq is not None and not self._is_closing:
+        while seq is not None and not self._uploading.is_closing:
             outcome = await self._send(url, hub, seq)
             if outcome is None:
                 restarts += 1
@@ -285,7 +291,11 @@ class Syncing:
         """Bring what waits at the hub, if it said that something does, or was not asked for long."""
         now_ms = self._clock.monotonic_ms()
         is_due = self._asked_ms is None or now_ms - self._asked_ms >= ASK_EVERY_MS
-        if self._is_closing or self._sender.phase is not Phase.IDLE or not (is_asked or self._has_waiting or is_due):
+        if (
+            self._uploading.is_closing
+            or self._sender.phase is not Phase.IDLE
+            or not (is_asked or self._has_waiting or is_due)
+        ):
             return
         try:
             link = self._uploading.open_link(url)
@@ -341,10 +351,12 @@ class Syncing:
                     return None
                 # The hub can have a part of any bundle but one that was made just now.
                 is_begun, self._fresh = made != self._fresh, None
-            if self._is_closing:
+            if self._uploading.is_closing:
                 return None
             await self.introducing.tell(self._uploading.open_link(url), hub.verify_key)
-            ack = await self._uploading.deliver(url, hub, made, content, is_begun=is_begun)
+            ack = await self.expressing.deliver(
+                url, hub, made, content, is_begun=is_begun, take_ack=self._take_express_ack
+            )
             if ack is None:
                 await self._look_again()
                 return None
@@ -395,6 +407,7 @@ class Syncing:
                 connection, ack.vector, now_ms, said_ms=ack.created_ms, is_carried=is_carried
             )
         )
+        await self._database.write(lambda connection: express.settle(connection, ack, now_ms))
         if ack.reads_short:
             await self._database.write(
                 lambda connection: switches.set_switch(connection, switches.HUB_READS_SHORT, on=True)
@@ -404,6 +417,11 @@ class Syncing:
             await self._start_over()
         await self._spool.forget_old(now_ms)
         return not is_whole
+
+    async def _take_express_ack(self, ack: AckHead) -> bool:
+        """Take what the hub answers to an express bundle: its number is none of the chain, its word on that counts."""
+        async with self._books:
+            return await self._take_ack(ack)
 
     async def _take_carried(self, ack: AckHead) -> None:
         """Move the cursor, and tell the sender, which may be waiting to try one of these bundles again."""

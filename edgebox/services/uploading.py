@@ -38,6 +38,7 @@ class Uploading:
         made: the bundle that is on its way, None for none.
         stored_bytes: what the hub said it has of it.
         has_progressed: the hub got more of the last bundle in the last try.
+        is_closing: nothing is sent any more.
     """
 
     def __init__(self, identity: Identity, make_link: Callable[[str], HubLink]) -> None:
@@ -46,6 +47,7 @@ class Uploading:
         self.made: Made | None = None
         self.stored_bytes = 0
         self.has_progressed = False
+        self.is_closing = False
         self._link: tuple[str, HubLink] | None = None
         self._task: asyncio.Task[bytes] | None = None
         self._listeners: list[Callable[[int, int], None]] = []
@@ -58,6 +60,8 @@ class Uploading:
         Raises:
             LinkDown, LinkCaptured, HubRefused, HubBusy: like `Transport`.
         """
+        if self.is_closing:
+            return None
         self.made, self.stored_bytes, self.has_progressed = made, 0, False
         upload = self.open_link(url).deliver(content, is_begun=is_begun, on_stored=self._note)
         task = self._task = asyncio.ensure_future(upload)
@@ -78,7 +82,7 @@ class Uploading:
 
     async def end_covered(self, ack: AckHead) -> None:
         """Stop the bundle that is on its way if the hub has it already, brought by somebody else."""
-        if self.made is not None and covers(ack, self.made.epoch, self.made.seq):
+        if self.made is not None and not self.made.is_express and covers(ack, self.made.epoch, self.made.seq):
             await self.end()
 
     async def close(self) -> None:

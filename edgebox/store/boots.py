@@ -24,6 +24,7 @@ _SHIFTED = (
     ("progress", "stored_ms"),
     ("device", "refused_ms"),
     ("bundle_out", "acked_ms"),
+    ("express_out", "acked_ms"),
 )
 # The latest of several times, which would stay the latest for years after a clock that was set back.
 _LATEST = (("progress", "first_ms"), ("progress", "last_ms"))

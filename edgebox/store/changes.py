@@ -1,7 +1,7 @@
 """The change log as records, the bundles made of it, and how far the hub has them."""
 
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -73,6 +73,7 @@ class Made:
     hash: bytes
     size_bytes: int
     created_ms: int
+    is_express: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +121,12 @@ def read_span(connection: sqlite3.Connection, from_change: int, *, max_changes: 
     for seq, kind, key in logged:
         if seq <= through:
             keys.setdefault(Kind(kind), {})[key] = None
-    records = [record for kind, read in _READERS.items() for record in read(connection, list(keys.get(kind, ())))]
-    return Span(from_change, through, records)
+    return Span(from_change, through, read_records(connection, keys))
+
+
+def read_records(connection: sqlite3.Connection, keys: Mapping[Kind, Iterable[bytes]]) -> list[Record]:
+    """Return the rows with these keys as records, each as it is now; one that is gone or must stay is left out."""
+    return [record for kind, read in _READERS.items() for record in read(connection, list(keys.get(kind, ())))]
 
 
 def find_cursor(connection: sqlite3.Connection) -> Cursor:

@@ -12,7 +12,7 @@ from edgebox.store.telling import tell_all
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 
 
 class SchemaTooNew(EdgeboxError):
@@ -100,6 +100,10 @@ def _apply(path: Path) -> None:
     @steps()
     def m0008_line(db: "Database") -> None:
         _run(db, "0008_line.sql")
+
+    @steps()
+    def m0009_express(db: "Database") -> None:
+        _run(db, "0009_express.sql")
 
     atomic.make_private(path)
     connection = sqlite3.connect(path)

@@ -32,6 +32,7 @@ NUMBER_MAX = (1 << 53) - 1
 _MS_MAX = 1 << 47
 _READS_SHORT = 8
 _ACK_WITH_TAIL = 6
+_ACK_WITH_EXPRESS = 7
 
 
 class BundleKind(IntEnum):
@@ -39,6 +40,23 @@ class BundleKind(IntEnum):
 
     RECORDS = 1
     ACK = 2
+    EXPRESS = 3
+
+
+CARRIES_RECORDS = frozenset({BundleKind.RECORDS, BundleKind.EXPRESS})
+# What closes something, and what explains its numbers and times.
+EXPRESS_KINDS = frozenset(
+    {
+        Kind.STATEMENT,
+        Kind.LEARNER,
+        Kind.ACTIVITY,
+        Kind.VERB,
+        Kind.DEVICE,
+        Kind.BOOT,
+        Kind.MARK,
+        Kind.HAND_IN,
+    }
+)
 
 
 class ClockQuality(IntEnum):
@@ -74,10 +92,10 @@ class Vector:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The head of a records bundle; (origin, epoch, seq) is its identity.
+    """The head of a bundle with records; (kind, origin, epoch, seq) is its identity.
 
     `previous` is the start of the hash of bundle seq - 1, zeros for the first: a copy of a box cannot go on where the
-    original stopped without being noticed.
+    original stopped without being noticed. An express bundle has numbers of its own and follows none: zeros.
     """
 
     origin: bytes
@@ -95,6 +113,12 @@ class Head:
     plain_bytes: int
     sealed_bytes: int
     hash: bytes
+    kind: BundleKind = BundleKind.RECORDS
+
+    @property
+    def is_express(self) -> bool:
+        """Return whether it goes ahead of the others."""
+        return self.kind is BundleKind.EXPRESS
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +126,10 @@ class AckHead:
     """A receiver's signed word on what it holds of a sender; the hub's `created_ms` also tells the box the time.
 
     Attributes:
-        reads_short: the maker reads codec 1 and paired bundles; one that says nothing reads codec 0 only.
+        reads_short: the maker reads codec 1, paired and express bundles; one that says nothing reads codec 0 only.
         tail: start of the hash of bundle `vector.through_seq`, so that a box that was restored from a backup does not
             take what a later life of it sent for its own; empty in an ack for a box that wrote codec 0.
+        express: numbers of the express bundles of this epoch that the maker took in, as inclusive ranges.
     """
 
     maker: bytes
@@ -113,6 +138,7 @@ class AckHead:
     notice: int
     reads_short: bool = False
     tail: bytes = b""
+    express: tuple[tuple[int, int], ...] = ()
 
 
 def frame(encoded_head: bytes) -> bytes:
@@ -161,9 +187,9 @@ def split(content: bytes) -> tuple[bytes, list[Any], bytes, bytes]:
 
 
 def head_to_list(head: Head) -> list[Any]:
-    """Return the values of a records head in the order of the format."""
+    """Return the values of a head in the order of the format."""
     return [
-        int(BundleKind.RECORDS),
+        int(head.kind),
         head.origin,
         head.epoch,
         head.seq,
@@ -183,13 +209,13 @@ def head_to_list(head: Head) -> list[Any]:
 
 
 def head_from_list(values: list[Any]) -> Head:
-    """Return the head of a records bundle, every value within its bounds.
+    """Return the head of a bundle with records, every value within its bounds.
 
     Raises:
         BundleUnsupported: of another kind.
         BundleMalformed, BundleTooLarge: a value out of bounds.
     """
-    _expect_kind(values, BundleKind.RECORDS, 16)
+    kind = _expect_kind(values, CARRIES_RECORDS, 16)
     _, origin, epoch, seq, previous, first, through, counts, quality, created_ms, acks, number, key_id, *sizes = values
     plain, sealed, digest = sizes
     head = Head(
@@ -199,7 +225,7 @@ def head_from_list(values: list[Any]) -> Head:
         previous=_bytes(previous, PREVIOUS_BYTES),
         from_change=_number(first, low=1),
         through_change=_number(through, low=1),
-        counts=_counts(counts),
+        counts=_counts(counts, kind),
         clock_quality=_number(quality, high=255),
         created_ms=_number(created_ms, high=_MS_MAX),
         acks=tuple(_vector_from_list(entry) for entry in _list(acks, RANGES_MAX)),
@@ -208,8 +234,9 @@ def head_from_list(values: list[Any]) -> Head:
         plain_bytes=_number(plain),
         sealed_bytes=_number(sealed),
         hash=_bytes(digest, HASH_BYTES),
+        kind=kind,
     )
-    if head.through_change < head.from_change:
+    if head.through_change < head.from_change or (head.is_express and head.previous != NO_PREVIOUS):
         raise BundleMalformed(reason="head range")
     _check_sizes(head)
     return head
@@ -219,13 +246,16 @@ def ack_to_list(ack: AckHead) -> list[Any]:
     """Return the values of an ack's head in the order of the format."""
     notice = int(ack.notice) | _READS_SHORT * ack.reads_short
     values = [int(BundleKind.ACK), ack.maker, _vector_to_list(ack.vector), ack.created_ms, notice]
+    if ack.express:
+        return [*values, ack.tail or NO_PREVIOUS, [list(pair) for pair in ack.express]]
     return [*values, ack.tail] if ack.tail else values
 
 
 def ack_from_list(values: list[Any]) -> AckHead:
     """Return the head of an ack, every value within its bounds."""
+    express = _ranges(values.pop()) if len(values) == _ACK_WITH_EXPRESS else ()
     tail = _bytes(values.pop(), PREVIOUS_BYTES) if len(values) == _ACK_WITH_TAIL else b""
-    _expect_kind(values, BundleKind.ACK, _ACK_WITH_TAIL - 1)
+    _expect_kind(values, frozenset({BundleKind.ACK}), _ACK_WITH_TAIL - 1)
     _, maker, vector, created_ms, notice = values
     word = _number(notice, high=255)
     return AckHead(
@@ -235,14 +265,16 @@ def ack_from_list(values: list[Any]) -> AckHead:
         notice=word & ~_READS_SHORT,
         reads_short=bool(word & _READS_SHORT),
         tail=tail,
+        express=express,
     )
 
 
-def _expect_kind(values: list[Any], kind: BundleKind, length: int) -> None:
-    if values[0] != kind or isinstance(values[0], bool):
+def _expect_kind(values: list[Any], kinds: frozenset[BundleKind], length: int) -> BundleKind:
+    if not isinstance(values[0], int) or isinstance(values[0], bool) or values[0] not in kinds:
         raise BundleUnsupported(what=f"kind {values[0]!r}"[:40])
     if len(values) != length:
         raise BundleMalformed(reason="head length")
+    return BundleKind(values[0])
 
 
 def _check_sizes(head: Head) -> None:
@@ -261,28 +293,33 @@ def _vector_from_list(values: Any) -> Vector:
     if len(_list(values, 5)) != 5:
         raise BundleMalformed(reason="head vector")
     origin, epoch, through_seq, through_change, ranges = values
-    pairs = [_pair(pair) for pair in _list(ranges, RANGES_MAX)]
     return Vector(
-        _bytes(origin, KEY_ID_BYTES), _number(epoch), _number(through_seq), _number(through_change), tuple(pairs)
+        _bytes(origin, KEY_ID_BYTES), _number(epoch), _number(through_seq), _number(through_change), _ranges(ranges)
     )
 
 
-def check_counts(pairs: tuple[tuple[int, int], ...]) -> None:
-    """Return if kinds are known, in order, and not too many.
+def _ranges(values: Any) -> tuple[tuple[int, int], ...]:
+    return tuple(_pair(pair) for pair in _list(values, RANGES_MAX))
+
+
+def check_counts(pairs: tuple[tuple[int, int], ...], bundle: BundleKind) -> None:
+    """Return if kinds are known, in order, not too many, and such as a bundle of this kind may carry.
 
     Raises:
-        BundleMalformed, BundleTooLarge: they are not.
+        BundleMalformed, BundleTooLarge, BundleUnsupported: they are not.
     """
     kinds = [kind for kind, _count in pairs]
+    if bundle is BundleKind.EXPRESS and not set(kinds) <= EXPRESS_KINDS:
+        raise BundleUnsupported(what="express kinds")
     if kinds != sorted(set(kinds)) or not set(kinds) <= set(Kind) or any(count < 1 for _kind, count in pairs):
         raise BundleMalformed(reason="head counts")
     if sum(count for _kind, count in pairs) > RECORDS_MAX:
         raise BundleTooLarge(limit="records")
 
 
-def _counts(values: Any) -> tuple[tuple[int, int], ...]:
+def _counts(values: Any, bundle: BundleKind) -> tuple[tuple[int, int], ...]:
     pairs = tuple(_pair(pair) for pair in _list(values, len(Kind)))
-    check_counts(pairs)
+    check_counts(pairs, bundle)
     return pairs
 
 

@@ -24,7 +24,9 @@ _SALT_BYTES = 4
 _TAG_BYTES = 16
 _SECOND_MS = 1000
 _HAS_VECTOR = 1 << 3
+_IS_EXPRESS = 1 << 4
 _QUALITY = _HAS_VECTOR - 1
+_FLAGS = _QUALITY | _HAS_VECTOR | _IS_EXPRESS
 _CONTEXT = b"edgebox paired 2\0"
 
 
@@ -58,6 +60,7 @@ def write_paired(
     clock_quality: int = layout.ClockQuality.UNKNOWN,
     vector: layout.Vector | None = None,
     is_coarse: bool = False,
+    kind: layout.BundleKind = layout.BundleKind.RECORDS,
 ) -> bytes:
     """Return one short bundle; `vector` is what the box holds of this hub's bundles.
 
@@ -65,7 +68,7 @@ def write_paired(
         BundleTooLarge: over 8 KiB; make a bundle of the usual form.
         RecordMalformed: a field out of its bounds.
     """
-    created_seconds = max(created_ms, 0) // _SECOND_MS
+    created_seconds, is_express = max(created_ms, 0) // _SECOND_MS, kind is layout.BundleKind.EXPRESS
     plain_bytes, packed = codec1.pack_records(records, around_ms=created_seconds * _SECOND_MS, is_coarse=is_coarse)
     counts = sorted(codec0.count_by_kind(records).items())
     numbers = [span.epoch, span.seq, span.from_change, span.through_change - span.from_change, created_seconds]
@@ -76,9 +79,9 @@ def write_paired(
     head = b"".join(
         [
             _FRAME,
-            bytes([int(clock_quality) & _QUALITY | _HAS_VECTOR * (vector is not None)]),
+            bytes([int(clock_quality) & _QUALITY | _HAS_VECTOR * (vector is not None) | _IS_EXPRESS * is_express]),
             varint.pack(box_no),
-            (span.previous_hash or bytes(PREVIOUS_BYTES))[:PREVIOUS_BYTES],
+            b"" if is_express else (span.previous_hash or bytes(PREVIOUS_BYTES))[:PREVIOUS_BYTES],
             *map(varint.pack, numbers),
             ids.random_bytes(_SALT_BYTES),
         ]
@@ -101,11 +104,13 @@ def parse_paired(content: bytes) -> Paired:
         raise BundleTooLarge(limit="size")
     cursor = _Cursor(content, len(_FRAME))
     flags = cursor.take_bytes(1)[0]
-    if flags > _QUALITY | _HAS_VECTOR:
+    if flags > _FLAGS:
         raise BundleUnsupported(what=f"flags {flags}")
-    box_no, previous = cursor.number(), cursor.take_bytes(PREVIOUS_BYTES)
+    box_no, is_express = cursor.number(), bool(flags & _IS_EXPRESS)
+    previous = layout.NO_PREVIOUS if is_express else cursor.take_bytes(PREVIOUS_BYTES)
     epoch, seq, first, more, created_seconds, plain_bytes = (cursor.number() for _ in range(6))
-    counts = cursor.counts()
+    kind = layout.BundleKind.EXPRESS if is_express else layout.BundleKind.RECORDS
+    counts = cursor.counts(kind)
     vectors = (cursor.vector(),) if flags & _HAS_VECTOR else ()
     cursor.take_bytes(_SALT_BYTES)
     body = content[cursor.place :]
@@ -127,6 +132,7 @@ def parse_paired(content: bytes) -> Paired:
         plain_bytes=plain_bytes,
         sealed_bytes=len(body),
         hash=blake2b_256(body),
+        kind=kind,
     )
     return Paired(box_no, head, content[: cursor.place], body)
 
@@ -168,13 +174,13 @@ class _Cursor:
             raise BundleMalformed(reason="cut in the head")
         return self._content[start : self.place]
 
-    def counts(self) -> tuple[tuple[int, int], ...]:
+    def counts(self, bundle: layout.BundleKind) -> tuple[tuple[int, int], ...]:
         """Return how many records of each kind there are."""
         length = self.number()
         if length > len(Kind):
             raise BundleMalformed(reason="head counts")
         pairs = tuple((self.number(), self.number()) for _ in range(length))
-        layout.check_counts(pairs)
+        layout.check_counts(pairs, bundle)
         return pairs
 
     def vector(self) -> layout.Vector:

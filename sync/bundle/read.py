@@ -22,6 +22,8 @@ from sync.bundle.write import sealing_key_id
 from sync.records.kinds import Kind
 from sync.records.rows import Record
 
+ONLY_RECORDS = frozenset({layout.BundleKind.RECORDS})
+
 
 @dataclass(frozen=True, slots=True)
 class SignedBundle:
@@ -48,13 +50,17 @@ def split_body(content: bytes) -> bytes:
     return parse_paired(content).body if is_paired(content) else _records_head(content)[3]
 
 
-def verify_head(content: bytes, trusted: Mapping[bytes, VerifyKey]) -> layout.Head:
-    """Return the head of a bundle whose body need not be there yet, once its signature passed.
+def verify_head(
+    content: bytes, trusted: Mapping[bytes, VerifyKey], kinds: frozenset[layout.BundleKind] = ONLY_RECORDS
+) -> layout.Head:
+    """Return the head of a bundle of these kinds whose body need not be there yet, once its signature passed.
 
     Raises:
         BundleTooLarge, BundleMalformed, BundleUnsupported, BundleUnknownOrigin, BundleForged.
     """
     signed, head, signature, _body = _records_head(content)
+    if head.kind not in kinds:
+        raise BundleUnsupported(what=f"kind {int(head.kind)}")
     key = trusted.get(head.origin)
     if key is None or key.key_id != head.origin:
         raise BundleUnknownOrigin(origin=head.origin.hex()[:12])
@@ -62,13 +68,15 @@ def verify_head(content: bytes, trusted: Mapping[bytes, VerifyKey]) -> layout.He
     return head
 
 
-def verify_bundle(content: bytes, trusted: Mapping[bytes, VerifyKey]) -> SignedBundle:
-    """Return the bundle once size, signature and hash passed.
+def verify_bundle(
+    content: bytes, trusted: Mapping[bytes, VerifyKey], kinds: frozenset[layout.BundleKind] = ONLY_RECORDS
+) -> SignedBundle:
+    """Return the bundle of one of these kinds once size, signature and hash passed.
 
     Raises:
         BundleTooLarge, BundleMalformed, BundleUnsupported, BundleUnknownOrigin, BundleForged.
     """
-    head, body = verify_head(content, trusted), split_body(content)
+    head, body = verify_head(content, trusted, kinds), split_body(content)
     if len(body) != head.sealed_bytes:
         raise BundleMalformed(reason="cut in the body")
     if blake2b_256(body) != head.hash:

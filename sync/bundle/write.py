@@ -37,6 +37,7 @@ def write_bundle(
     acks: Sequence[layout.Vector] = (),
     codec_no: int = codec1.CODEC,
     is_coarse: bool = False,
+    kind: layout.BundleKind = layout.BundleKind.RECORDS,
 ) -> bytes:
     """Return one bundle file, sealed to the holder of `receiver_public`.
 
@@ -75,6 +76,7 @@ def write_bundle(
         plain_bytes=plain_bytes,
         sealed_bytes=len(body),
         hash=blake2b_256(body),
+        kind=kind,
     )
     signed = layout.frame(codec.encode(layout.head_to_list(head)))
     return signed + key.sign(layout.RECORDS_DOMAIN, signed) + body

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from types import MappingProxyType
+from typing import NamedTuple
 
 FIRST_WAIT_MS = 1_000
 LONGEST_WAIT_MS = 300_000
@@ -100,11 +101,18 @@ class Sender:
 
     def on(self, event: Event) -> "tuple[Sender, tuple[Action, ...]]":
         """Return the next state and what to do; an event that means nothing in this phase changes nothing."""
-        step = TRANSITIONS.get((self.phase, type(event)))
-        return step(self, event) if step else (self, ())
+        rule = TRANSITIONS.get((self.phase, type(event)))
+        return rule.step(self, event) if rule else (self, ())
 
 
 Step = Callable[[Sender, "Event"], tuple[Sender, tuple[Action, ...]]]
+
+
+class Rule(NamedTuple):
+    """What an event does, and the phases it can lead to."""
+
+    step: Step
+    leads_to: tuple[Phase, ...]
 
 
 def wait_ms(failures: int, random_unit: float) -> int:
@@ -155,19 +163,14 @@ def _covers(event: Acknowledged, seq: int) -> bool:
     return seq <= event.through_seq or any(first <= seq <= last for first, last in event.ranges)
 
 
-TRANSITIONS: Mapping[tuple[Phase, type], Step] = MappingProxyType(
+_AT_REST = (Phase.IDLE, Phase.WAITING, Phase.REFUSED)
+
+TRANSITIONS: Mapping[tuple[Phase, type], Rule] = MappingProxyType(
     {
-        (Phase.IDLE, Queued): _queue,
-        (Phase.IDLE, Due): _start,
-        (Phase.IDLE, Acknowledged): _settle,
-        (Phase.SENDING, Queued): _queue,
-        (Phase.SENDING, Acknowledged): _settle,
-        (Phase.SENDING, Failed): _fail,
-        (Phase.WAITING, Queued): _queue,
-        (Phase.WAITING, Due): _start,
-        (Phase.WAITING, Acknowledged): _settle,
-        (Phase.REFUSED, Queued): _queue,
-        (Phase.REFUSED, Acknowledged): _settle,
-        (Phase.REFUSED, Due): _start,
+        **{(phase, Queued): Rule(_queue, (phase,)) for phase in Phase},
+        **{(phase, Due): Rule(_start, (phase, Phase.SENDING, Phase.IDLE)) for phase in _AT_REST},
+        **{(phase, Acknowledged): Rule(_settle, (phase,)) for phase in _AT_REST},
+        (Phase.SENDING, Acknowledged): Rule(_settle, (Phase.SENDING, Phase.IDLE)),
+        (Phase.SENDING, Failed): Rule(_fail, (Phase.WAITING, Phase.REFUSED)),
     }
 )

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from content_packs.base.signing import PairKey, SealingKey
 from sync.bundle.errors import BundleUnknownOrigin
-from sync.bundle.layout import Head, Vector
+from sync.bundle.layout import CARRIES_RECORDS, Head, Vector
 from sync.bundle.paired import Paired, is_paired, open_paired, parse_paired
 from sync.bundle.read import SignedBundle, open_bundle, peek_origin, verify_bundle, verify_head
 from sync.hub.keys import HubKeys
@@ -52,7 +52,7 @@ def check_start(start: bytes, box: Box, keys: HubKeys) -> Head:
     """
     if is_paired(start):
         return check(start, box, keys).head
-    return verify_head(start, {box.verify_key.key_id: box.verify_key})
+    return verify_head(start, {box.verify_key.key_id: box.verify_key}, CARRIES_RECORDS)
 
 
 def check(content: bytes, box: Box, keys: HubKeys) -> Checked:
@@ -65,7 +65,7 @@ def check(content: bytes, box: Box, keys: HubKeys) -> Checked:
         paired = parse_paired(content)
         head = replace(paired.head, origin=box.verify_key.key_id, acks=(_vector(paired, keys),))
         return Checked(head, _open(paired, box, keys.sealing))
-    signed = verify_bundle(content, {box.verify_key.key_id: box.verify_key})
+    signed = verify_bundle(content, {box.verify_key.key_id: box.verify_key}, CARRIES_RECORDS)
     return Checked(signed.head, signed)
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -18,10 +18,11 @@ from sync.hub.keys import HubKeys
 from sync.hub.opening import check, check_start, find_sender
 from sync.hub.sending import Sending
 from sync.hub.settings import HubSettings
-from sync.hub.store import boxes, bundles, outgoing
+from sync.hub.store import boxes, bundles, express, outgoing
 from sync.hub.store.applying import Applier, RecordUnresolved
 from sync.hub.store.boxes import Box
 from sync.hub.store.bundles import BundleState, Held, Place, SetAside
+from sync.hub.store.express import ExpressApplier
 from sync.hub.store.worker import Store, Transaction
 from sync.records.kinds import kind_of
 from sync.records.rows import Activity, Boot, Class, Device, Learner, Record, Verb
@@ -92,13 +93,14 @@ class Receiving:
             lambda connection: boxes.spend_quota(connection, box.no, now_ms, len(content), limit_bytes)
         )
         if box.is_revoked:
-            await self._store.run(
-                lambda connection: self._put_aside(connection, Arrival(box, checked.head, [], content))
-            )
+            unread = Arrival(box, checked.head, [], content)
+            if not unread.head.is_express:
+                await self._store.run(lambda connection: self._put_aside(connection, unread))
             raise BoxRevoked
         records = await asyncio.to_thread(checked.open, self._keys.sealing)
         arrival = Arrival(box, checked.head, records, content)
-        held, notice = await self._store.run(lambda connection: self._take(connection, arrival))
+        take = self._take_express if arrival.head.is_express else self._take
+        held, notice = await self._store.run(lambda connection: take(connection, arrival))
         if await self._sending.take_heads_word(box, checked.head) and notice is Notice.NONE:
             notice = Notice.WAITING
         return self._acknowledged(held, notice, reads_tail=checked.head.codec > 0)
@@ -110,7 +112,7 @@ class Receiving:
             return None
         place = Place(box.no, epoch, 0)
         held, notice = await self._store.run(lambda connection: _find_word(connection, origin, place))
-        is_any_held = held.vector.through_seq or held.vector.ranges or held.is_forked
+        is_any_held = held.vector.through_seq or held.vector.ranges or held.is_forked or held.express
         return self._acknowledged(held, notice) if is_any_held else None
 
     async def retry_set_aside(self) -> None:
@@ -133,7 +135,8 @@ class Receiving:
             created_ms=max(self._clock.now_ms(), 0),
             notice=notice,
             reads_short=True,
-            tail=held.tail if reads_tail else b"",
+            tail=held.tail if reads_tail or held.express else b"",
+            express=held.express,
         )
         return Acknowledged(vector.origin, vector.epoch, write_ack(ack, self._keys.signing))
 
@@ -162,6 +165,21 @@ class Receiving:
             self._add(connection, arrival, BundleState.FORKED)
             bundles.mark_forked(connection, place)
         boxes.note_contact(connection, arrival.box.no, self._clock.now_ms(), is_forked=verdict is Verdict.FORK)
+        return _find_word(connection, head.origin, place)
+
+    def _take_express(self, connection: Transaction, arrival: Arrival) -> tuple[Held, Notice]:
+        """Apply what came ahead of the chain, once; what cannot be applied is left to the chain, which brings it."""
+        place, head, now_ms = arrival.place, arrival.head, self._clock.now_ms()
+        known = express.find_hashes(connection, place)
+        is_forked = bool(known - {head.hash})
+        if is_forked:
+            bundles.mark_forked(connection, place)
+        if head.hash not in known:
+            state = BundleState.FORKED
+            if not bundles.find_holding(connection, place).is_forked:
+                state, _reason = self._apply(connection, arrival)
+            express.add(connection, place, head, state, size_bytes=len(arrival.content), now_ms=now_ms)
+        boxes.note_contact(connection, arrival.box.no, now_ms, is_forked=is_forked)
         return _find_word(connection, head.origin, place)
 
     def _move(self, connection: Transaction, arrival: Arrival) -> None:
@@ -221,7 +239,8 @@ class Receiving:
         """Apply the records, or set the whole bundle aside when they make no sense; the box must not get stuck."""
         try:
             with connection.begin_nested():
-                Applier(connection, arrival.box, arrival.place, self._clock.now_ms()).apply(arrival.records)
+                applier = ExpressApplier if arrival.head.is_express else Applier
+                applier(connection, arrival.box, arrival.place, self._clock.now_ms()).apply(arrival.records)
         except RecordUnresolved as error:
             log.warning("hub.bundle_quarantined box=%d %s %s", arrival.box.no, arrival.place, error)
             return BundleState.QUARANTINED, _reason(error.fields["kind"], error.fields["no"])
@@ -260,7 +279,7 @@ class Receiving:
 
 def _find_word(connection: Transaction, origin: bytes, place: Place) -> tuple[Held, Notice]:
     """Return what is held of an epoch, and what its box has to know besides."""
-    held = bundles.find_held_of(connection, origin, place)
+    held = replace(bundles.find_held_of(connection, origin, place), express=express.find_taken(connection, place))
     if held.is_forked:
         return held, Notice.FORKED
     is_succeeded = boxes.has_successor(connection, place.box_no)

@@ -72,7 +72,9 @@ async def exchange_stick(receiving: Receiving, root: Path) -> dict[str, Any]:
 
 async def _take_folder(receiving: Receiving, root: Path, origin: bytes, taken: Taken) -> None:
     refused = 0
-    for path in await asyncio.to_thread(folder.list_bundles, root, origin):
+    files = await asyncio.to_thread(folder.list_express, root, origin)
+    files += await asyncio.to_thread(folder.list_bundles, root, origin)
+    for path in files:
         try:
             acknowledged = await _take_file(receiving, path)
         except StickGone:
@@ -89,7 +91,8 @@ async def _take_folder(receiving: Receiving, root: Path, origin: bytes, taken: T
 async def _take_file(receiving: Receiving, path: Path) -> Acknowledged:
     start = await asyncio.to_thread(folder.read_start, path)
     head = await admit_start(receiving, start, (await asyncio.to_thread(path.lstat)).st_size)
-    if folder.bundle_numbers(path.name) != (head.epoch, head.seq):
+    numbers = folder.express_numbers(path.name) if head.is_express else folder.bundle_numbers(path.name)
+    if numbers != (head.epoch, head.seq):
         raise BundleMalformed(reason="name")
     return await receiving.receive(await asyncio.to_thread(folder.read_bundle, path))
 

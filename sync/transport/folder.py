@@ -1,6 +1,7 @@
 """Bundles and acks as files in a folder, usually a stick. See docs/bundle-format.md, "Folders on a stick".
 
     edgebox/outbox/<origin>/<epoch>-<seq>.eb     from box to hub
+    edgebox/outbox/<origin>/<epoch>-<seq>.ebx    from box to hub, ahead of the others
     edgebox/outbox/<origin>/<epoch>.eba          ack from box to hub, for what came down
     edgebox/inbox/<origin>/<epoch>.eba           ack from hub to box, replaced by a newer one
     edgebox/inbox/<origin>/<epoch>-<seq>.eb      from hub to box
@@ -33,18 +34,19 @@ FILES_MAX = 20_000
 START_BYTES = PAIRED_MAX_BYTES
 _ORIGIN = re.compile(r"[0-9a-f]{32}")
 _BUNDLE = re.compile(r"(0|[1-9][0-9]{0,15})-([1-9][0-9]{0,15})\.eb")
+_EXPRESS = re.compile(_BUNDLE.pattern + "x")
 _ACK = re.compile(r"(0|[1-9][0-9]{0,15})\.eba")
-_LEFT = re.compile(rf"({_BUNDLE.pattern}|{_ACK.pattern}){re.escape(BESIDE)}")
+_LEFT = re.compile(rf"({_BUNDLE.pattern}|{_EXPRESS.pattern}|{_ACK.pattern}){re.escape(BESIDE)}")
 
 
-def bundle_name(epoch: int, seq: int) -> str:
+def bundle_name(epoch: int, seq: int, *, is_express: bool = False) -> str:
     """Return the name of a bundle's file."""
-    return f"{epoch}-{seq}.eb"
+    return f"{epoch}-{seq}.{'ebx' if is_express else 'eb'}"
 
 
-def bundle_place(origin: bytes, epoch: int, seq: int) -> Path:
+def bundle_place(origin: bytes, epoch: int, seq: int, *, is_express: bool = False) -> Path:
     """Return where a bundle lies, relative to the stick."""
-    return OUTBOX / origin.hex() / bundle_name(epoch, seq)
+    return OUTBOX / origin.hex() / bundle_name(epoch, seq, is_express=is_express)
 
 
 def ack_place(origin: bytes, epoch: int) -> Path:
@@ -53,9 +55,13 @@ def ack_place(origin: bytes, epoch: int) -> Path:
 
 
 def bundle_numbers(name: str) -> tuple[int, int] | None:
-    """Return epoch and number that a bundle's file is named after; None for any other name."""
-    found = _BUNDLE.fullmatch(name.lower())
-    return (int(found[1]), int(found[2])) if found else None
+    """Return epoch and number that a bundle's file is named after; None for any other name, also an express one's."""
+    return _numbers(_BUNDLE, name)
+
+
+def express_numbers(name: str) -> tuple[int, int] | None:
+    """Return epoch and number that an express bundle's file is named after; None for any other name."""
+    return _numbers(_EXPRESS, name)
 
 
 def ack_epoch(name: str) -> int | None:
@@ -79,12 +85,12 @@ def list_bundles(root: Path, origin: bytes | None = None) -> list[Path]:
     Raises:
         StickMissing: there is no such folder.
     """
-    found: list[Path] = []
-    for folder in _folders(root, OUTBOX):
-        if origin is None or folder.name.lower() == origin.hex():
-            numbered = [(numbers, path) for path in _files(folder) if (numbers := bundle_numbers(path.name))]
-            found += [path for _numbers, path in sorted(numbered)]
-    return found[:FILES_MAX]
+    return _list_up(root, origin, _BUNDLE)
+
+
+def list_express(root: Path, origin: bytes) -> list[Path]:
+    """Return the files of a box's express bundles on the stick, in order. Raises like `list_bundles`."""
+    return _list_up(root, origin, _EXPRESS)
 
 
 def list_acks(root: Path, origin: bytes) -> list[Path]:
@@ -186,6 +192,20 @@ def remove_left(writer: StickWriter, folder: Path) -> None:
     for path in _files(folder) if _is_folder(folder) else ():
         if _LEFT.fullmatch(path.name.lower()):
             writer.remove(path)
+
+
+def _numbers(pattern: re.Pattern[str], name: str) -> tuple[int, int] | None:
+    found = pattern.fullmatch(name.lower())
+    return (int(found[1]), int(found[2])) if found else None
+
+
+def _list_up(root: Path, origin: bytes | None, pattern: re.Pattern[str]) -> list[Path]:
+    found: list[Path] = []
+    for folder in _folders(root, OUTBOX):
+        if origin is None or folder.name.lower() == origin.hex():
+            numbered = [(numbers, path) for path in _files(folder) if (numbers := _numbers(pattern, path.name))]
+            found += [path for _order, path in sorted(numbered)]
+    return found[:FILES_MAX]
 
 
 def _write(root: Path, place: Path, content: bytes) -> Path:

@@ -1,49 +1,71 @@
-"""The part of `docs/sync-protocol.md` that is made from the machine of an upload.
+"""The parts of `docs/sync-protocol.md` that are made from the tables of `sync.engine`.
 
-Run `python -m tests.docs.protocol` after the table was changed; it writes the page anew.
+Run `python -m tests.docs.protocol` after a table was changed; it writes the page anew.
 """
 
+from collections.abc import Callable, Iterable, Mapping
+from enum import Enum
 from pathlib import Path
+from typing import Any
 
-from sync.engine.transfer import TRANSITIONS, Phase
+from sync.engine import receiver, sender, transfer
 
 PAGE = Path(__file__).parents[2] / "docs" / "sync-protocol.md"
-_BEGIN = "<!-- made by python -m tests.docs.protocol -->\n"
 _END = "<!-- end of what is made -->\n"
 
 
-def diagram() -> str:
-    """Return the table as a Mermaid state diagram, and what each phase means."""
-    arrows: dict[tuple[Phase, Phase], list[str]] = {}
-    for (phase, event), rule in TRANSITIONS.items():
+def state_diagram(transitions: Mapping[tuple[Any, type], Any], start: Enum, ends: Iterable[Enum]) -> str:
+    """Return a table of phases and events as a Mermaid state diagram, and what each phase means."""
+    arrows: dict[tuple[Enum, Enum], list[str]] = {}
+    for (phase, event), rule in transitions.items():
         for target in rule.leads_to:
             if target is not phase:
                 arrows.setdefault((phase, target), []).append(event.__name__)
-    lines = [f"    {before.name} --> {after.name}: {', '.join(names)}" for (before, after), names in arrows.items()]
-    ends = [f"    {phase.name} --> [*]" for phase in (Phase.DONE, Phase.GIVEN_UP)]
-    meanings = [f"| {phase.name} | {phase.value} |" for phase in Phase]
-    return "\n".join(
+    return _diagram(
         [
-            "```mermaid",
             "stateDiagram-v2",
-            f"    [*] --> {Phase.START.name}",
-            *lines,
-            *ends,
-            "```",
-            "",
-            "| phase | meaning |",
-            "| --- | --- |",
-            *meanings,
-            "",
+            f"    [*] --> {start.name}",
+            *(f"    {before.name} --> {after.name}: {', '.join(names)}" for (before, after), names in arrows.items()),
+            *(f"    {phase.name} --> [*]" for phase in ends),
         ]
-    )
+    ) + _meanings("phase", type(start))
+
+
+def receiver_diagram() -> str:
+    """Return what a receiver does with a bundle, by where it stands, as a Mermaid flow chart."""
+    arrows = [f"    {relation.name} --> {verdict.name}" for relation, verdict in receiver.TRANSITIONS.items()]
+    tables = _meanings("where it stands", receiver.Relation) + "\n" + _meanings("verdict", receiver.Verdict)
+    return _diagram(["flowchart LR", *arrows]) + tables
+
+
+MADE: Mapping[str, Callable[[], str]] = {
+    "upload": lambda: state_diagram(
+        transfer.TRANSITIONS, transfer.Phase.START, (transfer.Phase.DONE, transfer.Phase.GIVEN_UP)
+    ),
+    "sender": lambda: state_diagram(sender.TRANSITIONS, sender.Phase.IDLE, ()),
+    "receiver": receiver_diagram,
+}
 
 
 def page(written: str) -> str:
-    """Return the page with the part that is made put into its place."""
-    before, _, rest = written.partition(_BEGIN)
-    _, _, after = rest.partition(_END)
-    return before + _BEGIN + "\n" + diagram() + "\n" + _END + after
+    """Return the page with the parts that are made put into their places."""
+    for name, make in MADE.items():
+        begin = f"<!-- {name}: made by python -m tests.docs.protocol -->\n"
+        before, found, rest = written.partition(begin)
+        if not found:
+            raise ValueError(f"the page has no place for {name}")
+        _, _, after = rest.partition(_END)
+        written = before + begin + "\n" + make() + "\n" + _END + after
+    return written
+
+
+def _diagram(lines: list[str]) -> str:
+    return "\n".join(["```mermaid", *lines, "```", "", ""])
+
+
+def _meanings(title: str, names: type[Enum]) -> str:
+    rows = [f"| {each.name} | {each.value} |" for each in names]
+    return "\n".join([f"| {title} | meaning |", "| --- | --- |", *rows, ""])
 
 
 if __name__ == "__main__":

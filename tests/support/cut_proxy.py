@@ -15,6 +15,7 @@ class CutProxy:
         cuts: for each connection to come, after how many bytes `up` or `down` it is cut; none when there are no more.
         is_silent_after_cut: a connection that is cut stays open and carries nothing, as behind a modem that re-dialled.
         up_bytes: carried to the hub, of all connections.
+        part_seconds: how long 4 kB take, both ways together.
     """
 
     target_port: int
@@ -24,6 +25,8 @@ class CutProxy:
     connections: int = 0
     up_bytes: int = 0
     down_bytes: int = 0
+    part_seconds: float = 0.0
+    _line: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def url(self) -> str:
@@ -62,6 +65,9 @@ class CutProxy:
                 content = await reader.read(4096 if left_bytes is None else min(left_bytes, 4096))
                 if not content:
                     return False
+                if self.part_seconds:
+                    async with self._line:
+                        await asyncio.sleep(self.part_seconds * len(content) / 4096)
                 writer.write(content)
                 if direction == "up":
                     self.up_bytes += len(content)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from content_packs.base.signing import SealingKey, SigningKey, VerifyKey
+from sync.bundle.layout import BundleKind
 from sync.bundle.read import verify_bundle
 from sync.bundle.write import Range, write_bundle
 from sync.records.facts import assignment_id
@@ -119,6 +120,17 @@ class Maker:
         head = verify_bundle(content, self.trusted).head
         self.seq, self.through, self.previous = head.seq, head.through_change, head.hash
         return content
+
+    def express(self, records: list[Record], seq: int = 1) -> bytes:
+        """Return an express bundle of rows that the next bundles of the chain may bring as well."""
+        return write_bundle(
+            records,
+            Range(self.epoch, seq, 1, max(len(records), 1)),
+            key=self.key,
+            receiver_public=self.receiver.public,
+            created_ms=NOW_MS + seq,
+            kind=BundleKind.EXPRESS,
+        )
 
     @property
     def trusted(self) -> dict[bytes, VerifyKey]:

@@ -23,6 +23,7 @@ from sync.engine.sender import (
     Wait,
     wait_ms,
 )
+from sync.engine.sender import TRANSITIONS as STEPS
 
 TAIL = b"tail----"
 OTHER = b"other---"
@@ -121,13 +122,22 @@ events = st.one_of(
 def test_whatever_happens_a_bundle_leaves_the_queue_only_by_an_ack(history: list[object]) -> None:
     state, waiting = Sender(), set()
     for event in history:
+        rule = STEPS.get((state.phase, type(event)))
         state, actions = state.on(event)  # type: ignore[arg-type]
         if isinstance(event, Queued):
             waiting |= set(event.seqs)
         if isinstance(event, Acknowledged):
             waiting = {seq for seq in waiting if seq > event.through_seq}
+        assert state.phase in rule.leads_to if rule else not actions
         assert set(state.pending) == waiting
         assert all(action.seq in waiting for action in actions if isinstance(action, Send))
+
+
+def test_every_phase_and_event_of_a_sender_is_in_its_table() -> None:
+    assert {phase for rule in STEPS.values() for phase in rule.leads_to} == set(Phase)
+    assert set(STEPS) == {(phase, event) for phase in Phase for event in (Queued, Acknowledged)} | {
+        (phase, Failed if phase is Phase.SENDING else Due) for phase in Phase
+    }
 
 
 def test_a_clock_that_was_set_back_does_not_make_a_sender_wait_for_years() -> None:

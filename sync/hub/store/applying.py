@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, get_args
 
-from sqlalchemy import Column, ColumnElement, Connection, RowMapping, Table, and_, insert, or_, select, update
+from sqlalchemy import Column, ColumnElement, Connection, RowMapping, Table, and_, delete, insert, or_, select, update
 
 from content_packs.base import codec
 from content_packs.base.errors import N_, EdgeboxError
@@ -27,6 +27,7 @@ from sync.hub.store.schema import (
     registry,
     statement,
     statement_conflict,
+    told_early,
     verb,
 )
 from sync.records.activity import parse_activity
@@ -73,9 +74,9 @@ class Applier:
         self._box = box
         self._place = place
         self._now_ms = now_ms
-        this = and_(registry.c.box_no == box.no, registry.c.epoch == place.epoch)
-        rows = connection.execute(select(registry.c.kind, registry.c.no, registry.c.hub_no).where(this))
-        self._numbers: dict[tuple[int, int], int] = {(row.kind, row.no): row.hub_no for row in rows}
+        early = select(told_early.c.kind, told_early.c.hub_no).where(told_early.c.box_no == box.no)
+        self._early = {(row.kind, row.hub_no) for row in connection.execute(early)}
+        self._numbers = self._known_numbers()
         self._device_ids: dict[int, bytes] = {}
 
     def apply(self, records: Sequence[Record]) -> None:
@@ -89,6 +90,11 @@ class Applier:
                 _APPLY[type(record)](self, record)
         self._add_statements([record for record in records if isinstance(record, Statement)])
         self._merge([record for record in records if isinstance(record, _MERGED)])
+
+    def _known_numbers(self) -> dict[tuple[int, int], int]:
+        this = and_(registry.c.box_no == self._box.no, registry.c.epoch == self._place.epoch)
+        rows = self._connection.execute(select(registry.c.kind, registry.c.no, registry.c.hub_no).where(this))
+        return {(row.kind, row.no): row.hub_no for row in rows}
 
     def _resolve(self, kind: Kind, no: int) -> int:
         found = self._numbers.get((kind, no))
@@ -104,7 +110,16 @@ class Applier:
         this = and_(*(registry.c[name] == value for name, value in values.items()))
         if self._connection.execute(select(registry.c.hub_no).where(this)).scalar() is None:
             self._connection.execute(insert(registry).values(values | {"hub_no": hub_no}))
+            self._log_number(kind, hub_no)
+
+    def _log_number(self, kind: Kind, hub_no: int) -> None:
+        """Tell other boxes what a number stands for, unless an express bundle has had them told."""
+        if (kind, hub_no) not in self._early:
             self._log(kind, [hub_no])
+            return
+        self._early.discard((kind, hub_no))
+        this = and_(told_early.c.kind == int(kind), told_early.c.hub_no == hub_no)
+        self._connection.execute(delete(told_early).where(told_early.c.box_no == self._box.no, this))
 
     def _find_or_add(self, table: Table, keys: dict[str, Any], more: dict[str, Any] | None = None) -> int:
         this = and_(*(table.c[name] == value for name, value in keys.items()))

@@ -42,11 +42,15 @@ class SetAside:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What is held of an epoch; `tail` is the start of the hash of the last bundle that was applied."""
+    """What is held of an epoch; `tail` is the start of the hash of the last bundle that was applied.
+
+    `express` are the numbers of its express bundles that came.
+    """
 
     vector: Vector
     tail: bytes
     is_forked: bool
+    express: tuple[tuple[int, int], ...] = ()
 
 
 def find_holding(connection: Connection, place: Place) -> Holding:

@@ -136,6 +136,30 @@ bundle = Table(
 )
 Index("ix_bundle_state", bundle.c.box_no, bundle.c.epoch, bundle.c.state)
 
+# Express bundles that came; their content comes again with the bundles of the chain.
+express = Table(
+    "express",
+    METADATA,
+    _ref("box_no", "box.no", is_key=True),
+    Column("epoch", BigInteger, primary_key=True, autoincrement=False),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("hash", LargeBinary(32), primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("records", Integer, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("received_ms", BigInteger, nullable=False),
+)
+
+# Rows that an express bundle had other boxes told of, until the chain explains the box's number for them.
+told_early = Table(
+    "told_early",
+    METADATA,
+    _ref("box_no", "box.no", is_key=True),
+    Column("kind", SmallInteger, primary_key=True, autoincrement=False),
+    Column("hub_no", NO, primary_key=True, autoincrement=False),
+)
+
 # What a box's small numbers mean: (kind, no) of one epoch is the hub's row `hub_no`.
 registry = Table(
     "registry",

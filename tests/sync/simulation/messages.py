@@ -38,6 +38,7 @@ class Bundle:
     digest: bytes
     records: tuple[Record, ...]
     held: "Held | None" = None
+    is_express: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class Ack:
     vector: Vector
     tail: bytes
     is_forked: bool
+    express: int = 0
 
 
 @dataclass
@@ -67,10 +69,14 @@ class Inbox:
     early: dict[int, Bundle] = field(default_factory=dict)
     known: set[bytes] = field(default_factory=set)
     is_forked: bool = False
+    express: dict[int, bytes] = field(default_factory=dict)
 
     def copy(self) -> "Inbox":
         """Return a copy for a backup."""
-        return Inbox(self.through, self.through_change, self.tail, dict(self.early), set(self.known), self.is_forked)
+        return Inbox(
+            self.through, self.through_change, self.tail, dict(self.early), set(self.known), self.is_forked,
+            dict(self.express),
+        )  # fmt: skip
 
     def take(self, bundle: Bundle) -> list[Bundle]:
         """Do what the table says; return the bundles to apply, in order."""
@@ -84,6 +90,13 @@ class Inbox:
             return []
         self.early[bundle.seq] = bundle
         return self._ready()
+
+    def take_ahead(self, bundle: Bundle) -> list[Bundle]:
+        """Return an express bundle if it is to be applied: once, and not when there are two histories."""
+        known = self.express.get(bundle.seq)
+        self.express.setdefault(bundle.seq, bundle.digest)
+        self.is_forked |= known not in (None, bundle.digest)
+        return [] if known or self.is_forked else [bundle]
 
     def _ready(self) -> list[Bundle]:
         ready = []

@@ -9,11 +9,12 @@ from sync.bundle.layout import NO_PREVIOUS
 from sync.engine.sender import Acknowledged, Due, Failed, Phase, Queued, Send, Sender
 from sync.records import stamps
 from sync.records.merging import join, key_of
-from sync.records.rows import Merged
+from sync.records.rows import Mark, Merged
 from tests.sync.simulation.messages import Ack, Bundle, Event, Held, Inbox, Record
 
 HUB = b"hub-------------"
 RECORDS_PER_BUNDLE = 6
+CLOSING_FROM = 6  # answers from here on close something
 Merging = dict[tuple[object, ...], Merged]
 
 
@@ -23,6 +24,10 @@ def merge(held: Merging, record: Merged) -> bool:
     before = held.get(key)
     held[key] = record if before is None else join(before, record, HUB)
     return held[key] != before
+
+
+def _is_closing(record: Record) -> bool:
+    return record.answer >= CLOSING_FROM if isinstance(record, Event) else isinstance(record, Mark)
 
 
 @dataclass
@@ -60,13 +65,14 @@ class Disk:
     acked: set[int] = field(default_factory=set)
     inboxes: dict[int, Inbox] = field(default_factory=dict)
     down_epoch: int = 0
+    express_made: int = 0
 
     def copy(self) -> "Disk":
         """Return a backup, or the disk of a copied box."""
         inboxes = {epoch: inbox.copy() for epoch, inbox in self.inboxes.items()}
         return Disk(
             self.key, self.epoch, list(self.log), dict(self.events), dict(self.merged), self.stamp, list(self.out),
-            set(self.acked), inboxes, self.down_epoch,
+            set(self.acked), inboxes, self.down_epoch, self.express_made,
         )  # fmt: skip
 
     @property
@@ -124,6 +130,18 @@ class Box:
                 )
             )
 
+    def hurry(self) -> Bundle | None:
+        """Return an express bundle of what closes something and is not surely at the hub, if there is such."""
+        disk = self.disk
+        records = tuple(record for record in disk.log[disk.settled :] if _is_closing(record))
+        if not records:
+            return None
+        disk.express_made += 1
+        seq, through = disk.express_made, len(disk.log)
+        return Bundle(
+            disk.key, disk.epoch, seq, through, NO_PREVIOUS, self._new_bytes(), records, self.word(), is_express=True
+        )
+
     def waiting(self) -> list[Bundle]:
         """Return the bundles that no ack covers."""
         return [bundle for bundle in self.disk.out if bundle.seq not in self.disk.acked]
@@ -160,13 +178,15 @@ class Box:
     def _is_ours(self, ack: Ack) -> bool:
         """Return whether what the hub holds is what this box made, and not what a later life of its backup did."""
         through = ack.vector.through_seq
+        if ack.express > self.disk.express_made:
+            return False
         if not through:
             return True
         return through <= len(self.disk.out) and self.disk.out[through - 1].digest.startswith(ack.tail)
 
     def _become_another(self) -> None:
         """Two boxes were one: go on under a key of its own, and send everything again."""
-        self.disk.key, self.disk.epoch = self._new_bytes(), 1
+        self.disk.key, self.disk.epoch, self.disk.express_made = self._new_bytes(), 1, 0
         self.disk.out, self.disk.acked = [], set()
         self.sender = Sender()
 
@@ -222,11 +242,12 @@ class Hub:
     def receive(self, bundle: Bundle, now_ms: int) -> Ack:
         """Take in a bundle and acknowledge it."""
         inbox = self.inboxes.setdefault((bundle.origin, bundle.epoch), Inbox())
-        for ready in inbox.take(bundle):
+        for ready in inbox.take_ahead(bundle) if bundle.is_express else inbox.take(bundle):
             self._apply(ready, now_ms)
         if bundle.held is not None:
             self.take_word(bundle.origin, bundle.held)
-        return Ack(inbox.vector(bundle.origin, bundle.epoch), inbox.tail, inbox.is_forked)
+        vector = inbox.vector(bundle.origin, bundle.epoch)
+        return Ack(vector, inbox.tail, inbox.is_forked, max(inbox.express, default=0))
 
     def write(self, make: Callable[[int, bytes], Merged], now_ms: int) -> None:
         """The operator changes something."""

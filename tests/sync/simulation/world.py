@@ -14,9 +14,10 @@ YEAR_MS = 365 * 86_400_000
 BOXES_MAX = 4
 ROUNDS_MAX = 400
 DROPPED, DOUBLED = 0.25, 0.15
+EXPRESS_CARRIED = 0.3
 WEIGHTS = {
-    "answer": 14, "outbox": 14, "edit": 8, "operate": 3, "call": 14, "deliver": 30, "load": 4, "carry": 4, "crash": 3,
-    "backup": 2, "restore": 1, "copy": 1, "hub_backup": 1, "hub_restore": 1, "clock": 2, "wait": 6,
+    "answer": 14, "outbox": 14, "edit": 8, "operate": 3, "call": 14, "hurry": 5, "deliver": 30, "load": 4, "carry": 4,
+    "crash": 3, "backup": 2, "restore": 1, "copy": 1, "hub_backup": 1, "hub_restore": 1, "clock": 2, "wait": 6,
 }  # fmt: skip
 Message = tuple[str, int, Bundle | Ack]
 
@@ -159,6 +160,13 @@ class World:
         if bundle is not None:
             self.air.append(("up", place, bundle))
 
+    def _hurry(self) -> None:
+        """A box sends ahead what closes something."""
+        place = self._box()
+        bundle = self.boxes[place].hurry()
+        if bundle is not None:
+            self.air.append(("up", place, bundle))
+
     def _deliver(self) -> None:
         """One of the messages on their way arrives, is lost, or arrives and is still on its way."""
         if not self.air:
@@ -183,7 +191,8 @@ class World:
         """A courier takes everything that waits, or goes with what a stick had already."""
         place = self._box()
         self.boxes[place].make_bundles(everything=True)
-        self.couriers.append(Courier(place, self.boxes[place].waiting()))
+        ahead = self.boxes[place].hurry() if self.dice.random() < EXPRESS_CARRIED else None
+        self.couriers.append(Courier(place, [*([ahead] if ahead else []), *self.boxes[place].waiting()]))
 
     def _carry(self) -> None:
         """A courier comes to the hub, or back to a box, which need not be the one of before."""

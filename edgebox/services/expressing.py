@@ -1,0 +1,145 @@
+"""Closing results ahead of a long bundle: made into bundles of their own, before it and between its slices.
+
+They are an addition: whatever happens to them, the long bundle brings the same rows in its turn. So nothing here may
+hold it up for longer than a bundle of theirs takes.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from edgebox.services.spool import Spool
+from edgebox.services.uploading import Uploading
+from edgebox.store import changes, express
+from edgebox.store.changes import Made, Span
+from edgebox.store.database import Database
+from sync.bundle.layout import AckHead
+from sync.engine.express import CHANGE_BYTES, is_time_to_look, is_worthwhile
+from sync.enrolment import Hub
+from sync.transport.errors import HubRefused
+
+log = logging.getLogger(__name__)
+
+TakeAck = Callable[[AckHead], Awaitable[bool]]
+
+
+class Expressing:
+    """Sends express bundles while somebody holds the line; `books` are held while one is made.
+
+    Attributes:
+        may_go: whether the lane of the main bundles may use the line now.
+    """
+
+    def __init__(self, database: Database, spool: Spool, uploading: Uploading, books: asyncio.Lock) -> None:
+        self._database = database
+        self._spool = spool
+        self._uploading = uploading
+        self._books = books
+        self._looked: tuple[int, int] = (0, 0)
+        self._looking: asyncio.Task[None] | None = None
+        self._looked_bytes = 0
+        self._is_refused = False
+        self._is_wanted = False
+        self._fresh: Made | None = None
+        self.may_go: Callable[[], bool] = lambda: True
+
+    async def deliver(
+        self, url: str, hub: Hub, made: Made, content: bytes, *, is_begun: bool, take_ack: TakeAck
+    ) -> AckHead | None:
+        """Return the hub's ack of a main bundle, which closing results went ahead of.
+
+        None if it was ended from outside, or need not be sent any more; `take_ack` says the latter of an express one.
+
+        Raises:
+            LinkDown, LinkCaptured, HubRefused, HubBusy: like `Transport`.
+        """
+        stored_bytes = 0
+        while await self._send_ahead(url, hub, made.size_bytes - stored_bytes, take_ack):
+            if made not in await self._spool.list_waiting():
+                return None
+            async with self._between_slices():
+                ack = await self._uploading.deliver(url, hub, made, content, is_begun=is_begun)
+            if ack is not None or not self._is_wanted:
+                return ack
+            is_begun, stored_bytes = True, self._uploading.stored_bytes
+        return None
+
+    async def _send_ahead(self, url: str, hub: Hub, ahead_bytes: int, take_ack: TakeAck) -> bool:
+        """Send the closing results that have so many bytes before them; return whether to go on with those."""
+        while (made := await self._next(hub, ahead_bytes)) is not None:
+            content = await self._spool.read(made)
+            if content is not None and not await self._send(url, hub, made, content, take_ack):
+                return False
+            async with self._books:
+                await self._spool.drop_express(made)
+        return True
+
+    async def _send(self, url: str, hub: Hub, made: Made, content: bytes, take_ack: TakeAck) -> bool:
+        """Return whether a bundle of closing results is done with: it is there, or the hub does not want such."""
+        is_begun, self._fresh = made != self._fresh, None
+        try:
+            ack = await self._uploading.deliver(url, hub, made, content, is_begun=is_begun)
+        except HubRefused as error:
+            # The main bundle brings the same, and if that is refused as well, it says why.
+            log.warning("sync.express_refused %s", error)
+            self._is_refused = True
+            return True
+        return ack is not None and not await take_ack(ack)
+
+    @asynccontextmanager
+    async def _between_slices(self) -> AsyncIterator[None]:
+        """End the upload that is sent meanwhile, at a slice, when closing results came about."""
+        self._is_wanted, self._looked_bytes = False, 0
+        with self._uploading.telling(self._note_progress):
+            try:
+                yield
+            finally:
+                if self._looking is not None:
+                    self._looking.cancel()
+                    await asyncio.wait({self._looking})
+                    self._looking = None
+
+    async def _next(self, hub: Hub, ahead_bytes: int) -> Made | None:
+        """Return the express bundle to send now: one that was made before, or a new one."""
+        async with self._books:
+            waiting = await self._spool.list_express()
+            if waiting and not self._is_refused:
+                return waiting[0]
+            span = await self._find(ahead_bytes)
+            if span is None:
+                return None
+            self._fresh = await self._spool.make_express(hub, span)
+            return self._fresh
+
+    async def _find(self, ahead_bytes: int) -> Span | None:
+        """Return closing results that are worth a bundle of their own."""
+        if self._is_refused or not is_worthwhile(await self._add_log(ahead_bytes), may_go=self.may_go()):
+            return None
+        if not (await self._database.read(changes.find_form)).is_short_read:
+            return None
+        epoch = await self._database.read(changes.find_epoch)
+        last = await self._database.read(express.find_last_change)
+        span = await self._spool.find_closing(self._looked[1] if self._looked[0] == epoch else 0)
+        # What was looked through without a result need not be looked through again.
+        self._looked = (epoch, last if span is None else span.through_change)
+        return span
+
+    async def _add_log(self, ahead_bytes: int) -> int:
+        """Return the bytes ahead with what is in the log and in no bundle yet, roughly."""
+        cursor = await self._database.read(changes.find_cursor)
+        last = await self._database.read(express.find_last_change)
+        return ahead_bytes + max(last + 1 - cursor.from_change, 0) * CHANGE_BYTES
+
+    def _note_progress(self, stored_bytes: int, size_bytes: int) -> None:
+        is_looking = self._looking is not None and not self._looking.done()
+        if is_looking or not is_time_to_look(self._looked_bytes, stored_bytes, size_bytes):
+            return
+        self._looked_bytes = stored_bytes
+        self._looking = asyncio.ensure_future(self._look(size_bytes - stored_bytes))
+
+    async def _look(self, ahead_bytes: int) -> None:
+        looked = self._looked
+        if await self._find(ahead_bytes) is not None:
+            self._looked, self._is_wanted = looked, True
+            await self._uploading.end()

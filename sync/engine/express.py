@@ -1,0 +1,20 @@
+"""When closing results go ahead of the bundle that would bring them in its turn. Pure."""
+
+from sync.engine.transfer import SLICE_BYTES
+
+# What a change of the log takes in a bundle, at the least.
+CHANGE_BYTES = 3
+
+
+def is_worthwhile(ahead_bytes: int, *, may_go: bool) -> bool:
+    """Return whether results that have `ahead_bytes` before them are worth a bundle of their own.
+
+    A second bundle costs a turn and some hundred bytes, so not for what one slice brings; but whenever the tariff does
+    not let the others go now (`may_go`).
+    """
+    return ahead_bytes > SLICE_BYTES or not may_go
+
+
+def is_time_to_look(looked_bytes: int, stored_bytes: int, size_bytes: int) -> bool:
+    """Return whether an upload of `size_bytes` has come a slice further since results were looked for, and lasts."""
+    return stored_bytes - looked_bytes >= SLICE_BYTES and size_bytes - stored_bytes > SLICE_BYTES
