@@ -7,7 +7,7 @@ from typing import Any
 from content_packs.base.errors import N_
 from edgebox.domain.recorded_error import error_of
 from edgebox.keys import Box
-from edgebox.services.syncing import NotEnrolled
+from edgebox.services.sync_state import NotEnrolled
 from sync.enrolment import EnrolmentRefused
 from sync.introduction import fingerprint
 

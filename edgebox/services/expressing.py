@@ -12,8 +12,9 @@ from contextlib import asynccontextmanager
 from edgebox.services.spool import Spool
 from edgebox.services.uploading import Uploading
 from edgebox.store import changes, express
-from edgebox.store.changes import Made, Span
+from edgebox.store.changes import Made
 from edgebox.store.database import Database
+from edgebox.store.spans import Span
 from sync.bundle.layout import AckHead
 from sync.engine.express import CHANGE_BYTES, is_time_to_look, is_worthwhile
 from sync.enrolment import Hub

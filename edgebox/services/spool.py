@@ -13,11 +13,12 @@ from content_packs.base.signing import PairKey
 from edgebox.services import copy_marks
 from edgebox.services.box_clock import BoxClock
 from edgebox.services.identity import Identity
-from edgebox.store import boots, changes, express, inbox
-from edgebox.store.changes import Cursor, Form, Made, Span
+from edgebox.store import boots, changes, express, inbox, spans
+from edgebox.store.changes import Cursor, Form, Made
 from edgebox.store.database import Database
 from edgebox.store.inbox import Pair
 from edgebox.store.roster import Connection
+from edgebox.store.spans import Span
 from sync.bundle import codec0, codec1
 from sync.bundle.errors import BundleMalformed, BundleTooLarge, BundleUnsupported
 from sync.bundle.layout import BundleKind, ClockQuality, Vector
@@ -151,7 +152,7 @@ class Spool:
 
     async def _read_span(self, from_change: int, max_changes: int) -> Span | None:
         return await self._database.read(
-            lambda connection: changes.read_span(
+            lambda connection: spans.read_span(
                 connection, from_change, max_changes=max_changes, max_bytes=ROW_BYTES_PER_BUNDLE
             )
         )

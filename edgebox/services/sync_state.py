@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from content_packs.base.errors import N_, EdgeboxError
+
 
 @dataclass(frozen=True)
 class SyncStatus:
@@ -31,3 +33,13 @@ class SyncStatus:
     last_error: dict[str, Any] | None
     renewed_ms: int | None = None
     renewed_reason: str | None = None
+
+
+class NotEnrolled(EdgeboxError):
+    """The box does not know a hub to send to."""
+
+    code = "sync.not_enrolled"
+    status = 409
+    exit_code = 45
+    sentence = N_("This box is not connected to a hub.")
+    remedy = N_("Ask the hub for a code and enrol the box with it. Until then everything is kept here.")

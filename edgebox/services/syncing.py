@@ -12,9 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from content_packs.base import ids
-from content_packs.base.errors import N_, EdgeboxError
+from content_packs.base.errors import EdgeboxError
 from edgebox.domain.clock_rules import Source
 from edgebox.services import enrolling
+from edgebox.services.asking import Asking
 from edgebox.services.box_clock import BoxClock
 from edgebox.services.confirmed import covers
 from edgebox.services.expressing import Expressing
@@ -23,7 +24,7 @@ from edgebox.services.introducing import Introducing
 from edgebox.services.line import Line, LinePaused
 from edgebox.services.receiving import Receiving
 from edgebox.services.spool import Spool
-from edgebox.services.sync_state import SyncStatus
+from edgebox.services.sync_state import NotEnrolled, SyncStatus
 from edgebox.services.uploading import HubLink, Uploading
 from edgebox.store import changes, express, identities, switches
 from edgebox.store.changes import Made
@@ -32,7 +33,7 @@ from edgebox.store.identities import Reason
 from sync.bundle.errors import BundleUnknownOrigin
 from sync.bundle.layout import AckHead, Notice
 from sync.bundle.read import read_ack
-from sync.engine.lanes import SLICE_BYTES, Lane
+from sync.engine.lanes import Lane
 from sync.engine.sender import Acknowledged, Due, Event, Failed, Phase, Queued, Send, Sender
 from sync.enrolment import Hub
 from sync.introduction import Ticket
@@ -42,17 +43,6 @@ log = logging.getLogger(__name__)
 
 RESTARTS_MAX = 3
 # How often a box asks for what waits when it has nothing to send whose answer would tell.
-ASK_EVERY_MS = 6 * 3_600_000
-
-
-class NotEnrolled(EdgeboxError):
-    """The box does not know a hub to send to."""
-
-    code = "sync.not_enrolled"
-    status = 409
-    exit_code = 45
-    sentence = N_("This box is not connected to a hub.")
-    remedy = N_("Ask the hub for a code and enrol the box with it. Until then everything is kept here.")
 
 
 class Syncing:
@@ -78,10 +68,7 @@ class Syncing:
         self._line = line
         self._spool = Spool(database, identity, clock, spool / "out")
         self.introducing = Introducing(database, identity, clock)
-        self._receiving = receiving
-        self._has_waiting = False
-        self._asked_ms: int | None = None
-        self._bringing: asyncio.Task[int] | None = None
+        self._asking = Asking(receiving, line, clock)
         self._uploading = Uploading(identity, make_link)
         self._sender = Sender()
         self._last_error: EdgeboxError | None = None
@@ -89,6 +76,7 @@ class Syncing:
         self._sending = asyncio.Lock()
         self._books = asyncio.Lock()
         self.expressing = Expressing(database, self._spool, self._uploading, self._books)
+        self.expressing.may_go = lambda: self._line.left_bytes(Lane.PROGRESS) != 0
         self.on_told_time: Callable[[Source, int], Awaitable[object]] = _nobody_listens
 
     async def enroll(self, url: str, code: str) -> Hub:
@@ -238,7 +226,7 @@ class Syncing:
         self._uploading.is_closing = True
         try:
             await self._uploading.end()
-            await self._end_bringing()
+            await self._asking.end()
             async with self._sending, self._books:
                 await self._uploading.close()
                 yield
@@ -289,38 +277,14 @@ class Syncing:
 
     async def _receive_waiting(self, url: str, *, is_asked: bool) -> None:
         """Bring what waits at the hub, if it said that something does, or was not asked for long."""
-        now_ms = self._clock.monotonic_ms()
-        is_due = self._asked_ms is None or now_ms - self._asked_ms >= ASK_EVERY_MS
-        if (
-            self._uploading.is_closing
-            or self._sender.phase is not Phase.IDLE
-            or not (is_asked or self._has_waiting or is_due)
-        ):
+        is_idle = self._sender.phase is Phase.IDLE and not self._uploading.is_closing
+        if not is_idle or not (is_asked or self._asking.is_due):
             return
         try:
-            link = self._uploading.open_link(url)
-            self._bringing = asyncio.ensure_future(self._receiving.exchange(link, self._may_come))
-            # Not awaited by itself: whoever ends it must not end the caller.
-            await asyncio.wait({self._bringing})
-            if not self._bringing.cancelled():
-                self._bringing.result()
-                self._has_waiting, self._asked_ms = False, now_ms
+            await self._asking.bring(self._uploading.open_link(url))
         except EdgeboxError as error:
             log.warning("sync.not_received %s", error)
             self._last_error = error
-        finally:
-            await self._end_bringing()
-
-    def _may_come(self, size_bytes: int) -> bool:
-        """Return whether a bundle may come down now; a small one may be a revocation, and goes before."""
-        left_bytes = self._line.left_bytes(Lane.CLOSING if size_bytes <= SLICE_BYTES else Lane.SMALL)
-        return left_bytes is None or size_bytes <= left_bytes
-
-    async def _end_bringing(self) -> None:
-        """Stop what is on its way down; what came of it is kept."""
-        if self._bringing is not None and not self._bringing.done():
-            self._bringing.cancel()
-            await asyncio.wait({self._bringing})
 
     async def _queue_and_start(self, hub: Hub, *, is_asked: bool) -> int | None:
         """Queue what the spool has, or one new bundle when it has none; return the number to send now, if any."""
@@ -342,7 +306,7 @@ class Syncing:
         Raises:
             LinePaused: no more may be sent for now; the hub keeps what it has of the bundle.
         """
-        self._line.check(Lane.PROGRESS)
+        self._line.check(Lane.CLOSING)
         try:
             async with self._books:
                 made, content = await self._read(seq)
@@ -401,7 +365,7 @@ class Syncing:
             await self.introducing.renew(Reason.HUB)
             await self._start_sender_anew()
             return True
-        self._has_waiting |= ack.notice == Notice.WAITING
+        self._asking.has_waiting |= ack.notice == Notice.WAITING
         is_whole = await self._database.write(
             lambda connection: changes.settle(
                 connection, ack.vector, now_ms, said_ms=ack.created_ms, is_carried=is_carried

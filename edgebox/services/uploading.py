@@ -63,7 +63,9 @@ class Uploading:
         if self.is_closing:
             return None
         self.made, self.stored_bytes, self.has_progressed = made, 0, False
-        upload = self.open_link(url).deliver(content, is_begun=is_begun, on_stored=self._note)
+        upload = self.open_link(url).deliver(
+            content, is_begun=is_begun, is_urgent=made.is_express, on_stored=self._note
+        )
         task = self._task = asyncio.ensure_future(upload)
         try:
             # Not awaited by itself: whoever ends the upload must not end the caller.

@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from edgebox.store import changes
-from edgebox.store.changes import Cursor, Made, Span
+from edgebox.store import changes, spans
+from edgebox.store.changes import Cursor, Made
 from edgebox.store.log import number_key
+from edgebox.store.spans import Span
 from sync.bundle.layout import AckHead
 from sync.records.kinds import Kind
 from sync.records.rows import Statement
@@ -84,10 +85,10 @@ def read_closing(connection: sqlite3.Connection, from_change: int, max_changes: 
     keys: dict[Kind, dict[bytes, None]] = {}
     for _seq, kind, key, _text_bytes in fitting:
         keys.setdefault(Kind(kind), {})[key] = None
-    results = changes.read_records(connection, keys)
+    results = spans.read_records(connection, keys)
     statements = [record for record in results if isinstance(record, Statement)]
     stored_in = [row[0] for row in fitting if row[1] == Kind.STATEMENT]
-    explained = changes.read_records(connection, _named(connection, statements, stored_in))
+    explained = spans.read_records(connection, _named(connection, statements, stored_in))
     return Span(from_change, through, explained + results)
 
 
@@ -111,14 +112,19 @@ def find_hash(connection: sqlite3.Connection, epoch: int, seq: int) -> bytes | N
 
 
 def is_of_a_copy(connection: sqlite3.Connection, ack: AckHead) -> bool:
-    """Return whether the hub has express bundles of this epoch that were not made here.
+    """Return whether the hub has an express bundle of this epoch that was not made here.
 
     So it is after a restore from a backup, when the numbers of the main bundles need not show it: the express ones were
-    faster, and what they brought is at the hub and not here.
+    faster, and what they brought is at the hub and not here. They are forgotten some time after they were settled, the
+    latest excepted.
     """
     epoch = changes.find_epoch(connection)
+    if not ack.express or ack.vector.epoch != epoch:
+        return False
     made = connection.execute("SELECT coalesce(max(seq), 0) FROM express_out WHERE epoch = ?", (epoch,)).fetchone()[0]
-    return ack.vector.epoch == epoch and any(last > made for _first, last in ack.express)
+    last = max(last for _first, last in ack.express)
+    known = find_hash(connection, epoch, last)
+    return last > made or (known is not None and not known.startswith(ack.express_tail))
 
 
 def settle(connection: sqlite3.Connection, ack: AckHead, now_ms: int) -> None:

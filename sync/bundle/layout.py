@@ -32,7 +32,7 @@ NUMBER_MAX = (1 << 53) - 1
 _MS_MAX = 1 << 47
 _READS_SHORT = 8
 _ACK_WITH_TAIL = 6
-_ACK_WITH_EXPRESS = 7
+_ACK_WITH_EXPRESS = 8
 
 
 class BundleKind(IntEnum):
@@ -130,6 +130,7 @@ class AckHead:
         tail: start of the hash of bundle `vector.through_seq`, so that a box that was restored from a backup does not
             take what a later life of it sent for its own; empty in an ack for a box that wrote codec 0.
         express: numbers of the express bundles of this epoch that the maker took in, as inclusive ranges.
+        express_tail: start of the hash of the last of them, for the same reason as `tail`.
     """
 
     maker: bytes
@@ -139,6 +140,7 @@ class AckHead:
     reads_short: bool = False
     tail: bytes = b""
     express: tuple[tuple[int, int], ...] = ()
+    express_tail: bytes = b""
 
 
 def frame(encoded_head: bytes) -> bytes:
@@ -247,13 +249,16 @@ def ack_to_list(ack: AckHead) -> list[Any]:
     notice = int(ack.notice) | _READS_SHORT * ack.reads_short
     values = [int(BundleKind.ACK), ack.maker, _vector_to_list(ack.vector), ack.created_ms, notice]
     if ack.express:
-        return [*values, ack.tail or NO_PREVIOUS, [list(pair) for pair in ack.express]]
+        return [*values, ack.tail or NO_PREVIOUS, [list(pair) for pair in ack.express], ack.express_tail]
     return [*values, ack.tail] if ack.tail else values
 
 
 def ack_from_list(values: list[Any]) -> AckHead:
     """Return the head of an ack, every value within its bounds."""
-    express = _ranges(values.pop()) if len(values) == _ACK_WITH_EXPRESS else ()
+    express: tuple[tuple[int, int], ...] = ()
+    express_tail = b""
+    if len(values) == _ACK_WITH_EXPRESS:
+        express_tail, express = _bytes(values.pop(), PREVIOUS_BYTES), _ranges(values.pop())
     tail = _bytes(values.pop(), PREVIOUS_BYTES) if len(values) == _ACK_WITH_TAIL else b""
     _expect_kind(values, frozenset({BundleKind.ACK}), _ACK_WITH_TAIL - 1)
     _, maker, vector, created_ms, notice = values
@@ -266,6 +271,7 @@ def ack_from_list(values: list[Any]) -> AckHead:
         reads_short=bool(word & _READS_SHORT),
         tail=tail,
         express=express,
+        express_tail=express_tail,
     )
 
 

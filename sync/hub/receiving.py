@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -137,6 +137,7 @@ class Receiving:
             reads_short=True,
             tail=held.tail if reads_tail or held.express else b"",
             express=held.express,
+            express_tail=held.express_tail,
         )
         return Acknowledged(vector.origin, vector.epoch, write_ack(ack, self._keys.signing))
 
@@ -279,7 +280,7 @@ class Receiving:
 
 def _find_word(connection: Transaction, origin: bytes, place: Place) -> tuple[Held, Notice]:
     """Return what is held of an epoch, and what its box has to know besides."""
-    held = replace(bundles.find_held_of(connection, origin, place), express=express.find_taken(connection, place))
+    held = express.with_express(connection, place, bundles.find_held_of(connection, origin, place))
     if held.is_forked:
         return held, Notice.FORKED
     is_succeeded = boxes.has_successor(connection, place.box_no)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from content_packs.fetch.contract import Source
+from sync.engine.lanes import Lane
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +25,12 @@ class Transport(Protocol):
     for success, and may deliver one bundle more than once.
     """
 
-    async def deliver(self, bundle: bytes, *, is_begun: bool, on_stored: Callable[[int], None]) -> bytes:
+    async def deliver(
+        self, bundle: bytes, *, is_begun: bool, is_urgent: bool, on_stored: Callable[[int], None]
+    ) -> bytes:
         """Return the answer to `bundle`, of which the hub may have some already if `is_begun`.
+
+        One that `is_urgent` goes in the first lane.
 
         `on_stored` hears how many of its bytes are durable at the hub, as far as it says so.
 
@@ -37,7 +42,13 @@ class Transport(Protocol):
 
 
 class Wire(Protocol):
-    """The way out over a line that others use as well, some of them first, and that may cost."""
+    """The way out over a line that others use as well, some of them first, and that may cost.
+
+    Attributes:
+        lane: in which lane the next turns are.
+    """
+
+    lane: Lane
 
     def make_socket(self, address: tuple[Any, ...]) -> socket.socket:
         """Return a socket for an address as the resolver gives it."""

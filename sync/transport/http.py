@@ -17,6 +17,7 @@ from content_packs.base.clock import Clock, SystemClock
 from content_packs.fetch.http import HttpSource, why_down
 from content_packs.fetch.http import Wire as DownWire
 from sync.bundle.limits import ACK_MAX_BYTES
+from sync.engine.lanes import Lane
 from sync.transport.answers import JSON_TYPE, refusal
 from sync.transport.connection import parse_address
 from sync.transport.contract import Waiting, Wire
@@ -71,9 +72,16 @@ class HttpTransport:
         self.way: Way | None = None
 
     async def deliver(
-        self, bundle: bytes, *, is_begun: bool = False, on_stored: Callable[[int], None] = lambda _: None
+        self,
+        bundle: bytes,
+        *,
+        is_begun: bool = False,
+        is_urgent: bool = False,
+        on_stored: Callable[[int], None] = lambda _: None,
     ) -> bytes:
         """Return the hub's answer to `bundle`; see `Transport`."""
+        if self._wire is not None:
+            self._wire.lane = Lane.CLOSING if is_urgent else Lane.PROGRESS
         if self.way is None:
             self.way = Way(parse_address(self._url), await self._context(), self._wire)
         try:

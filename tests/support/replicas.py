@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection as HubConnection
 
 from content_packs.base.signing import SigningKey
-from edgebox.store import changes
+from edgebox.store import changes, spans
 from edgebox.store.database import open_writer
 from edgebox.store.downstream import apply_records
 from edgebox.store.stamping import put_origin
@@ -95,7 +95,7 @@ class BoxReplica:
 
     def send(self, now_ms: int = NOW_MS) -> list[Record]:
         """Hand the hub everything that it was not told yet, through the codec, and return it."""
-        span = changes.read_span(self.db, self.sent + 1, max_changes=_RECORDS_MAX, max_bytes=1 << 24)
+        span = spans.read_span(self.db, self.sent + 1, max_changes=_RECORDS_MAX, max_bytes=1 << 24)
         if span is None:
             return []
         self.sent, self.seq = span.through_change, self.seq + 1

@@ -339,3 +339,12 @@ def test_an_ack_is_read_alike() -> None:
     head, body = open_frame(ack, bytes(NaclSigningKey(hub.seed).verify_key), b"edgebox ack 1")
     assert head == [2, hub.verify_key.key_id, [DEVICE, 3, 7, 900, [[9, 12]]], NOW_MS, 1]
     assert body == b""
+
+
+def test_an_ack_that_names_express_bundles_is_read_alike() -> None:
+    hub = SigningKey.generate()
+    vector, tail = Vector(DEVICE, 3, 7, 900), bytes(range(8))
+    ack = write_ack(AckHead(hub.verify_key.key_id, vector, NOW_MS, 1, True, tail, ((1, 4), (6, 6)), tail[::-1]), hub)
+    head, body = open_frame(ack, bytes(NaclSigningKey(hub.seed).verify_key), b"edgebox ack 1")
+    assert head == [2, hub.verify_key.key_id, [DEVICE, 3, 7, 900, []], NOW_MS, 9, tail, [[1, 4], [6, 6]], tail[::-1]]
+    assert body == b""

@@ -9,7 +9,7 @@ import pytest
 
 from content_packs.base import ids
 from content_packs.format.manifest import Lesson
-from edgebox.store import changes, roster, teaching
+from edgebox.store import changes, roster, spans, teaching
 from edgebox.store.catalogue import ListedLesson
 from edgebox.store.database import Database
 from edgebox.store.log import append_change, number_key
@@ -61,8 +61,8 @@ def answer(db: Connection, seq: int, person_no: int = 1) -> None:
     append_change(db, Kind.STATEMENT, key)
 
 
-async def span(database: Database, start: int = 1, max_changes: int = 100, max_bytes: int = 1 << 20) -> changes.Span:
-    found = await database.read(lambda db: changes.read_span(db, start, max_changes=max_changes, max_bytes=max_bytes))
+async def span(database: Database, start: int = 1, max_changes: int = 100, max_bytes: int = 1 << 20) -> spans.Span:
+    found = await database.read(lambda db: spans.read_span(db, start, max_changes=max_changes, max_bytes=max_bytes))
     assert found is not None
     return found
 
@@ -98,7 +98,7 @@ async def test_a_span_ends_at_its_limits_but_has_at_least_one_change(database: D
     assert (await span(database, max_changes=3)).through_change == 3
     assert (await span(database, max_bytes=1)).through_change == 1
     assert (await span(database, start=4, max_bytes=450)).through_change == 5
-    assert await database.read(lambda db: changes.read_span(db, 99, max_changes=9, max_bytes=9)) is None
+    assert await database.read(lambda db: spans.read_span(db, 99, max_changes=9, max_bytes=9)) is None
 
 
 async def test_a_tablet_learns_how_far_the_hub_has_its_work(database: Database) -> None:

@@ -11,13 +11,13 @@ from nacl.public import PrivateKey, SealedBox
 from nacl.signing import VerifyKey as NaclVerifyKey
 
 from content_packs.base.signing import PairKey
-from sync.bundle.layout import Vector
+from sync.bundle.layout import BundleKind, Vector
 from sync.bundle.paired import write_paired
 from sync.bundle.write import Range
 from sync.records.coarse import coarse_times
-from sync.records.rows import Statement
+from sync.records.rows import Activity, Device, Learner, Statement, Verb
 from tests.support.school_day import make_day, make_school
-from tests.sync.makers import NOW_MS, Maker, answered, completed, registries
+from tests.sync.makers import COMPLETED, DEVICE, NOW_MS, Maker, answered, completed, registries
 
 FIELDS = (
     "device_seq", "id", "registration", "success", "completion", "score_raw", "score_max", "score_scaled",
@@ -296,6 +296,7 @@ def read_usual(content: bytes, maker: Maker) -> tuple[Any, list[dict[str, Any]]]
     end = 6 + int.from_bytes(content[4:6], "big")
     NaclVerifyKey(maker.key.verify_key.raw).verify(b"edgebox bundle 1\0" + content[:end], content[end : end + 64])
     head = msgpack.unpackb(content[6:end])
+    assert (head[0], head[4]) == (3, bytes(8)) if head[0] != 1 else len(head) == 16
     assert head[11] == 1
     plain = SealedBox(PrivateKey(maker.receiver.seed)).decrypt(content[end + 64 :])
     return read_body(plain, dict(head[7]), head[9], head[13])
@@ -309,7 +310,7 @@ def read_paired(content: bytes, box_public: bytes, hub_secret: bytes) -> tuple[l
     assert content[:4] == b"EBB\x02"
     place, numbers = 5, []
     box_no, place = varint(content, place)
-    place += 4
+    place += 0 if content[4] & 16 else 4
     for _ in range(7):
         value, place = varint(content, place)
         numbers.append(value)
@@ -396,3 +397,18 @@ def test_a_paired_bundle_is_read_alike() -> None:
     assert len(sections) == 8
     assert sorted(map(repr, rows)) != []
     assert [row["device_seq"] for row in rows] == [1, 2]
+
+
+def test_express_bundles_of_both_forms_are_read_alike() -> None:
+    maker = Maker()
+    records = [Verb(1, COMPLETED), Activity(2, "urn:x"), Device(1, DEVICE), Learner(1, bytes(16)), completed(1)]
+    sections, rows = read_usual(maker.express(records, 7), maker)
+    pair = PairKey(maker.key.sealing_key, maker.receiver.public)
+    content = write_paired(
+        records, Range(3, 2, 5, 200), pair=pair, box_no=4, created_ms=NOW_MS, clock_quality=3, kind=BundleKind.EXPRESS
+    )
+    numbers, short_sections, short_rows = read_paired(content, maker.key.verify_key.raw, maker.receiver.seed)
+    assert (content[4], numbers[:5]) == (16 | 3, [4, 3, 2, 5, 195])
+    assert (sections, rows) == (short_sections, short_rows)
+    assert [kind for kind, _ in sections] == [6, 5, 7, 2]
+    assert [row["device_seq"] for row in rows] == [1]

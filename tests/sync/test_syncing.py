@@ -15,7 +15,7 @@ from content_packs.fetch import FolderSource
 from edgebox.app import open_box
 from edgebox.keys import Box
 from edgebox.services import spool
-from edgebox.services.syncing import NotEnrolled
+from edgebox.services.sync_state import NotEnrolled
 from edgebox.store import changes
 from sync.bundle.errors import BundleUnknownOrigin
 from sync.bundle.layout import AckHead, Vector

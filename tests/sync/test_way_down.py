@@ -9,8 +9,8 @@ import pytest
 
 from content_packs.base.signing import SigningKey
 from edgebox.services import copy_marks
+from edgebox.services.asking import ASK_EVERY_MS
 from edgebox.services.receiving import HubForked
-from edgebox.services.syncing import ASK_EVERY_MS
 from sync.bundle import codec1
 from sync.bundle.errors import BundleForged, BundleUnknownOrigin
 from sync.bundle.layout import Notice, Vector

@@ -44,13 +44,14 @@ class SetAside:
 class Held:
     """What is held of an epoch; `tail` is the start of the hash of the last bundle that was applied.
 
-    `express` are the numbers of its express bundles that came.
+    `express` are the numbers of its express bundles that came, `express_tail` is the start of the hash of the last.
     """
 
     vector: Vector
     tail: bytes
     is_forked: bool
     express: tuple[tuple[int, int], ...] = ()
+    express_tail: bytes = b""
 
 
 def find_holding(connection: Connection, place: Place) -> Holding:

@@ -5,15 +5,16 @@ number wrongly to the chain of the original. Whatever the chain writes, it write
 ahead; only that other boxes were told of a row is noted, so that they are not told twice.
 """
 
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, insert, select
 
-from sync.bundle.layout import Head
+from sync.bundle.layout import PREVIOUS_BYTES, Head
 from sync.bundle.limits import RANGES_MAX
 from sync.engine.receiver import ranges
 from sync.hub.store.applying import Applier, RecordUnresolved
-from sync.hub.store.bundles import BundleState, Place
+from sync.hub.store.bundles import BundleState, Held, Place
 from sync.hub.store.schema import express, told_early
 from sync.records.kinds import KINDS, Direction, Kind
 
@@ -67,10 +68,14 @@ def add(connection: Connection, place: Place, head: Head, state: BundleState, *,
     connection.execute(insert(express).values(values))
 
 
-def find_taken(connection: Connection, place: Place) -> tuple[tuple[int, int], ...]:
-    """Return the numbers of the latest express bundles of an epoch that came, as inclusive ranges."""
-    latest = select(express.c.seq).where(_in_epoch(place)).order_by(express.c.seq.desc()).limit(TOLD_MAX)
-    return ranges(frozenset(connection.execute(latest).scalars()), TOLD_MAX)[-RANGES_MAX:]
+def with_express(connection: Connection, place: Place, held: Held) -> Held:
+    """Return what is held of an epoch with the latest express bundles that came, for an ack."""
+    columns = select(express.c.seq, express.c.hash).where(_in_epoch(place))
+    latest = connection.execute(columns.order_by(express.c.seq.desc()).limit(TOLD_MAX)).all()
+    if not latest:
+        return held
+    taken = ranges(frozenset(row.seq for row in latest), TOLD_MAX)[-RANGES_MAX:]
+    return replace(held, express=taken, express_tail=latest[0].hash[:PREVIOUS_BYTES])
 
 
 def _in_epoch(place: Place) -> ColumnElement[bool]:

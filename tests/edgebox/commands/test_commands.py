@@ -26,7 +26,7 @@ from content_packs.usb.errors import NothingChosen
 from edgebox.app import BoxBusy, open_box
 from edgebox.cli import main
 from edgebox.services.signing_in import StaffSignInFailed
-from edgebox.services.syncing import NotEnrolled
+from edgebox.services.sync_state import NotEnrolled
 from edgebox.settings import Settings
 from edgebox.store import changes
 from edgebox.store.database import open_writer

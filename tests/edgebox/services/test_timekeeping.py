@@ -15,7 +15,7 @@ from edgebox.domain.clock_rules import DAY_MS, SAVE_EVERY_MS, Source
 from edgebox.domain.secret import SecretKind
 from edgebox.keys import Box
 from edgebox.services.signing_in import SignInDelayed, SignInFailed
-from edgebox.store import changes
+from edgebox.store import spans
 from sync.bundle.layout import ClockQuality
 from sync.records.kinds import Kind
 from sync.records.rows import Boot
@@ -206,7 +206,7 @@ async def test_the_first_record_of_a_boot_has_its_start_and_later_ones_only_what
     async with opened(school) as bench:
         [(first,)] = await bench.rows(f"SELECT seq FROM change WHERE kind = {int(Kind.BOOT)}")
         await bench.box.timekeeping.hear(Source.HUB, NOW_MS + DAY_MS)
-        read = changes.read_span
+        read = spans.read_span
         before = await bench.box.database.read(lambda db: read(db, first, max_changes=1, max_bytes=1 << 20))
         after = await bench.box.database.read(lambda db: read(db, first + 1, max_changes=9, max_bytes=1 << 20))
         assert before is not None

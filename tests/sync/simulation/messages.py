@@ -56,7 +56,7 @@ class Ack:
     vector: Vector
     tail: bytes
     is_forked: bool
-    express: int = 0
+    express: tuple[int, bytes] = (0, b"")
 
 
 @dataclass

@@ -65,14 +65,14 @@ class Disk:
     acked: set[int] = field(default_factory=set)
     inboxes: dict[int, Inbox] = field(default_factory=dict)
     down_epoch: int = 0
-    express_made: int = 0
+    express_made: dict[int, bytes] = field(default_factory=dict)
 
     def copy(self) -> "Disk":
         """Return a backup, or the disk of a copied box."""
         inboxes = {epoch: inbox.copy() for epoch, inbox in self.inboxes.items()}
         return Disk(
             self.key, self.epoch, list(self.log), dict(self.events), dict(self.merged), self.stamp, list(self.out),
-            set(self.acked), inboxes, self.down_epoch, self.express_made,
+            set(self.acked), inboxes, self.down_epoch, dict(self.express_made),
         )  # fmt: skip
 
     @property
@@ -136,11 +136,9 @@ class Box:
         records = tuple(record for record in disk.log[disk.settled :] if _is_closing(record))
         if not records:
             return None
-        disk.express_made += 1
-        seq, through = disk.express_made, len(disk.log)
-        return Bundle(
-            disk.key, disk.epoch, seq, through, NO_PREVIOUS, self._new_bytes(), records, self.word(), is_express=True
-        )
+        seq, through, digest = len(disk.express_made) + 1, len(disk.log), self._new_bytes()
+        disk.express_made[seq] = digest
+        return Bundle(disk.key, disk.epoch, seq, through, NO_PREVIOUS, digest, records, self.word(), is_express=True)
 
     def waiting(self) -> list[Bundle]:
         """Return the bundles that no ack covers."""
@@ -178,7 +176,8 @@ class Box:
     def _is_ours(self, ack: Ack) -> bool:
         """Return whether what the hub holds is what this box made, and not what a later life of its backup did."""
         through = ack.vector.through_seq
-        if ack.express > self.disk.express_made:
+        seq, digest = ack.express
+        if seq and self.disk.express_made.get(seq) != digest:
             return False
         if not through:
             return True
@@ -186,7 +185,7 @@ class Box:
 
     def _become_another(self) -> None:
         """Two boxes were one: go on under a key of its own, and send everything again."""
-        self.disk.key, self.disk.epoch, self.disk.express_made = self._new_bytes(), 1, 0
+        self.disk.key, self.disk.epoch, self.disk.express_made = self._new_bytes(), 1, {}
         self.disk.out, self.disk.acked = [], set()
         self.sender = Sender()
 
@@ -247,7 +246,7 @@ class Hub:
         if bundle.held is not None:
             self.take_word(bundle.origin, bundle.held)
         vector = inbox.vector(bundle.origin, bundle.epoch)
-        return Ack(vector, inbox.tail, inbox.is_forked, max(inbox.express, default=0))
+        return Ack(vector, inbox.tail, inbox.is_forked, max(inbox.express.items(), default=(0, b"")))
 
     def write(self, make: Callable[[int, bytes], Merged], now_ms: int) -> None:
         """The operator changes something."""

@@ -1,0 +1,167 @@
+"""Runs of the change log as records, each row as it is now."""
+
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from edgebox.store import merged, stamping
+from edgebox.store.boots import read_boots
+from edgebox.store.log import number_key
+from sync.records import rows
+from sync.records.facts import may_go
+from sync.records.kinds import Direction, Kind, find_flaw
+from sync.records.merging import KEYS, without_origin
+from sync.records.outside import without_people
+from sync.records.rows import Record, Statement
+
+_CHUNK = 500
+_ROW_BYTES = 200  # a generous guess of what a row takes before compression
+_CHANGES = "SELECT seq, kind, key FROM change WHERE seq >= ? ORDER BY seq LIMIT ?"
+_STATEMENTS = """
+SELECT id, person_no, verb_no, activity_no, device_no, device_seq, attempt_seq, registration, timestamp_ms, stored_ms,
+       success, completion, score_raw, score_max, score_scaled, duration_ms, progress, response, body
+FROM statement WHERE id IN ({marks})
+AND (person_no IS NULL OR person_no IN (SELECT no FROM person WHERE role = 'learner'))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A run of the log as the records it names, each row as it is now."""
+
+    from_change: int
+    through_change: int
+    records: list[Record]
+
+
+def read_span(connection: sqlite3.Connection, from_change: int, *, max_changes: int, max_bytes: int) -> Span | None:
+    """Return the records of the log from `from_change` on, or None when there are no more.
+
+    A row that was logged twice is given once, as it is now. A row that is gone and whatever a teacher did are left out.
+    The span ends early when its rows get larger than `max_bytes`, but has at least one change.
+    """
+    logged = connection.execute(_CHANGES, (from_change, max_changes)).fetchall()
+    if not logged:
+        return None
+    through = _fitting(connection, logged, max_bytes)
+    keys: dict[Kind, dict[bytes, None]] = {}
+    for seq, kind, key in logged:
+        if seq <= through:
+            keys.setdefault(Kind(kind), {})[key] = None
+    return Span(from_change, through, read_records(connection, keys))
+
+
+def read_records(connection: sqlite3.Connection, keys: Mapping[Kind, Iterable[bytes]]) -> list[Record]:
+    """Return the rows with these keys as records, each as it is now; one that is gone or must stay is left out."""
+    return [record for kind, read in _READERS.items() for record in read(connection, list(keys.get(kind, ())))]
+
+
+def _fitting(connection: sqlite3.Connection, logged: list[Any], max_bytes: int) -> int:
+    """Return the last change whose rows, with those before it, stay within `max_bytes`."""
+    ids = [key for _seq, kind, key in logged if kind == Kind.STATEMENT]
+    query = "SELECT id, coalesce(length(body), 0) + coalesce(length(response), 0) FROM statement WHERE id IN ({marks})"
+    sizes: dict[Any, int] = dict(tuple(row) for row in _select(connection, query, ids))
+    nos = _numbers([key for _seq, kind, key in logged if kind == Kind.STATE])
+    query = "SELECT no, length(content) FROM state WHERE no IN ({marks})"
+    sizes |= {number_key(no): size_bytes for no, size_bytes in _select(connection, query, nos)}
+    total_bytes = 0
+    through: int = logged[0][0]
+    for seq, kind, key in logged:
+        total_bytes += _ROW_BYTES + (sizes.get(key, 0) if kind in (Kind.STATEMENT, Kind.STATE) else 0)
+        if total_bytes > max_bytes:
+            break
+        through = seq
+    return through
+
+
+def _select(connection: sqlite3.Connection, query: str, keys: list[Any]) -> Iterable[Any]:
+    for start in range(0, len(keys), _CHUNK):
+        chunk = keys[start : start + _CHUNK]
+        yield from connection.execute(query.format(marks=",".join("?" * len(chunk))), chunk).fetchall()
+
+
+def _numbers(keys: list[bytes]) -> list[int]:
+    return [int.from_bytes(key, "big") for key in keys]
+
+
+def _read_statements(connection: sqlite3.Connection, keys: list[bytes]) -> list[Record]:
+    return [_statement(row) for row in _select(connection, _STATEMENTS, keys)]
+
+
+def _statement(row: Any) -> Statement:
+    id_, person_no, verb_no, activity_no, device_no, seq, attempt, registration, timestamp_ms, stored_ms, *result = row
+    success, completion, raw, maximum, scaled, duration_ms, progress, response, body = result
+    is_derived = device_no is not None and seq is not None
+    return Statement(
+        verb_no,
+        activity_no,
+        timestamp_ms,
+        learner_no=person_no,
+        device_no=device_no,
+        device_seq=seq,
+        attempt_seq=attempt,
+        id=None if is_derived else id_,
+        registration=registration,
+        stored_lag_seconds=(stored_ms - timestamp_ms) // 1000,
+        success=None if success is None else bool(success),
+        completion=None if completion is None else bool(completion),
+        score_raw=raw,
+        score_max=maximum,
+        score_scaled=scaled,
+        duration_ms=duration_ms,
+        progress=progress,
+        response=response,
+        body=None if body is None else without_people(body),
+    )
+
+
+def _read_learners(connection: sqlite3.Connection, keys: list[bytes]) -> list[Record]:
+    query = "SELECT no, pseudonym FROM person WHERE no IN ({marks})"
+    return [rows.Learner(*row) for row in _select(connection, query, _numbers(keys))]
+
+
+def _read_activities(connection: sqlite3.Connection, keys: list[bytes]) -> list[Record]:
+    query = "SELECT no, iri FROM activity WHERE no IN ({marks})"
+    return [rows.Activity(*row) for row in _select(connection, query, _numbers(keys))]
+
+
+def _read_verbs(connection: sqlite3.Connection, keys: list[bytes]) -> list[Record]:
+    query = "SELECT no, iri FROM verb WHERE no IN ({marks})"
+    return [rows.Verb(*row) for row in _select(connection, query, _numbers(keys))]
+
+
+def _read_devices(connection: sqlite3.Connection, keys: list[bytes]) -> list[Record]:
+    query = "SELECT no, id FROM device WHERE no IN ({marks})"
+    return [rows.Device(*row) for row in _select(connection, query, _numbers(keys))]
+
+
+def _read_packs(connection: sqlite3.Connection, keys: list[bytes]) -> list[Record]:
+    query = "SELECT id, version, root, installed_ms, is_active FROM pack WHERE id || '@' || version IN ({marks})"
+    found = _select(connection, query, [key.decode() for key in keys])
+    return [rows.PackInstall(pack, version, root, at_ms, bool(active)) for pack, version, root, at_ms, active in found]
+
+
+def _merging_reader(kind: Kind) -> Callable[[sqlite3.Connection, list[bytes]], list[Record]]:
+    """Return what reads a kind that merges; what may not go up, such as a name, and what is out of bounds stays."""
+
+    def read(connection: sqlite3.Connection, keys: list[bytes]) -> list[Record]:
+        own = stamping.find_origin(connection)
+        found = merged.read(connection, kind, _numbers(keys))
+        return [
+            without_origin(record, own) for record in found if may_go(record, Direction.UP) and not find_flaw(record)
+        ]
+
+    return read
+
+
+_READERS: dict[Kind, Callable[[sqlite3.Connection, list[bytes]], list[Record]]] = {
+    Kind.BOOT: read_boots,
+    Kind.VERB: _read_verbs,
+    Kind.ACTIVITY: _read_activities,
+    Kind.DEVICE: _read_devices,
+    Kind.LEARNER: _read_learners,
+    Kind.PACK_INSTALL: _read_packs,
+    Kind.STATEMENT: _read_statements,
+    **{kind: _merging_reader(kind) for kind in KEYS},
+}
