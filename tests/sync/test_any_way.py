@@ -34,7 +34,7 @@ BUNDLES = 4
 HISTORIES = 12
 RECEIPT = {
     "hub": {"bundle": {"received_ms"}, "box": {"contact_ms"}, "box_day": {"*"}},
-    "box": {"bundle_out": {"acked_ms"}},
+    "box": {"bundle_out": {"acked_ms"}, "line_day": {"*"}},
 }
 # Rows: when the hub spoke last, and the one-time code of the first teacher, which is new at every start of a box.
 ROWS_LEFT_OUT = ("hub_said_ms", "set_up_code_hash")

@@ -17,6 +17,7 @@ from content_packs.base.hashing import blake2b_256
 from content_packs.fetch.errors import SourceCaptured, SourceDown
 from edgebox.services import receiving
 from sync.bundle.read import split_body
+from sync.engine.lanes import Lane
 from sync.transport.errors import LinkCaptured
 from sync.transport.http import HttpTransport
 from sync.transport.tus import ACK_TYPE
@@ -157,6 +158,21 @@ async def test_what_is_not_the_bundle_that_was_named_is_left_and_the_others_are_
     assert (vector.through_seq, vector.ranges) == (0, ((2, 2),))
     assert await scene.sync() is None
     assert await scene.messages() == ["one", "two"]
+
+
+async def test_a_bundle_that_the_budget_does_not_allow_stays_at_the_hub_and_is_shown_as_waiting(
+    scene: SchoolScene,
+) -> None:
+    await scene.send(message("one"))
+    await scene.prepared()
+    async with linked(scene.hub.url) as link:
+        assert await scene.box.receiving.exchange(link, lambda size_bytes: size_bytes > 64 * 1024) == 0
+        waiting_bytes = scene.box.receiving.waiting_bytes
+        reading = await scene.box.meter.read()
+        assert await scene.box.receiving.exchange(link) == 1
+    assert waiting_bytes > 200
+    assert next(lane for lane in reading.lanes if lane.lane is Lane.SMALL).waiting_bytes == waiting_bytes
+    assert scene.box.receiving.waiting_bytes == 0
 
 
 @asynccontextmanager
