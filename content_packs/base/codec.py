@@ -102,7 +102,7 @@ def _ordered(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _ordered(value[key]) for key in sorted(value)}
     if isinstance(value, list | tuple):
-        return [_ordered(element) for element in value]
+        return [_ordered(element) if isinstance(element, dict | list | tuple) else element for element in value]
     return value
 
 

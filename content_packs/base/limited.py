@@ -23,17 +23,21 @@ _PR_SET_PDEATHSIG = 1
 _CLONE_NEWNET = 0x40000000
 
 
+def step_back() -> None:
+    """Die with the parent, and let everybody else go first; called by a child itself."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    os.nice(NICENESS)
+
+
 def give_up_rights(*, memory_max_bytes: int, cpu_max_seconds: int) -> None:
     """Bound memory and time, and close every way out but the answer; called by the child itself.
 
     Without a single free descriptor no file and no socket can be opened; the empty network is for a child of root,
     which could raise its limits again.
     """
-    libc = ctypes.CDLL(None)
-    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    step_back()
     if os.geteuid() == 0:
-        libc.unshare(_CLONE_NEWNET)
-    os.nice(NICENESS)
+        ctypes.CDLL(None).unshare(_CLONE_NEWNET)
     for limit, most in (
         (resource.RLIMIT_AS, memory_max_bytes),
         (resource.RLIMIT_CPU, cpu_max_seconds),

@@ -13,21 +13,19 @@ from content_packs.base.signing import PairKey
 from edgebox.services import copy_marks
 from edgebox.services.box_clock import BoxClock
 from edgebox.services.identity import Identity
+from edgebox.services.packing import Order, pack_apart, sort_out
 from edgebox.store import boots, changes, express, inbox, spans
 from edgebox.store.changes import Cursor, Form, Made
 from edgebox.store.database import Database
 from edgebox.store.inbox import Pair
 from edgebox.store.roster import Connection
 from edgebox.store.spans import Span
-from sync.bundle import codec0, codec1
 from sync.bundle.errors import BundleMalformed, BundleTooLarge, BundleUnsupported
 from sync.bundle.layout import BundleKind, ClockQuality, Vector
 from sync.bundle.paired import write_paired
 from sync.bundle.read import split_body
-from sync.bundle.write import Range, write_bundle
+from sync.bundle.write import Packed, Range, pack, write_bundle
 from sync.enrolment import Hub
-from sync.records.kinds import find_flaw, kind_of
-from sync.records.rows import Record
 from sync.transport import folder
 
 log = logging.getLogger(__name__)
@@ -74,16 +72,23 @@ class Spool:
         quality, next_boot = await self._database.read(lambda connection: boots.find_boot(connection, first))
         word = await self._find_word(hub, quality)
         # No bundle spans two boots: its head says how good the clock was.
-        max_changes = CHANGES_PER_BUNDLE if next_boot is None else min(CHANGES_PER_BUNDLE, next_boot - first)
-        while (span := await self._read_span(cursor.from_change, max_changes)) is not None:
+        last = await self._database.read(changes.find_last_change) if next_boot is None else next_boot - 1
+        max_changes = min(CHANGES_PER_BUNDLE, last - first + 1)
+        while max_changes > 0:
             try:
-                content = await asyncio.to_thread(self._write, cursor, span, hub, form, word)
+                if max_changes > PAIRED_MAX_RECORDS:
+                    found = await asyncio.to_thread(self._write_apart, cursor, max_changes, hub, form, word)
+                else:
+                    span = await self._read_span(first, max_changes)
+                    found = None
+                    if span is not None:
+                        found = await asyncio.to_thread(self._write, cursor, span, hub, form, word)
             except BundleTooLarge:
-                max_changes = (span.through_change - span.from_change + 1) // 2
+                max_changes //= 2
                 if not max_changes:
                     raise
                 continue
-            return await self._keep(cursor, span, content)
+            return None if found is None else await self._keep(*found)
         return None
 
     async def list_express(self) -> list[Made]:
@@ -107,8 +112,8 @@ class Spool:
         last = span.through_change
         quality, _next_boot = await self._database.read(lambda connection: boots.find_boot(connection, last))
         word = await self._find_word(hub, quality)
-        content = await asyncio.to_thread(self._write, cursor, span, hub, form, word, BundleKind.EXPRESS)
-        return await self._keep(cursor, span, content, is_express=True)
+        found = await asyncio.to_thread(self._write, cursor, span, hub, form, word, BundleKind.EXPRESS)
+        return await self._keep(*found, is_express=True)
 
     async def drop_express(self, made: Made) -> None:
         """Let an express bundle go that is of no more use."""
@@ -158,21 +163,16 @@ class Spool:
         )
 
     def _write(
-        self,
-        cursor: Cursor,
-        span: Span,
-        hub: Hub,
-        form: Form,
-        word: Word,
-        kind: BundleKind = BundleKind.RECORDS,
-    ) -> bytes:
-        """Return the bundle in the shortest form that the hub reads."""
-        records = [record for record in span.records if _may_leave(record)]
+        self, cursor: Cursor, span: Span, hub: Hub, form: Form, word: Word, kind: BundleKind = BundleKind.RECORDS
+    ) -> tuple[Range, bytes]:
+        """Return the place and the bundle, in the shortest form that the hub reads."""
+        records, staying = sort_out(span.records)
+        _log_staying(staying)
         place = Range(cursor.epoch, cursor.seq, span.from_change, span.through_change, cursor.previous_hash)
         if form.is_short_read and hub.box_no and len(records) <= PAIRED_MAX_RECORDS:
             pair = PairKey(self._identity.signing.sealing_key, hub.sealing_key)
             with contextlib.suppress(BundleTooLarge):
-                return write_paired(
+                return place, write_paired(
                     records,
                     place,
                     pair=pair,
@@ -183,25 +183,43 @@ class Spool:
                     is_coarse=form.is_coarse,
                     kind=kind,
                 )
+        packed = pack(records, created_ms=word.said_ms, codec_no=form.codec_no, is_coarse=form.is_coarse)
+        return place, self._seal(place, packed, hub, word, kind)
+
+    def _write_apart(
+        self, cursor: Cursor, max_changes: int, hub: Hub, form: Form, word: Word
+    ) -> tuple[Range, bytes] | None:
+        """Return the same for a part of the log that is large, read and packed by a process of its own."""
+        first = cursor.from_change
+        path = str(self._database.path.absolute())
+        order = Order(
+            path, first, max_changes, ROW_BYTES_PER_BUNDLE, word.said_ms, form.codec_no, is_coarse=form.is_coarse
+        )
+        parcel = pack_apart(order)
+        if parcel is None:
+            return None
+        _log_staying(parcel.staying)
+        place = Range(cursor.epoch, cursor.seq, first, parcel.through_change, cursor.previous_hash)
+        return place, self._seal(place, parcel.packed, hub, word)
+
+    def _seal(self, place: Range, packed: Packed, hub: Hub, word: Word, kind: BundleKind = BundleKind.RECORDS) -> bytes:
         return write_bundle(
-            records,
+            packed,
             place,
             key=self._identity.signing,
             receiver_public=hub.sealing_key,
             created_ms=word.said_ms,
             clock_quality=word.clock_quality,
             acks=[word.vector],
-            codec_no=codec1.CODEC if form.is_short_read else codec0.CODEC,
-            is_coarse=form.is_coarse and form.is_short_read,
             kind=kind,
         )
 
-    async def _keep(self, cursor: Cursor, span: Span, content: bytes, *, is_express: bool = False) -> Made:
+    async def _keep(self, place: Range, content: bytes, *, is_express: bool = False) -> Made:
         made = Made(
-            epoch=cursor.epoch,
-            seq=cursor.seq,
-            from_change=span.from_change,
-            through_change=span.through_change,
+            epoch=place.epoch,
+            seq=place.seq,
+            from_change=place.from_change,
+            through_change=place.through_change,
             hash=blake2b_256(split_body(content)),
             size_bytes=len(content),
             created_ms=self._clock.now_ms(),
@@ -241,9 +259,6 @@ def _read_closing(connection: Connection, from_change: int) -> Span | None:
     return express.read_closing(connection, from_change, _LOOKED_THROUGH_CHANGES)
 
 
-def _may_leave(record: Record) -> bool:
-    """Return whether a record is within the bounds of the format; one that is not stays here and stops no other."""
-    flaw = find_flaw(record)
-    if flaw is not None:
-        log.error("sync.record_stays kind=%s field=%s", kind_of(record).name.lower(), flaw)
-    return flaw is None
+def _log_staying(staying: list[str]) -> None:
+    for record in staying:
+        log.error("sync.record_stays %s", record)

@@ -6,12 +6,16 @@ from itertools import pairwise
 
 from content_packs.base.signing import VerifyKey
 from edgebox.store import switches
+from sync.bundle import codec0, codec1
 from sync.bundle.layout import Vector
 from sync.enrolment import Hub
 from sync.introduction import LastBundle
 from sync.records.kinds import Kind
 
 _FIRST_EPOCH = 1
+# Whether a device's work is at the hub is seen from all that is unsent. After a long absence tablets keep their copies
+# until little is left, instead of months of work being read again for every bundle.
+_SETTLED_WITHIN_CHANGES = 20_000
 
 _SETTLE_DEVICES = """
 WITH unsent AS (
@@ -70,6 +74,11 @@ class Form:
 
     is_short_read: bool
     is_coarse: bool
+
+    @property
+    def codec_no(self) -> int:
+        """Return the best codec that the hub is known to read."""
+        return codec1.CODEC if self.is_short_read else codec0.CODEC
 
 
 def find_form(connection: sqlite3.Connection) -> Form:
@@ -191,7 +200,9 @@ def settle(
         )
     gaps = [(low[1] + 1, high[0] - 1) for low, high in pairwise(covered) if is_news and low[1] + 1 < high[0]]
     is_whole = all(_wait_again(connection, vector.epoch, first, last) for first, last in gaps)
-    connection.execute(_SETTLE_DEVICES, (find_settled_change(connection), int(Kind.STATEMENT)))
+    settled = find_settled_change(connection)
+    if find_last_change(connection) - settled <= _SETTLED_WITHIN_CHANGES:
+        connection.execute(_SETTLE_DEVICES, (settled, int(Kind.STATEMENT)))
     return is_whole
 
 
@@ -245,10 +256,15 @@ def list_bundles(connection: sqlite3.Connection) -> list[tuple[int, int]]:
 def find_backlog(connection: sqlite3.Connection) -> Backlog:
     """Return what waits to be sent."""
     settled = find_settled_change(connection)
-    changes = connection.execute("SELECT count(*) FROM change WHERE seq > ?", (settled,)).fetchone()[0]
+    changes = max(find_last_change(connection) - settled, 0)
     waiting = list_unacknowledged(connection)
     success_ms = connection.execute("SELECT max(acked_ms) FROM bundle_out").fetchone()[0]
     return Backlog(changes, len(waiting), sum(made.size_bytes for made in waiting), success_ms)
+
+
+def find_last_change(connection: sqlite3.Connection) -> int:
+    """Return the number of the last change; numbers have no gaps but where an old kind was dropped from the log."""
+    return int(connection.execute("SELECT coalesce(max(seq), 0) FROM change").fetchone()[0])
 
 
 def find_hub(connection: sqlite3.Connection) -> tuple[str, Hub] | None:

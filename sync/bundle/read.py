@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from content_packs.base.hashing import blake2b_256
 from content_packs.base.signing import SealBroken, SealingKey, SignatureInvalid, VerifyKey
 from sync.bundle import codec0, codec1, layout
+from sync.bundle.body import Body
 from sync.bundle.errors import (
     BundleForged,
     BundleMalformed,
@@ -19,7 +20,6 @@ from sync.bundle.errors import (
 from sync.bundle.limits import ACK_MAX_BYTES, FILE_MAX_BYTES
 from sync.bundle.paired import is_paired, parse_paired
 from sync.bundle.write import sealing_key_id
-from sync.records.kinds import Kind
 from sync.records.rows import Record
 
 ONLY_RECORDS = frozenset({layout.BundleKind.RECORDS})
@@ -92,19 +92,25 @@ def open_bundle(bundle: SignedBundle, key: SealingKey) -> list[Record]:
         BundleUnsupported: a codec this program does not know.
         BundleMalformed, RecordMalformed: the body is not what its head says.
     """
+    return Body.from_head(bundle.head).unpack(unseal_bundle(bundle, key))
+
+
+def unseal_bundle(bundle: SignedBundle, key: SealingKey) -> bytes:
+    """Return the body of a verified bundle as it was before it was sealed.
+
+    Raises:
+        BundleForged: sealed to another key.
+        BundleUnsupported: a codec this program does not know.
+    """
     head = bundle.head
     if head.codec not in (codec0.CODEC, codec1.CODEC):
         raise BundleUnsupported(what=f"codec {head.codec}")
     if head.sealed_to != sealing_key_id(key.public):
         raise BundleForged(part="seal")
     try:
-        packed = key.unseal(bundle.body)
+        return key.unseal(bundle.body)
     except SealBroken as error:
         raise BundleForged(part="seal") from error
-    counts = {Kind(kind): count for kind, count in head.counts}
-    if head.codec == codec1.CODEC:
-        return codec1.unpack_records(packed, plain_bytes=head.plain_bytes, counts=counts, around_ms=head.created_ms)
-    return codec0.unpack_records(packed, plain_bytes=head.plain_bytes, counts=counts)
 
 
 def peek_maker(content: bytes) -> bytes:

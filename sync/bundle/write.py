@@ -26,8 +26,32 @@ class Range:
     previous_hash: bytes | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """Records as the body of a bundle, before it is sealed."""
+
+    codec_no: int
+    plain_bytes: int
+    content: bytes
+    counts: tuple[tuple[int, int], ...]
+
+
+def pack(
+    records: Sequence[Record], *, created_ms: int, codec_no: int = codec1.CODEC, is_coarse: bool = False
+) -> Packed:
+    """Return the body of a bundle that is created at this time; see `write_bundle`."""
+    if len(records) > RECORDS_MAX:
+        raise BundleTooLarge(limit="records")
+    if codec_no == codec0.CODEC:
+        plain_bytes, content = codec0.pack_records(records)
+    else:
+        plain_bytes, content = codec1.pack_records(records, around_ms=max(created_ms, 0), is_coarse=is_coarse)
+    counts = sorted((int(kind), count) for kind, count in codec0.count_by_kind(records).items())
+    return Packed(codec_no, plain_bytes, content, tuple(counts))
+
+
 def write_bundle(
-    records: Sequence[Record],
+    records: Sequence[Record] | Packed,
     span: Range,
     *,
     key: SigningKey,
@@ -41,24 +65,21 @@ def write_bundle(
 ) -> bytes:
     """Return one bundle file, sealed to the holder of `receiver_public`.
 
-    `is_coarse` writes times in whole seconds and durations in tenths, which halves the bytes; codec 1 only.
+    `is_coarse` writes times in whole seconds and durations in tenths, which halves the bytes; codec 1 only. Records
+    that were packed for this time of creation stay as they are.
 
     Raises:
         BundleTooLarge: the records are too many or too large for one bundle; nearly equal records over 1 MiB count as
             too large as well, because no reader would expand them. Half the range always fits sooner or later.
         RecordMalformed: a field out of its bounds.
     """
-    if len(records) > RECORDS_MAX:
-        raise BundleTooLarge(limit="records")
     created_ms = max(created_ms, 0)
-    if codec_no == codec0.CODEC:
-        plain_bytes, packed = codec0.pack_records(records)
-    else:
-        plain_bytes, packed = codec1.pack_records(records, around_ms=created_ms, is_coarse=is_coarse)
-    if plain_bytes > PLAIN_MAX_BYTES:
+    if not isinstance(records, Packed):
+        records = pack(records, created_ms=created_ms, codec_no=codec_no, is_coarse=is_coarse)
+    if records.plain_bytes > PLAIN_MAX_BYTES:
         raise BundleTooLarge(limit="size")
-    body = seal(receiver_public, packed)
-    if len(body) > SEALED_MAX_BYTES or exceeds_ratio(plain_bytes, len(body)):
+    body = seal(receiver_public, records.content)
+    if len(body) > SEALED_MAX_BYTES or exceeds_ratio(records.plain_bytes, len(body)):
         raise BundleTooLarge(limit="size" if len(body) > SEALED_MAX_BYTES else "ratio")
     head = layout.Head(
         origin=key.verify_key.key_id,
@@ -67,13 +88,13 @@ def write_bundle(
         previous=(span.previous_hash or layout.NO_PREVIOUS)[: layout.PREVIOUS_BYTES],
         from_change=span.from_change,
         through_change=span.through_change,
-        counts=tuple(sorted((int(kind), count) for kind, count in codec0.count_by_kind(records).items())),
+        counts=records.counts,
         clock_quality=int(clock_quality),
         created_ms=created_ms,
         acks=tuple(acks),
-        codec=codec_no,
+        codec=records.codec_no,
         sealed_to=sealing_key_id(receiver_public),
-        plain_bytes=plain_bytes,
+        plain_bytes=records.plain_bytes,
         sealed_bytes=len(body),
         hash=blake2b_256(body),
         kind=kind,

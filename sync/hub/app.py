@@ -30,6 +30,7 @@ from sync.hub.routes import CONTROL, PUBLIC, Route, add_routes
 from sync.hub.running import HUB, Hub
 from sync.hub.sending import Sending
 from sync.hub.settings import HubSettings, prepare_folders
+from sync.hub.shares import Shares
 from sync.hub.store.database import sqlite_url
 from sync.hub.store.merged import put_origin
 from sync.hub.store.worker import Store
@@ -82,8 +83,9 @@ async def open_hub(settings: HubSettings, clock: Clock | None = None) -> AsyncIt
         await asyncio.to_thread(load_templates)
         enrolling = Enrolling(store, keys, clock)
         sending = Sending(settings, store, keys, clock)
-        receiving = Receiving(settings, store, keys, clock, sending, enrolling)
-        uploads, partials = Uploads(settings.uploads_max), Partials(settings.uploads)
+        shares = Shares()
+        receiving = Receiving(settings, store, keys, clock, sending, enrolling, shares)
+        uploads, partials = Uploads(settings.uploads_max, shares), Partials(settings.uploads)
         await asyncio.to_thread(partials.load)
         try:
             await store.run(lambda connection: put_origin(connection, keys.signing.verify_key.key_id))
@@ -126,6 +128,7 @@ async def running_hub(settings: HubSettings, clock: Clock | None = None) -> Asyn
             await _listen_on_socket(control, settings)
             yield Listening(hub, int(listener.getsockname()[1]), await hub.admin.make_first_code())
         finally:
+            hub.uploads.close()
             await control.cleanup()
             await public.cleanup()
 

@@ -147,3 +147,5 @@ async def _in_time(reading: Awaitable[Any]) -> Any:
         raise RequestTooSlow from error
     except web.RequestPayloadError as error:
         raise RequestMalformed(reason="encoding") from error
+    except ConnectionError as error:
+        raise RequestMalformed(reason="broken off") from error

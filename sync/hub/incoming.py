@@ -19,6 +19,7 @@ from content_packs.base.errors import EdgeboxError
 from sync.bundle.layout import start_bytes, upload_name
 from sync.bundle.read import peek_length
 from sync.hub.body import SILENCE_SECONDS, read_start
+from sync.hub.effort import Effort
 from sync.hub.errors import RequestMalformed, RequestTooLarge, RequestTooSlow, UploadChecksumWrong
 from sync.hub.partials import KEPT_MS, Partial, Partials
 from sync.hub.receiving import Receiving
@@ -124,7 +125,12 @@ class Incoming:
         """
         await self.show_head(upload, request)
         assert upload.partial is not None
-        await _Copy(upload.partial, self._clock, tell).run(request)
+        await self._uploads.make_up(upload.partial.origin)
+        effort = Effort()
+        try:
+            await _Copy(upload.partial, self._clock, tell, effort).run(request)
+        finally:
+            self._uploads.spend(upload.partial.origin, effort.seconds)
         upload.expires_ms = self._clock.now_ms() + KEPT_MS
 
     async def append_checked(self, upload: Upload, request: web.Request, algorithm: str, digest: bytes) -> None:
@@ -235,8 +241,9 @@ class Incoming:
 class _Copy:
     """Moves one body to the disk: flushed at least every 16 kB, when nothing more comes, and before it is told."""
 
-    def __init__(self, partial: Partial, clock: Clock, tell: Tell | None) -> None:
+    def __init__(self, partial: Partial, clock: Clock, tell: Tell | None, effort: Effort) -> None:
         self._partial = partial
+        self._effort = effort
         self._clock = clock
         self._tell = tell
         self._waiting = bytearray()
@@ -268,7 +275,7 @@ class _Copy:
         content = bytes(self._waiting[:room_bytes])
         self._waiting.clear()
         if content:
-            await asyncio.to_thread(self._partial.append, content, self._clock.now_ms())
+            await asyncio.to_thread(self._effort.timed(self._partial.append), content, self._clock.now_ms())
 
 
 async def _parts(request: web.Request) -> AsyncIterator[bytes]:

@@ -3,15 +3,21 @@
 from dataclasses import dataclass, replace
 
 from content_packs.base.signing import PairKey, SealingKey
+from sync.bundle.body import Body
 from sync.bundle.errors import BundleUnknownOrigin
 from sync.bundle.layout import CARRIES_RECORDS, Head, Vector
 from sync.bundle.paired import Paired, is_paired, open_paired, parse_paired
-from sync.bundle.read import SignedBundle, open_bundle, peek_origin, verify_bundle, verify_head
+from sync.bundle.read import SignedBundle, open_bundle, peek_origin, unseal_bundle, verify_bundle, verify_head
+from sync.hub.decoding import decode_apart
 from sync.hub.keys import HubKeys
 from sync.hub.store import boxes
 from sync.hub.store.boxes import Box
 from sync.hub.store.worker import Transaction
 from sync.records.rows import Record
+
+# A child that reads a bundle costs some 0.1 s, as much as reading this many records here.
+LARGE_MIN_RECORDS = 2_000
+LARGE_MIN_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -21,9 +27,22 @@ class Checked:
     head: Head
     _found: SignedBundle | list[Record]
 
+    @property
+    def is_large(self) -> bool:
+        """Return whether its records take long to read, or much memory."""
+        return (
+            self.head.plain_bytes > LARGE_MIN_BYTES or sum(count for _, count in self.head.counts) > LARGE_MIN_RECORDS
+        )
+
     def open(self, key: SealingKey) -> list[Record]:
         """Return the records. Raises like `open_bundle`."""
         return open_bundle(self._found, key) if isinstance(self._found, SignedBundle) else self._found
+
+    def open_apart(self, key: SealingKey) -> list[Record]:
+        """Return the records, read by a process of their own. Raises like `decode_apart`, and like `unseal_bundle`."""
+        if not isinstance(self._found, SignedBundle):
+            return self._found
+        return decode_apart(unseal_bundle(self._found, key), Body.from_head(self.head))
 
 
 def find_sender(connection: Transaction, content: bytes) -> Box:

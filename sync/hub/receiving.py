@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
-from dataclasses import dataclass
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -12,17 +14,20 @@ from content_packs.base.errors import EdgeboxError
 from sync.bundle.layout import AckHead, Head, Notice
 from sync.bundle.write import write_ack
 from sync.engine.receiver import Verdict, judge
+from sync.hub.effort import Effort
 from sync.hub.enrolling import Enrolling
 from sync.hub.errors import BoxRevoked
 from sync.hub.keys import HubKeys
-from sync.hub.opening import check, check_start, find_sender
+from sync.hub.opening import Checked, check, check_start, find_sender
 from sync.hub.sending import Sending
 from sync.hub.settings import HubSettings
+from sync.hub.shares import Shares
 from sync.hub.store import boxes, bundles, express, outgoing
-from sync.hub.store.applying import Applier, RecordUnresolved
+from sync.hub.store.applying import Applier
 from sync.hub.store.boxes import Box
 from sync.hub.store.bundles import BundleState, Held, Place, SetAside
 from sync.hub.store.express import ExpressApplier
+from sync.hub.store.statement_rows import RecordUnresolved, Row, make_rows, read_numbers
 from sync.hub.store.worker import Store, Transaction
 from sync.records.kinds import kind_of
 from sync.records.rows import Activity, Boot, Class, Device, Learner, Record, Verb
@@ -32,12 +37,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Arrival:
-    """A bundle that passed every check."""
+    """A bundle that passed every check.
+
+    Attributes:
+        rows: of its statements, which are not among the records then, where they were made before.
+    """
 
     box: Box
     head: Head
     records: list[Record]
     content: bytes
+    rows: Sequence[Row] = ()
 
     @property
     def place(self) -> Place:
@@ -62,10 +72,19 @@ class Receiving:
     """
 
     def __init__(
-        self, settings: HubSettings, store: Store, keys: HubKeys, clock: Clock, sending: Sending, enrolling: Enrolling
+        self,
+        settings: HubSettings,
+        store: Store,
+        keys: HubKeys,
+        clock: Clock,
+        sending: Sending,
+        enrolling: Enrolling,
+        shares: Shares,
     ) -> None:
         self.enrolling = enrolling
         self._settings = settings
+        self._shares = shares
+        self._apart = asyncio.Semaphore(1)
         self._sending = sending
         self._store = store
         self._keys = keys
@@ -83,27 +102,84 @@ class Receiving:
     async def receive(self, content: bytes) -> Acknowledged:
         """Take in one bundle and return the ack. The same bundle again changes nothing and is acknowledged again.
 
+        What it costs is put on its box's account, see `sync.hub.shares`.
+
         Raises:
             EdgeboxError: a refusal with a code; nothing was changed.
         """
         box = await self._store.run(lambda connection: find_sender(connection, content))
-        checked = await asyncio.to_thread(check, content, box, self._keys)
+        effort, origin, is_refused = Effort(), box.verify_key.key_id, True
+        try:
+            acknowledged = await self._receive_from(box, content, effort)
+            is_refused = False
+        finally:
+            now_seconds = asyncio.get_running_loop().time()
+            self._shares.charge(origin, effort.seconds, now_seconds)
+            self._shares.note(origin, now_seconds, is_refused=is_refused)
+        return acknowledged
+
+    async def _receive_from(self, box: Box, content: bytes, effort: Effort) -> Acknowledged:
+        checked = await asyncio.to_thread(effort.timed(check), content, box, self._keys)
+        place = Place(box.no, checked.head.epoch, checked.head.seq)
         now_ms, limit_bytes = self._clock.now_ms(), self._settings.day_quota_bytes
-        await self._store.run(
-            lambda connection: boxes.spend_quota(connection, box.no, now_ms, len(content), limit_bytes)
-        )
+
+        def count(connection: Transaction) -> bool:
+            boxes.spend_quota(connection, box.no, now_ms, len(content), limit_bytes)
+            return not checked.head.is_express and bundles.is_known(connection, place, checked.head.hash)
+
+        is_known = await self._store.run(effort.timed(count))
         if box.is_revoked:
             unread = Arrival(box, checked.head, [], content)
             if not unread.head.is_express:
                 await self._store.run(lambda connection: self._put_aside(connection, unread))
             raise BoxRevoked
-        records = await asyncio.to_thread(checked.open, self._keys.sealing)
-        arrival = Arrival(box, checked.head, records, content)
-        take = self._take_express if arrival.head.is_express else self._take
-        held, notice = await self._store.run(lambda connection: take(connection, arrival))
+        word = None
+        if is_known:
+            word = await self._store.run(effort.timed(partial(self._meet_again, box=box, checked=checked)))
+        held, notice = word or await self._take_in(box, checked, content, effort)
         if await self._sending.take_heads_word(box, checked.head) and notice is Notice.NONE:
             notice = Notice.WAITING
         return self._acknowledged(held, notice, reads_tail=checked.head.codec > 0)
+
+    async def _take_in(self, box: Box, checked: Checked, content: bytes, effort: Effort) -> tuple[Held, Notice]:
+        """Read a bundle and do with it what is to be done."""
+        arrival = Arrival(box, checked.head, await self._open(checked, effort), content)
+        if checked.head.is_express:
+            return await self._store.run(effort.timed(partial(self._take_express, arrival=arrival)))
+        if checked.is_large:
+            arrival = await self._make_rows(arrival, effort)
+        return await self._store.run(effort.timed(partial(self._take, arrival=arrival)))
+
+    async def _open(self, checked: Checked, effort: Effort) -> list[Record]:
+        """Return the records. Large bundles are read elsewhere, one at a time, and so is all of a box that was refused.
+
+        The rest of this process goes on meanwhile; what turns out to be in vain is on the box's account all the same.
+        """
+        if not checked.is_large and not self._shares.is_suspect(checked.head.origin):
+            return await asyncio.to_thread(effort.timed(checked.open), self._keys.sealing)
+        async with self._apart:
+            start_seconds = time.perf_counter()
+            try:
+                return await asyncio.to_thread(checked.open_apart, self._keys.sealing)
+            except EdgeboxError:
+                effort.seconds += time.perf_counter() - start_seconds
+                raise
+
+    async def _make_rows(self, arrival: Arrival, effort: Effort) -> Arrival:
+        """Return the same with everything done that can be done without holding the database."""
+        box, epoch = arrival.box, arrival.head.epoch
+        numbers = await self._store.run(effort.timed(lambda connection: read_numbers(connection, box.no, epoch)))
+        others, rows = await asyncio.to_thread(effort.timed(make_rows), numbers, box, arrival.records)
+        return replace(arrival, records=others, rows=rows)
+
+    def _meet_again(self, connection: Transaction, box: Box, checked: Checked) -> tuple[Held, Notice] | None:
+        """Return the word on what is held if this very bundle is part of it, so that nothing need be read again."""
+        head, place = checked.head, Place(box.no, checked.head.epoch, checked.head.seq)
+        holding = bundles.find_holding(connection, place)
+        if judge(holding, head.seq, head.hash, head.previous) is not Verdict.DUPLICATE:
+            return None
+        boxes.note_contact(connection, box.no, self._clock.now_ms())
+        return _find_word(connection, head.origin, place)
 
     async def acknowledge(self, origin: bytes, epoch: int) -> Acknowledged | None:
         """Return the ack for what is held of a box already; None when that is nothing."""
@@ -241,7 +317,9 @@ class Receiving:
         try:
             with connection.begin_nested():
                 applier = ExpressApplier if arrival.head.is_express else Applier
-                applier(connection, arrival.box, arrival.place, self._clock.now_ms()).apply(arrival.records)
+                applier(connection, arrival.box, arrival.place, self._clock.now_ms()).apply(
+                    arrival.records, arrival.rows
+                )
         except RecordUnresolved as error:
             log.warning("hub.bundle_quarantined box=%d %s %s", arrival.box.no, arrival.place, error)
             return BundleState.QUARANTINED, _reason(error.fields["kind"], error.fields["no"])

@@ -5,7 +5,7 @@ from importlib import import_module
 
 NAMES = (
     "start", "pages", "content", "statements", "bundle", "records", "catalogue", "large_pack", "imports", "stick",
-    "updates", "fetching", "time", "transfer", "way_down", "meter",
+    "updates", "fetching", "time", "transfer", "way_down", "meter", "fairness", "six_months",
 )  # fmt: skip
 
 

@@ -65,6 +65,15 @@ def memory_kib(pid: int) -> int:
     return 0
 
 
+def memory_with_children_kib(pid: int) -> int:
+    """Return the resident set of a process and of those it has started."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return memory_kib(pid) + sum(memory_kib(int(child)) for child in children)
+    except (FileNotFoundError, ProcessLookupError):
+        return memory_kib(pid)  # one of them has just ended
+
+
 def written_bytes_here() -> int:
     """Return what this process has sent towards the disk."""
     return written_bytes(os.getpid())

@@ -92,10 +92,10 @@ async def _prepare(folder: Path) -> dict[str, int]:
     return {name: (folder / f"{name}.eb").stat().st_size for name in ("day", "long")}
 
 
-async def enrolled(hub: Hub) -> Maker:
+async def enrolled(hub: Hub, school: str = "Hill School") -> Maker:
     """Return a maker of bundles of a box that the hub knows."""
     maker = Maker(receiver=hub.keys.sealing)
-    code = await hub.enrolling.make_code("Hill School")
+    code = await hub.enrolling.make_code(school)
     await hub.enrolling.enroll(enrolment.make_request(code, maker.key), "here")
     return maker
 

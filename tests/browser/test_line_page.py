@@ -29,7 +29,7 @@ async def test_the_meter_fits_a_tablet_and_the_tariff_is_saved(
         assert await page.evaluate("document.documentElement.dir") == ("rtl" if language == "ar" else "ltr")
         await page.fill("[name=day_mb]", "7.5")
         async with page.expect_navigation(url="**/staff/line?done=saved"):
-            await page.click("main form .button")
+            await page.click("form[action='/staff/line'] .button")
         await page.wait_for_selector(".notice--go")
         assert line.tariff.day_bytes == 7_500_000
         await context.close()

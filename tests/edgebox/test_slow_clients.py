@@ -51,7 +51,7 @@ async def test_a_body_that_drips_is_answered_and_dropped(port: int, monkeypatch:
     monkeypatch.setattr(body, "PROGRESS_SECONDS", 30.0)
     monkeypatch.setattr(body, "TOTAL_SECONDS", 0.3)
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    answer = asyncio.create_task(reader.read())
+    answer = asyncio.create_task(reader.readline())
     writer.write(POST_HEAD)
     with suppress(ConnectionError):
         while not answer.done():

@@ -14,6 +14,7 @@ class CutProxy:
     Attributes:
         cuts: for each connection to come, after how many bytes `up` or `down` it is cut; none when there are no more.
         is_silent_after_cut: a connection that is cut stays open and carries nothing, as behind a modem that re-dialled.
+        up_bytes_per_second: how fast it carries to the hub, None for as fast as it can.
         up_bytes: carried to the hub, of all connections.
         part_seconds: how long 4 kB take, both ways together.
     """
@@ -21,6 +22,7 @@ class CutProxy:
     target_port: int
     cuts: Iterator[tuple[str, int]] = field(default_factory=lambda: iter(()))
     is_silent_after_cut: bool = False
+    up_bytes_per_second: float | None = None
     port: int = 0
     connections: int = 0
     up_bytes: int = 0
@@ -76,6 +78,8 @@ class CutProxy:
                 if left_bytes is not None:
                     left_bytes -= len(content)
                 await writer.drain()
+                if direction == "up" and self.up_bytes_per_second is not None:
+                    await asyncio.sleep(len(content) / self.up_bytes_per_second)
         return left_bytes == 0
 
 

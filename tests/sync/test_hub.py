@@ -15,8 +15,9 @@ from sync.bundle.layout import Notice
 from sync.enrolment import make_request
 from sync.hub import receiving
 from sync.hub.sticks import exchange_stick
-from sync.hub.store.applying import Applier, RecordUnresolved
+from sync.hub.store.applying import Applier
 from sync.hub.store.reports import list_boxes
+from sync.hub.store.statement_rows import RecordUnresolved
 from sync.records.rows import Class, Device, Enrollment, Learner, Verb
 from sync.transport import folder
 from tests.support.clock import FakeClock
@@ -285,7 +286,7 @@ async def test_what_was_set_aside_is_applied_once_a_later_bundle_explains_it(tmp
 async def test_what_was_set_aside_is_tried_again_when_the_hub_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def give_up(self: Applier, records: object) -> None:
+    def give_up(self: Applier, records: object, rows: object) -> None:
         raise RecordUnresolved(kind="verb", no=1)
 
     async with hub_on(tmp_path) as hub:
@@ -303,7 +304,7 @@ async def test_what_was_set_aside_is_tried_again_when_the_hub_starts(
 async def test_a_bundle_that_stays_aside_keeps_no_hub_from_starting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(self: Applier, records: object) -> None:
+    def fail(self: Applier, records: object, rows: object) -> None:
         raise ValueError("a fault of ours")
 
     async with hub_on(tmp_path) as hub:

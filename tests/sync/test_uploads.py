@@ -2,11 +2,12 @@
 
 import asyncio
 
+from sync.hub.shares import Shares
 from sync.hub.uploads import SMALL_MAX_BYTES, Uploads
 
 
 async def test_large_uploads_wait_for_each_other_and_small_ones_for_nobody() -> None:
-    uploads = Uploads(large_max=1)
+    uploads = Uploads(1, Shares())
     order: list[str] = []
 
     async def upload(origin: bytes, size_bytes: int | None, name: str) -> None:

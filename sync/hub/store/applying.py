@@ -1,19 +1,17 @@
 """Apply the records of one bundle: numbers first, then what names them, all in the caller's transaction."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from typing import Any, get_args
 
 from sqlalchemy import Column, ColumnElement, Connection, RowMapping, Table, and_, delete, insert, or_, select, update
 
 from content_packs.base import codec
-from content_packs.base.errors import N_, EdgeboxError
-from content_packs.base.hashing import blake2b_256
-from content_packs.base.ids import derive_registration, derive_statement_id
 from sync.hub.store import merged
 from sync.hub.store.boxes import Box
 from sync.hub.store.bundles import Place
 from sync.hub.store.clock import observe
-from sync.hub.store.database import add_row
+from sync.hub.store.database import add_row, add_rows
 from sync.hub.store.outgoing import log_rows
 from sync.hub.store.projecting import find_learner, project
 from sync.hub.store.schema import (
@@ -29,6 +27,17 @@ from sync.hub.store.schema import (
     statement_conflict,
     told_early,
     verb,
+)
+from sync.hub.store.statement_rows import (
+    COLUMNS,
+    DIGEST,
+    ID,
+    TIMES,
+    Numbers,
+    RecordUnresolved,
+    Row,
+    make_row,
+    read_numbers,
 )
 from sync.records.activity import parse_activity
 from sync.records.coarse import is_coarser
@@ -53,17 +62,6 @@ from sync.records.rows import (
 )
 
 _BATCH = 400
-_DIGEST_BYTES = 8
-
-
-class RecordUnresolved(EdgeboxError):
-    """A record that names a number nobody explained, or explains one in two ways."""
-
-    code = "hub.record_unresolved"
-    status = 409
-    exit_code = 36
-    sentence = N_("A record names something the hub does not know ({kind} {no}).")
-    remedy = N_("Nothing is lost: the bundle is kept. Update the hub, or ask its developer.")
 
 
 class Applier:
@@ -77,10 +75,9 @@ class Applier:
         early = select(told_early.c.kind, told_early.c.hub_no).where(told_early.c.box_no == box.no)
         self._early = {(row.kind, row.hub_no) for row in connection.execute(early)}
         self._numbers = self._known_numbers()
-        self._device_ids: dict[int, bytes] = {}
 
-    def apply(self, records: Sequence[Record]) -> None:
-        """Apply all records of a bundle.
+    def apply(self, records: Sequence[Record], rows: Sequence[Row] = ()) -> None:
+        """Apply all records of a bundle; `rows` are those of its statements that were made before.
 
         Raises:
             RecordUnresolved: a number is unknown or has another meaning; the caller rolls back.
@@ -88,22 +85,15 @@ class Applier:
         for record in records:
             if type(record) in _APPLY:
                 _APPLY[type(record)](self, record)
-        self._add_statements([record for record in records if isinstance(record, Statement)])
+        statements = (record for record in records if isinstance(record, Statement))
+        self._add_statements(chain(rows, (make_row(self._numbers, self._box, record) for record in statements)))
         self._merge([record for record in records if isinstance(record, _MERGED)])
 
-    def _known_numbers(self) -> dict[tuple[int, int], int]:
-        this = and_(registry.c.box_no == self._box.no, registry.c.epoch == self._place.epoch)
-        rows = self._connection.execute(select(registry.c.kind, registry.c.no, registry.c.hub_no).where(this))
-        return {(row.kind, row.no): row.hub_no for row in rows}
-
-    def _resolve(self, kind: Kind, no: int) -> int:
-        found = self._numbers.get((kind, no))
-        if found is None:
-            raise RecordUnresolved(kind=kind.name.lower(), no=no)
-        return found
+    def _known_numbers(self) -> Numbers:
+        return read_numbers(self._connection, self._box.no, self._place.epoch)
 
     def _register(self, kind: Kind, no: int, hub_no: int) -> None:
-        known = self._numbers.setdefault((kind, no), hub_no)
+        known = self._numbers.hub_nos.setdefault((kind, no), hub_no)
         if known != hub_no:
             raise RecordUnresolved(kind=kind.name.lower(), no=no)
         values = {"box_no": self._box.no, "epoch": self._place.epoch, "kind": int(kind), "no": no}
@@ -147,7 +137,9 @@ class Applier:
 
     def _apply_device(self, record: Device) -> None:
         keys = {"school_no": self._box.school_no, "id": record.id}
-        self._register(Kind.DEVICE, record.no, self._find_or_add(device, keys))
+        no = self._find_or_add(device, keys)
+        self._register(Kind.DEVICE, record.no, no)
+        self._numbers.device_ids[no] = record.id
 
     def _apply_learner(self, record: Learner) -> None:
         self._register(Kind.LEARNER, record.no, find_learner(self._connection, self._box.school_no, record.pseudonym))
@@ -159,8 +151,8 @@ class Applier:
 
     def _apply_enrollment(self, record: Enrollment) -> None:
         keys = {
-            "class_no": self._resolve(Kind.CLASS, record.class_no),
-            "learner_no": self._resolve(Kind.LEARNER, record.learner_no),
+            "class_no": self._numbers.resolve(Kind.CLASS, record.class_no),
+            "learner_no": self._numbers.resolve(Kind.LEARNER, record.learner_no),
         }
         self._put(enrollment, keys, {"is_active": record.is_active})
 
@@ -169,34 +161,33 @@ class Applier:
         self._put(pack_install, keys, {"root": record.root, "at_ms": record.at_ms, "is_installed": record.is_installed})
 
     def _apply_assignment(self, record: Assignment) -> None:
-        class_no = self._resolve(Kind.CLASS, record.class_no)
+        class_no = self._numbers.resolve(Kind.CLASS, record.class_no)
         keys = {"class_no": class_no, "pack": record.pack, "lesson": record.lesson}
         self._put(assignment, keys, {"at_ms": record.at_ms, "is_active": record.is_active})
 
     def _apply_boot(self, record: Boot) -> None:
         values = {"offset_ms": record.offset_ms, "quality": record.quality}
         if record.start_ms is None:
-            self._put(boot, {"no": self._resolve(Kind.BOOT, record.no)}, values)
+            self._put(boot, {"no": self._numbers.resolve(Kind.BOOT, record.no)}, values)
             return
         keys = {"box_no": self._box.no, "start_ms": record.start_ms}
         self._put(boot, keys, values)
         self._register(Kind.BOOT, record.no, self._find_or_add(boot, keys))
 
-    def _add_statements(self, records: list[Statement]) -> None:
-        for start in range(0, len(records), _BATCH):
-            rows: dict[bytes, dict[str, Any]] = {}
-            for row in map(self._statement_row, records[start : start + _BATCH]):
-                if rows.setdefault(row["id"], row)["digest"] != row["digest"]:
+    def _add_statements(self, made: Iterator[Row]) -> None:
+        while batch := list(islice(made, _BATCH)):
+            rows: dict[bytes, Row] = {}
+            for row in batch:
+                if rows.setdefault(row[ID], row)[DIGEST] != row[DIGEST]:
                     self._keep_conflict(row)
             in_school = statement.c.school_no == self._box.school_no
             known = select(statement.c.id, statement.c.digest).where(in_school, statement.c.id.in_(list(rows)))
             for found in self._connection.execute(known).all():
                 row = rows.pop(found.id)
-                if row["digest"] != found.digest:
+                if row[DIGEST] != found.digest:
                     self._meet(row)
-            if rows:
-                self._connection.execute(insert(statement), list(rows.values()))
-                self._log(Kind.STATEMENT, list(rows))
+            add_rows(self._connection, statement, COLUMNS, list(rows.values()))
+            self._log(Kind.STATEMENT, list(rows))
 
     def _merge(self, records: list[Merged]) -> None:
         """Merge what may come up: what only the hub may say, such as a name, is not taken from a box.
@@ -223,61 +214,28 @@ class Applier:
     def _log(self, kind: Kind, keys: list[Any]) -> None:
         log_rows(self._connection, self._box.school_no, self._box.no, kind, keys)
 
-    def _meet(self, row: dict[str, Any]) -> None:
+    def _meet(self, row: Row) -> None:
         """Deal with a statement that is known in another form: in coarser or finer time, or as a conflict."""
-        this = and_(statement.c.school_no == row["school_no"], statement.c.id == row["id"])
+        new = dict(zip(COLUMNS, row, strict=True))
+        this = and_(statement.c.school_no == new["school_no"], statement.c.id == new["id"])
         known = self._connection.execute(select(statement).where(this)).mappings().one()
-        if any(known[name] != row[name] for name in row if name not in (*_TIMES, "box_no", "stored_ms", "digest")):
+        if any(known[name] != new[name] for name in new if name not in (*TIMES, "box_no", "stored_ms", "digest")):
             self._keep_conflict(row)
-        elif is_coarser(_times(known), _times(row)):
-            finer = {name: row[name] for name in (*_TIMES, "stored_ms", "digest")}
+        elif is_coarser(_times(known), _times(new)):
+            finer = {name: new[name] for name in (*TIMES, "stored_ms", "digest")}
             self._connection.execute(update(statement).where(this).values(finer))
-        elif not is_coarser(_times(row), _times(known)):
+        elif not is_coarser(_times(new), _times(known)):
             self._keep_conflict(row)
 
-    def _statement_row(self, record: Statement) -> dict[str, Any]:
-        device_id = None if record.device_no is None else self._device_id(record.device_no)
-        resolved = {
-            "learner_no": None if record.learner_no is None else self._resolve(Kind.LEARNER, record.learner_no),
-            "verb_no": self._resolve(Kind.VERB, record.verb_no),
-            "activity_no": self._resolve(Kind.ACTIVITY, record.activity_no),
-            "device_no": None if record.device_no is None else self._resolve(Kind.DEVICE, record.device_no),
-            "registration": _registration(record, device_id),
-        }
-        content = resolved | {name: getattr(record, name) for name in _CONTENT}
-        content["digest"] = blake2b_256(codec.encode(list(content.values())))[:_DIGEST_BYTES]
-        more = {"id": _statement_id(record, device_id), "stored_ms": record.stored_ms}
-        return {"school_no": self._box.school_no, "box_no": self._box.no} | more | content
-
-    def _device_id(self, no: int) -> bytes:
-        hub_no = self._resolve(Kind.DEVICE, no)
-        if hub_no not in self._device_ids:
-            found = self._connection.execute(select(device.c.id).where(device.c.no == hub_no))
-            self._device_ids[hub_no] = found.scalar_one()
-        return self._device_ids[hub_no]
-
-    def _keep_conflict(self, row: dict[str, Any]) -> None:
-        keys = {"school_no": row["school_no"], "id": row["id"], "digest": row["digest"]}
-        content = codec.encode({name: value for name, value in row.items() if value is not None})
+    def _keep_conflict(self, row: Row) -> None:
+        values = dict(zip(COLUMNS, row, strict=True))
+        keys = {name: values[name] for name in ("school_no", "id", "digest")}
+        content = codec.encode({name: value for name, value in values.items() if value is not None})
         more = {"box_no": self._box.no, "content": content, "received_ms": self._now_ms}
         self._find_or_add(statement_conflict, keys, more)
 
 
 _MERGED = get_args(Merged)
-_CONTENT = (
-    "device_seq",
-    "timestamp_ms",
-    "success",
-    "completion",
-    "score_raw",
-    "score_max",
-    "score_scaled",
-    "duration_ms",
-    "progress",
-    "response",
-    "body",
-)
-_TIMES = ("timestamp_ms", "duration_ms")
 _APPLY: dict[type[Any], Callable[[Applier, Any], None]] = {
     Verb: Applier._apply_verb,
     Activity: Applier._apply_activity,
@@ -293,20 +251,6 @@ _APPLY: dict[type[Any], Callable[[Applier, Any], None]] = {
 
 def _times(row: Mapping[str, Any] | RowMapping) -> tuple[int, int | None]:
     return row["timestamp_ms"], row["duration_ms"]
-
-
-def _statement_id(record: Statement, device_id: bytes | None) -> bytes:
-    if record.id is not None:
-        return record.id
-    if device_id is None or record.device_seq is None:
-        raise RecordUnresolved(kind="statement", no=0)
-    return derive_statement_id(device_id, record.device_seq, record.timestamp_ms)
-
-
-def _registration(record: Statement, device_id: bytes | None) -> bytes | None:
-    if record.registration is not None or record.attempt_seq is None or device_id is None:
-        return record.registration
-    return derive_registration(device_id, record.attempt_seq)
 
 
 def _is_older(table: Table, place: Place) -> ColumnElement[bool]:

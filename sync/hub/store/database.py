@@ -4,6 +4,7 @@ The embedded default is SQLite with one connection, used by one thread: two conn
 can damage a database when both write or checkpoint. Another database takes SQLAlchemy's usual pool.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,23 @@ def add_row(connection: Connection, table: Table, values: dict[str, Any]) -> int
     key = connection.execute(insert(table).values(values)).inserted_primary_key
     assert key is not None
     return int(key[0])
+
+
+def add_rows(connection: Connection, table: Table, names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+    """Insert many rows of plain values, in the order of `names`.
+
+    A driver that takes values by their place gets them as they are: bringing every value of a large bundle into the
+    form of its column costs more than the insert, and none of ours needs it.
+    """
+    if not rows:
+        return
+    compiled = insert(table).compile(dialect=connection.dialect, column_keys=list(names))
+    if compiled.positiontup is None:
+        connection.execute(insert(table), [dict(zip(names, row, strict=True)) for row in rows])
+        return
+    places = [names.index(name) for name in compiled.positiontup]
+    in_order = rows if places == list(range(len(names))) else [tuple(row[place] for place in places) for row in rows]
+    connection.exec_driver_sql(compiled.string, list(in_order))
 
 
 def upgrade(engine: Engine) -> None:

@@ -13,9 +13,10 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, insert, select
 from sync.bundle.layout import PREVIOUS_BYTES, Head
 from sync.bundle.limits import RANGES_MAX
 from sync.engine.receiver import ranges
-from sync.hub.store.applying import Applier, RecordUnresolved
+from sync.hub.store.applying import Applier
 from sync.hub.store.bundles import BundleState, Held, Place
 from sync.hub.store.schema import express, told_early
+from sync.hub.store.statement_rows import Numbers, RecordUnresolved
 from sync.records.kinds import KINDS, Direction, Kind
 
 # A box waits for the word on one at a time.
@@ -25,12 +26,13 @@ TOLD_MAX = 1_000
 class ExpressApplier(Applier):
     """Applies one express bundle."""
 
-    def _known_numbers(self) -> dict[tuple[int, int], int]:
-        self._told = {(kind, hub_no) for (kind, _no), hub_no in super()._known_numbers().items()} | self._early
-        return {}
+    def _known_numbers(self) -> Numbers:
+        known = super()._known_numbers()
+        self._told = {(kind, hub_no) for (kind, _no), hub_no in known.hub_nos.items()} | self._early
+        return Numbers({}, {})
 
     def _register(self, kind: Kind, no: int, hub_no: int) -> None:
-        if self._numbers.setdefault((kind, no), hub_no) != hub_no:
+        if self._numbers.hub_nos.setdefault((kind, no), hub_no) != hub_no:
             raise RecordUnresolved(kind=kind.name.lower(), no=no)
         if (kind, hub_no) not in self._told and Direction.DOWN in KINDS[kind].directions:
             self._told.add((kind, hub_no))

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, func, insert, or_, select
+from sqlalchemy import Connection, Table, and_, func, or_, select
 
 from content_packs.base.ids import derive_registration, derive_statement_id
 from sync.hub.store import merged
+from sync.hub.store.database import add_rows
 from sync.hub.store.schema import MERGED, activity, box, device, learner, school_change, statement, verb
 from sync.records import rows
 from sync.records.facts import may_go
@@ -26,10 +27,8 @@ def log_rows(
     if Direction.DOWN not in KINDS[kind].directions:
         return
     name = "row_id" if kind is Kind.STATEMENT else "row_no"
-    same = {"school_no": school_no, "box_no": box_no, "kind": int(kind)}
-    values = [{**same, name: key} for key in keys]
-    if values:
-        connection.execute(insert(school_change), values)
+    names = ("school_no", "box_no", "kind", name)
+    add_rows(connection, school_change, names, [(school_no, box_no, int(kind), key) for key in keys])
 
 
 def read_due(

@@ -1,0 +1,101 @@
+"""Large bodies of bundles are made by a process of their own, at the lowest rank, so that a class notices nothing.
+
+`python -I -m edgebox.services.packing` reads the log through a read-only connection, like every reader, and answers one
+msgpack list on its standard output. Keys stay in the box's own process, which seals and signs.
+"""
+
+import os
+import sys
+from dataclasses import astuple, dataclass
+from pathlib import Path
+
+from content_packs.base import codec
+from content_packs.base.errors import N_
+from content_packs.base.limited import LimitedChild, step_back
+from edgebox.store import spans
+from edgebox.store.database import StoreUnavailable, open_reader
+from edgebox.store.spans import Span
+from sync.bundle.limits import SEALED_MAX_BYTES
+from sync.bundle.write import Packed, pack
+from sync.records.kinds import find_flaw, kind_of
+from sync.records.rows import Record
+
+CHILD = ("-I", "-m", "edgebox.services.packing")
+CHILD_SECONDS = 600.0
+ANSWER_MAX_BYTES = 2 * SEALED_MAX_BYTES
+STAYING_MAX = 20
+NOT_PACKED = N_("what waits for the hub could not be read")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Which part of the log to pack, and how."""
+
+    database: str
+    from_change: int
+    max_changes: int
+    max_bytes: int
+    created_ms: int
+    codec_no: int
+    is_coarse: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A part of the log as the body of a bundle.
+
+    Attributes:
+        staying: kind and field of what is out of the bounds of the format; it stays here and stops no other record.
+    """
+
+    through_change: int
+    packed: Packed
+    staying: list[str]
+
+
+def pack_apart(order: Order) -> Parcel | None:
+    """Return the packed part, or None when the log has none. Blocks.
+
+    Raises:
+        StoreUnavailable: the process could not do it; nothing is changed.
+    """
+    arguments = (*CHILD, *(str(int(value) if isinstance(value, bool) else value) for value in astuple(order)))
+    with Path(os.devnull).open("rb") as nothing, LimitedChild(arguments, nothing, seconds=CHILD_SECONDS) as child:
+        answer = child.read_all(ANSWER_MAX_BYTES)
+    if answer is None:
+        raise StoreUnavailable(reason=NOT_PACKED)
+    found = codec.decode(answer, max_bytes=ANSWER_MAX_BYTES)
+    if not found:
+        return None
+    through, codec_no, plain_bytes, content, counts, staying = found
+    return Parcel(through, Packed(codec_no, plain_bytes, content, tuple((k, n) for k, n in counts)), staying)
+
+
+def sort_out(records: list[Record]) -> tuple[list[Record], list[str]]:
+    """Return the records within the bounds of the format, and what is wrong with the first of the others."""
+    flaws = [(record, find_flaw(record)) for record in records]
+    staying = [f"kind={kind_of(record).name.lower()} field={flaw}" for record, flaw in flaws if flaw is not None]
+    return [record for record, flaw in flaws if flaw is None], staying[:STAYING_MAX]
+
+
+def main() -> int:
+    """Answer one order."""
+    step_back()
+    database, *numbers = sys.argv[1:]
+    from_change, max_changes, max_bytes, created_ms, codec_no, is_coarse = map(int, numbers)
+    connection = open_reader(Path(database))
+    span = spans.read_span(connection, from_change, max_changes=max_changes, max_bytes=max_bytes)
+    sys.stdout.buffer.write(codec.encode([] if span is None else _answer(span, created_ms, codec_no, bool(is_coarse))))
+    sys.stdout.buffer.flush()
+    return 0
+
+
+def _answer(span: Span, created_ms: int, codec_no: int, is_coarse: bool) -> list[object]:
+    records, staying = sort_out(span.records)
+    packed = pack(records, created_ms=created_ms, codec_no=codec_no, is_coarse=is_coarse)
+    counts = [list(pair) for pair in packed.counts]
+    return [span.through_change, packed.codec_no, packed.plain_bytes, packed.content, counts, staying]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

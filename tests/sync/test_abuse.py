@@ -1,0 +1,126 @@
+"""An enrolled box at its worst: what the hub keeps stays bounded, and others are served. Catalogue: S-28."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from sync.bundle import codec1
+from sync.bundle.limits import FILE_MAX_BYTES
+from sync.hub import opening
+from sync.hub.receiving import Receiving
+from sync.hub.shares import CREDIT_MAX_SECONDS, REFUSED_MAX
+from sync.records.rows import Statement
+from tests.sync.hub_support import TYPE, TestHub, hub_on
+from tests.sync.makers import NOW_MS, Maker, answered, registries
+
+HUGE_BYTES = 10 << 30
+PART = bytes(1 << 20)
+
+
+async def test_an_endless_body_is_read_up_to_the_cap_and_leaves_nothing(tmp_path: Path) -> None:
+    async with hub_on(tmp_path) as hub:
+        maker = await hub.enrolled()
+        start = maker.next([*registries(), answered(1)])
+        given = 0
+
+        async def body() -> AsyncIterator[bytes]:
+            nonlocal given
+            yield start
+            while given < HUGE_BYTES:
+                given += len(PART)
+                yield PART
+
+        try:
+            async with hub.session.post(hub.url + "/api/bundles", data=body(), headers=TYPE) as response:
+                assert response.status == 413
+        except aiohttp.ClientError:
+            pass  # the line was closed while we were still sending
+        assert given < 4 * FILE_MAX_BYTES
+        assert await hub.rows("SELECT * FROM bundle") == []
+        assert list(tmp_path.rglob("*.eb")) == []
+
+
+async def test_many_tiny_bundles_cost_a_row_and_a_file_each_and_count_against_the_day(tmp_path: Path) -> None:
+    async with hub_on(tmp_path, day_quota_bytes=20_000) as hub:
+        greedy, modest = await hub.enrolled(), await hub.enrolled("Lake School")
+        sent, status = 0, 200
+        await hub.post(greedy.next(registries()))
+        while status == 200:
+            sent += 1
+            async with hub.session.post(
+                hub.url + "/api/bundles", data=greedy.next([answered(sent)]), headers=TYPE
+            ) as response:
+                status = response.status
+        assert status == 429
+        assert (await hub.rows("SELECT count(*) FROM bundle"))[0][0] == sent
+        assert (await hub.rows("SELECT count(*) FROM box_day"))[0][0] == 1
+        await hub.post(modest.next(registries()))
+
+
+async def test_absurd_content_under_a_good_signature_changes_nothing_however_often(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apart: list[bytes] = []
+    monkeypatch.setattr(opening, "LARGE_MIN_RECORDS", 1 << 40)
+    decode = opening.decode_apart
+    monkeypatch.setattr(opening, "decode_apart", lambda *arguments: apart.append(b"") or decode(*arguments))
+    async with hub_on(tmp_path) as hub:
+        maker = await hub.enrolled()
+        await hub.post(maker.next(registries()))
+        before = await hub.contents()
+        content = absurd(maker, monkeypatch)
+        for _ in range(REFUSED_MAX + 2):
+            assert await hub.refused(content) == (400, "sync.record_malformed")
+        assert len(apart) == 2  # who was refused three times is read elsewhere
+        assert await hub.contents() == before
+        assert len(list(tmp_path.rglob("*.eb"))) == 1
+
+
+def absurd(maker: Maker, monkeypatch: pytest.MonkeyPatch) -> bytes:
+    wrong = [answered(1), Statement(1, 1, NOW_MS, learner_no=1, device_no=1, device_seq=2, progress=7.0)]
+    with monkeypatch.context() as patch:
+        patch.setattr(codec1, "check", lambda _records: None)
+        return maker.next(list(wrong))
+
+
+async def test_a_box_that_cost_too_much_waits_and_a_box_that_comes_later_does_not(tmp_path: Path) -> None:
+    async with hub_on(tmp_path) as hub:
+        heavy, light = await hub.enrolled(), await hub.enrolled("Lake School")
+        await hub.post(light.next(registries()))
+        hub.listening.hub.uploads.spend(heavy.key.verify_key.key_id, 2 * CREDIT_MAX_SECONDS)
+        waiting = asyncio.ensure_future(hub.post(heavy.next(registries())))
+        for seq in range(3):
+            await hub.post(light.next([answered(seq)]))
+        assert not waiting.done()
+        hub.listening.hub.uploads.close()  # a hub that is being stopped serves who waits, and does not wait itself
+        assert (await waiting).vector.through_seq == 1
+
+
+async def test_a_large_bundle_that_is_read_holds_up_no_small_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached, may_go_on = asyncio.Event(), asyncio.Event()
+    make_rows = Receiving._make_rows
+
+    async def slowly(self: Receiving, *arguments: object) -> object:
+        reached.set()
+        await may_go_on.wait()
+        return await make_rows(self, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Receiving, "_make_rows", slowly)
+    async with hub_on(tmp_path) as hub:
+        large, small = await hub.enrolled(), await hub.enrolled("Lake School")
+        long = [*registries(), *map(answered, range(opening.LARGE_MIN_RECORDS))]
+        sending = asyncio.ensure_future(hub.post(large.next(long)))
+        await reached.wait()
+        assert (await hub.post(small.next([*registries(), answered(1)]))).vector.through_seq == 1
+        may_go_on.set()
+        assert (await sending).vector.through_seq == 1
+        await check_statements(hub, opening.LARGE_MIN_RECORDS + 1)
+
+
+async def check_statements(hub: TestHub, count: int) -> None:
+    assert await hub.rows("SELECT count(*) FROM statement") == [(count,)]
