@@ -11,7 +11,7 @@ from pathlib import Path
 
 from content_packs.base import codec
 from content_packs.base.errors import N_
-from content_packs.base.limited import LimitedChild, step_back
+from content_packs.base.limited import LimitedChild, step_back, step_back_as_group
 from edgebox.store import spans
 from edgebox.store.database import StoreUnavailable, open_reader
 from edgebox.store.spans import Span
@@ -81,6 +81,7 @@ def sort_out(records: list[Record]) -> tuple[list[Record], list[str]]:
 def main() -> int:
     """Answer one order."""
     step_back()
+    step_back_as_group()
     database, *numbers = sys.argv[1:]
     from_change, max_changes, max_bytes, created_ms, codec_no, is_coarse = map(int, numbers)
     connection = open_reader(Path(database))

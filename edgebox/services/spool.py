@@ -1,4 +1,8 @@
-"""Bundles on their way out: made of the change log, kept as files until the hub has confirmed them for a week."""
+"""Bundles on their way out: made of the change log, kept as files until the hub has confirmed them, and for a while.
+
+A hub that is restored from a backup lacks the latest of what it confirmed. Those are kept for a week as far as they are
+few; a box that does not have them any more sends everything in a new epoch.
+"""
 
 import asyncio
 import contextlib
@@ -35,6 +39,8 @@ ROW_BYTES_PER_BUNDLE = 32 << 20
 # Above this a bundle is never short, so it need not be tried.
 PAIRED_MAX_RECORDS = 2_000
 KEEP_ACKNOWLEDGED_MS = 7 * 86_400_000
+# A week of school days; more than that and what waits is not kept on the card.
+KEEP_ACKNOWLEDGED_BYTES = 1 << 20
 _EPOCH_STEP_BYTES = 3
 _LOOKED_THROUGH_CHANGES = 50_000
 
@@ -139,11 +145,12 @@ class Spool:
         await self.sweep()
 
     async def sweep(self) -> None:
-        """Remove files that have no row; not while a bundle is being made, because its file is there first.
+        """Remove files that have no right to be there; not while a bundle is being made, whose file is there first.
 
-        Rows go before their files, so a power cut between the two leaves files that nothing else would ever remove.
+        The rows say which have. They change before the files, so a power cut between the two leaves files that nothing
+        else would ever remove.
         """
-        listed = await self._database.read(changes.list_bundles)
+        listed = await self._database.read(lambda connection: changes.list_kept(connection, KEEP_ACKNOWLEDGED_BYTES))
         kept = {folder.bundle_name(*place) for place in listed}
         kept |= {_name(made) for made in await self.list_express()}
         await asyncio.to_thread(self._remove_others, kept)
@@ -241,6 +248,9 @@ class Spool:
         try:
             content = (self._folder / _name(made)).read_bytes()
             return content if blake2b_256(split_body(content)) == made.hash else None
+        except FileNotFoundError:
+            log.warning("sync.spool_lacks %d-%d", made.epoch, made.seq)
+            return None
         except (OSError, BundleMalformed, BundleTooLarge, BundleUnsupported):
             log.exception("sync.spool_damaged %d-%d", made.epoch, made.seq)
             return None

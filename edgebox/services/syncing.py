@@ -23,16 +23,15 @@ from edgebox.services.identity import Identity
 from edgebox.services.introducing import Introducing
 from edgebox.services.line import Line, LinePaused
 from edgebox.services.receiving import Receiving
+from edgebox.services.settling import Settling, read_carried
 from edgebox.services.spool import Spool
 from edgebox.services.sync_state import NotEnrolled, SyncStatus
 from edgebox.services.uploading import HubLink, Uploading
-from edgebox.store import changes, express, identities, switches
+from edgebox.store import changes, identities
 from edgebox.store.changes import Made
 from edgebox.store.database import Database
 from edgebox.store.identities import Reason
-from sync.bundle.errors import BundleUnknownOrigin
-from sync.bundle.layout import AckHead, Notice
-from sync.bundle.read import read_ack
+from sync.bundle.layout import AckHead
 from sync.engine.lanes import Lane
 from sync.engine.sender import Acknowledged, Due, Event, Failed, Phase, Queued, Send, Sender
 from sync.enrolment import Hub
@@ -42,7 +41,6 @@ from sync.transport.errors import LinkCaptured
 log = logging.getLogger(__name__)
 
 RESTARTS_MAX = 3
-# How often a box asks for what waits when it has nothing to send whose answer would tell.
 
 
 class Syncing:
@@ -70,6 +68,7 @@ class Syncing:
         self.introducing = Introducing(database, identity, clock)
         self._asking = Asking(receiving, line, clock)
         self._uploading = Uploading(identity, make_link)
+        self._settling = Settling(database, clock, self._spool, self.introducing, self._asking, self._uploading)
         self._sender = Sender()
         self._last_error: EdgeboxError | None = None
         self._fresh: Made | None = None
@@ -197,9 +196,7 @@ class Syncing:
                 about this box.
         """
         _url, hub = await self._find_hub()
-        ack = read_ack(content, hub.verify_key)
-        if ack.vector.origin != self._identity.box_id:
-            raise BundleUnknownOrigin(origin=ack.vector.origin.hex()[:12])
+        ack = read_carried(content, hub, self._identity.box_id)
         async with self._books:
             await self._take_carried(ack)
         await self.on_told_time(Source.SIGNED, ack.created_ms)
@@ -354,33 +351,11 @@ class Syncing:
                 self._sender = replace(self._sender, phase=Phase.IDLE)
 
     async def _take_ack(self, ack: AckHead, *, is_carried: bool = False) -> bool:
-        """Move the cursor, and return whether everything has to be sent again in a new epoch, which is begun then.
-
-        That is so when two boxes use this identity, and when the hub lost bundles that are no longer kept here. Of the
-        first, the ack may be the word on the other box's bundles, so it settles none of ours.
-        """
-        await self.introducing.note_known()
-        now_ms = self._clock.now_ms()
-        if await self.introducing.is_of_a_copy(ack):
-            await self.introducing.renew(Reason.HUB)
-            await self._start_sender_anew()
-            return True
-        self._asking.has_waiting |= ack.notice == Notice.WAITING
-        is_whole = await self._database.write(
-            lambda connection: changes.settle(
-                connection, ack.vector, now_ms, said_ms=ack.created_ms, is_carried=is_carried
-            )
-        )
-        await self._database.write(lambda connection: express.settle(connection, ack, now_ms))
-        if ack.reads_short:
-            await self._database.write(
-                lambda connection: switches.set_switch(connection, switches.HUB_READS_SHORT, on=True)
-            )
-        if not is_whole:
-            log.warning("sync.starts_over epoch=%d", ack.vector.epoch)
-            await self._start_over()
-        await self._spool.forget_old(now_ms)
-        return not is_whole
+        """Move the cursor, and return whether everything has to be sent again; the sender is a new one then."""
+        starts_over = await self._settling.take(ack, is_carried=is_carried)
+        if starts_over:
+            self._sender = Sender()
+        return starts_over
 
     async def _take_express_ack(self, ack: AckHead) -> bool:
         """Take what the hub answers to an express bundle: its number is none of the chain, its word on that counts."""
@@ -398,12 +373,7 @@ class Syncing:
                 self._last_error = None
 
     async def _start_over(self) -> None:
-        await self._uploading.end()
-        await self._spool.start_epoch()
-        await self._start_sender_anew()
-
-    async def _start_sender_anew(self) -> None:
-        await self._spool.sweep()
+        await self._settling.start_over()
         self._sender = Sender()
 
     async def _find_hub(self) -> tuple[str, Hub]:

@@ -28,6 +28,16 @@ UPDATE device SET hub_seq = max(hub_seq, min(box_seq, coalesce(
     (SELECT first_seq - 1 FROM unsent WHERE unsent.device_no = device.no), box_seq)))
 """
 
+_KEPT = """
+WITH confirmed AS (
+    SELECT epoch, seq, sum(size_bytes) OVER (ORDER BY epoch DESC, seq DESC) AS size_bytes
+    FROM bundle_out WHERE acked_ms IS NOT NULL
+), waiting AS (SELECT epoch, seq, size_bytes FROM bundle_out WHERE acked_ms IS NULL)
+SELECT epoch, seq FROM waiting
+UNION ALL
+SELECT epoch, seq FROM confirmed WHERE size_bytes <= ? + (SELECT coalesce(sum(size_bytes), 0) FROM waiting)
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
@@ -248,9 +258,13 @@ def forget_bundles(connection: sqlite3.Connection, before_ms: int) -> None:
     )
 
 
-def list_bundles(connection: sqlite3.Connection) -> list[tuple[int, int]]:
-    """Return (epoch, seq) of every bundle that has a row, and so a right to its file."""
-    return [(row[0], row[1]) for row in connection.execute("SELECT epoch, seq FROM bundle_out")]
+def list_kept(connection: sqlite3.Connection, more_bytes: int) -> list[tuple[int, int]]:
+    """Return (epoch, seq) of every bundle that has a right to its file: what waits, and the latest of the confirmed.
+
+    The confirmed ones are for a hub that is restored from a backup. They take no more than what waits and `more_bytes`
+    together, so the files take no more than twice what waits and that.
+    """
+    return [(row[0], row[1]) for row in connection.execute(_KEPT, (more_bytes,))]
 
 
 def find_backlog(connection: sqlite3.Connection) -> Backlog:

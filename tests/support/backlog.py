@@ -1,5 +1,6 @@
 """A box that was away for months: its database as if the tablets of a whole school had written it day by day."""
 
+import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,11 @@ from edgebox.store.database import open_writer
 from edgebox.store.log import number_key
 from sync.records.kinds import Kind
 from sync.records.rows import Statement
-from tests.support.school_day import ADL, VERBS, School, make_day, make_school
+from tests.support.school_day import ADL, VERBS, School, Shape, make_day, make_school
 
-EVENTS_PER_DAY = 20_000
 DAY_MS = 86_400_000
-DAYS_MADE = 5  # then they come again, later: bundles of different days share nothing anyway
 SEQS_PER_DAY = 2_000
+DAYS_PER_LESSON = 3
 
 _STATEMENT = """
 INSERT INTO statement (id, person_no, verb_no, activity_no, device_no, device_seq, attempt_seq, timestamp_ms, stored_ms,
@@ -62,13 +62,23 @@ def _write_registries(connection: Any, school: School) -> int:
 
 
 def _days(school: School, seed: int, events: int) -> Iterator[list[Statement]]:
-    made = [make_day(school, seed + day, EVENTS_PER_DAY) for day in range(min(DAYS_MADE, -(-events // EVENTS_PER_DAY)))]
+    """Return days of which no two are alike: some are quiet, some are full, and the lessons go on with the year."""
     number = 0
     while events > 0:
-        day = made[number % len(made)][:events]
+        day = make_day(school, seed + number, events, _shape(seed + number, number))
         yield [_moved(statement, number) for statement in day]
         events -= len(day)
         number += 1
+
+
+def _shape(seed: int, number: int) -> Shape:
+    dice = random.Random(seed)
+    return Shape(
+        attendance=dice.uniform(0.75, 0.98),
+        together=dice.uniform(0.4, 0.95),
+        first_lesson=number // DAYS_PER_LESSON,
+        events_per_session=dice.uniform(14, 34),
+    )
 
 
 def _moved(statement: Statement, days: int) -> Statement:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,6 +14,9 @@ class CutProxy:
 
     Attributes:
         cuts: for each connection to come, after how many bytes `up` or `down` it is cut; none when there are no more.
+        up_cuts: after how many bytes to the hub in all, in order, the connection that carries them is cut.
+        cuts_made: how many of both kinds came.
+        is_down: no connection is taken.
         is_silent_after_cut: a connection that is cut stays open and carries nothing, as behind a modem that re-dialled.
         up_bytes_per_second: how fast it carries to the hub, None for as fast as it can.
         up_bytes: carried to the hub, of all connections.
@@ -21,6 +25,9 @@ class CutProxy:
 
     target_port: int
     cuts: Iterator[tuple[str, int]] = field(default_factory=lambda: iter(()))
+    up_cuts: deque[int] = field(default_factory=deque)
+    cuts_made: int = 0
+    is_down: bool = False
     is_silent_after_cut: bool = False
     up_bytes_per_second: float | None = None
     port: int = 0
@@ -29,14 +36,31 @@ class CutProxy:
     down_bytes: int = 0
     part_seconds: float = 0.0
     _line: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _carrying: set[asyncio.StreamWriter] = field(default_factory=set)
 
     @property
     def url(self) -> str:
         """Return the address to use in place of the hub's."""
         return f"http://127.0.0.1:{self.port}"
 
+    def go_down(self) -> None:
+        """Cut what is carried, and take nothing until `is_down` is taken back."""
+        self.is_down = True
+        for writer in self._carrying:
+            writer.transport.abort()
+
     async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Carry one connection until either end closes it or it is cut."""
+        if self.is_down:
+            writer.transport.abort()
+            return
+        self._carrying.add(writer)
+        try:
+            await self._carry(reader, writer)
+        finally:
+            self._carrying.discard(writer)
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         direction, left_bytes = next(self.cuts, ("", 0))
         with contextlib.closing(writer):
@@ -64,7 +88,9 @@ class CutProxy:
         """Return whether the cut came."""
         with contextlib.suppress(OSError):
             while left_bytes != 0:
-                content = await reader.read(4096 if left_bytes is None else min(left_bytes, 4096))
+                content = await reader.read(
+                    min(4096 if left_bytes is None else left_bytes, self._before_cut(direction))
+                )
                 if not content:
                     return False
                 if self.part_seconds:
@@ -77,10 +103,20 @@ class CutProxy:
                     self.down_bytes += len(content)
                 if left_bytes is not None:
                     left_bytes -= len(content)
+                if direction == "up" and self.up_cuts and self.up_bytes >= self.up_cuts[0]:
+                    self.up_cuts.popleft()
+                    left_bytes = 0
                 await writer.drain()
                 if direction == "up" and self.up_bytes_per_second is not None:
                     await asyncio.sleep(len(content) / self.up_bytes_per_second)
+        self.cuts_made += left_bytes == 0
         return left_bytes == 0
+
+    def _before_cut(self, direction: str) -> int:
+        """Return how many bytes may be read at once."""
+        if direction == "up" and self.up_cuts:
+            return max(min(self.up_cuts[0] - self.up_bytes, 4096), 1)
+        return 4096
 
 
 @asynccontextmanager

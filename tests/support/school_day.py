@@ -39,6 +39,26 @@ class School:
         return found + [Learner(no, pseudonym) for no, pseudonym in enumerate(self.learners, 1)]
 
 
+@dataclass(frozen=True)
+class Shape:
+    """What kind of day it is.
+
+    Attributes:
+        attendance: how many of the learners are there, in [0, 1].
+        together: how many of them do what their class does, in [0, 1].
+        first_lesson: the favourite lesson; those after it are liked less and less.
+        events_per_session: of a learner in a period, about.
+    """
+
+    attendance: float = 0.94
+    together: float = 0.85
+    first_lesson: int = 0
+    events_per_session: float = EVENTS_PER_SESSION
+
+
+USUAL = Shape()
+
+
 def make_school(seed: int = 1, learners: int = 300, lessons: int = 40, tablets: int = 120) -> School:
     """Return a school."""
     dice = random.Random(seed)
@@ -58,10 +78,11 @@ def make_school(seed: int = 1, learners: int = 300, lessons: int = 40, tablets: 
     return school
 
 
-def make_day(school: School, seed: int = 7, count: int = 18_000) -> list[Statement]:
+def make_day(school: School, seed: int = 7, count: int = 18_000, shape: Shape = USUAL) -> list[Statement]:
     """Return the first `count` statements of a day, by time."""
     dice = random.Random(seed)
-    weights = [1 / (place + 1) for place in range(len(school.lessons))]
+    lessons = len(school.lessons)
+    weights = [1 / ((place - shape.first_lesson) % lessons + 1) for place in range(lessons)]
     found: list[Statement] = []
     # A tablet is in one pair of hands at a time, so a period has as many classes as there are tablets for.
     free = [dice.sample(range(1, len(school.devices) + 1), len(school.devices)) for _ in range(PERIODS)]
@@ -71,9 +92,13 @@ def make_day(school: School, seed: int = 7, count: int = 18_000) -> list[Stateme
             lesson = dice.choices(range(len(school.lessons)), weights)[0]
             devices, free[period] = free[period][:30], free[period][30:]
             for learner, device in zip(range(first + 1, first + 31), devices, strict=True):
-                if dice.random() < 0.94:
-                    own = lesson if dice.random() < 0.85 else dice.choices(range(len(school.lessons)), weights)[0]
-                    session = _Session(school, dice, learner, device, start_ms)
+                if dice.random() < shape.attendance:
+                    own = (
+                        lesson
+                        if dice.random() < shape.together
+                        else dice.choices(range(len(school.lessons)), weights)[0]
+                    )
+                    session = _Session(school, dice, learner, device, start_ms, shape.events_per_session)
                     found += session.run(*school.lessons[own])
     found.sort(key=lambda statement: (statement.timestamp_ms, statement.device_no))
     return _numbered(found)[:count]
@@ -93,7 +118,9 @@ def gzip_json_bytes(school: School, statements: Sequence[Statement]) -> int:
 class _Session:
     """One learner on one tablet for one period."""
 
-    def __init__(self, school: School, dice: random.Random, learner: int, device: int, start_ms: int) -> None:
+    def __init__(
+        self, school: School, dice: random.Random, learner: int, device: int, start_ms: int, events: float
+    ) -> None:
         self.dice = dice
         self.learner = learner
         self.device = device
@@ -101,7 +128,7 @@ class _Session:
         self.now_ms = start_ms + int(dice.lognormvariate(math.log(90_000), 0.5))
         self.start_ms = self.now_ms
         self.end_ms = start_ms + 2_700_000
-        self.left = max(4, int(dice.gauss(EVENTS_PER_SESSION, 5)))
+        self.left = max(4, int(dice.gauss(events, 5)))
         self.made: list[Statement] = []
 
     def run(self, lesson: int, items: list[tuple[int, str, float, float]]) -> list[Statement]:

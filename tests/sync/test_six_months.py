@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections import deque
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from edgebox.app import open_box
 from edgebox.services import spool
 from edgebox.store import changes
 from tests.support.backlog import fill
-from tests.support.box import make_school
+from tests.support.box import School, make_school
 from tests.support.clock import FakeClock
 from tests.support.cut_proxy import cut_proxy
 from tests.sync.hub_support import hub_on
@@ -19,7 +20,9 @@ from tests.sync.school_scene import HILL
 
 EVENTS = 20_000
 CUTS = 10
+LAST_CUT_BYTES = 60_000  # of some 80,000
 BUNDLE_CHANGES = 4_000
+KEPT_BYTES = 20_000
 pytestmark = pytest.mark.usefixtures("hasty")
 
 
@@ -27,6 +30,7 @@ async def test_a_long_absence_is_sent_once_over_a_line_that_is_cut_and_never_fil
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(spool, "CHANGES_PER_BUNDLE", BUNDLE_CHANGES)
+    monkeypatch.setattr(spool, "KEEP_ACKNOWLEDGED_BYTES", KEPT_BYTES)
     school = await asyncio.to_thread(make_school, tmp_path / "box")
     await asyncio.to_thread(fill, school.settings.data / "box.db", EVENTS)
     clock, dice, spooled = FakeClock(NOW_MS), random.Random(17), []
@@ -36,20 +40,28 @@ async def test_a_long_absence_is_sent_once_over_a_line_that_is_cut_and_never_fil
         open_box(school.settings, clock) as box,
     ):
         await box.syncing.enroll(proxy.url, await hub.listening.hub.enrolling.make_code(HILL))
-        proxy.cuts = iter([("up", dice.randrange(500, 10_000)) for _ in range(CUTS)])
+        proxy.up_cuts = deque(sorted(dice.sample(range(proxy.up_bytes + 500, LAST_CUT_BYTES), CUTS)))
         made = spool.Spool.make_next
 
         async def watched(self: spool.Spool, *arguments: object) -> object:
             found = await made(self, *arguments)  # type: ignore[arg-type]
-            spooled.append((await box.database.read(changes.find_backlog)).bundles)
+            backlog = await box.database.read(changes.find_backlog)
+            spooled.append((backlog.bundles, backlog.size_bytes, await asyncio.to_thread(size_of, school)))
             return found
 
         monkeypatch.setattr(spool.Spool, "make_next", watched)
         async with asyncio.timeout(120):
             while (await box.syncing.sync_now()).waiting_changes:
                 clock.advance(1_000)
-        assert next(proxy.cuts, None) is None
+        assert (proxy.cuts_made, proxy.connections > CUTS) == (CUTS, True)
         [(rows, ids)] = await hub.rows("SELECT count(*), count(DISTINCT id) FROM statement")
         assert (rows, ids) == (EVENTS, EVENTS)
-        assert max(spooled) == 1
+        assert max(bundles for bundles, _, _ in spooled) == 1
+        assert all(on_card <= 2 * waiting + KEPT_BYTES for _, waiting, on_card in spooled)
+        assert max(on_card for _, _, on_card in spooled) > max(waiting for _, waiting, _ in spooled)
         assert len(await hub.rows("SELECT seq FROM bundle WHERE state = 'applied'")) >= EVENTS // BUNDLE_CHANGES
+
+
+def size_of(school: School) -> int:
+    """Return the bytes of all that a box keeps on its card for the hub."""
+    return sum(path.stat().st_size for path in (school.settings.spool / "out").iterdir())
