@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO ?= var/demo
 HOST ?= 127.0.0.1
 FRONTEND := $(wildcard edgebox/web/src/* edgebox/web/src/*/* edgebox/web/icons/*/* edgebox/web/*.json edgebox/web/*.mjs)
-LOCALES := $(wildcard edgebox/web/locales/*/LC_MESSAGES/*.po)
+LOCALES := $(wildcard edgebox/web/locales/*/LC_MESSAGES/*.po sync/hub/locales/*/LC_MESSAGES/*.po)
 INPUTS := setup.cfg setup.py pyproject.toml $(FRONTEND) $(LOCALES)
 
 .DEFAULT_GOAL := help

@@ -17,6 +17,7 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 WEB = Path(__file__).resolve().parent / "edgebox" / "web"
+HUB = Path(__file__).resolve().parent / "sync" / "hub"
 STATIC = WEB / "static"
 STAMP = STATIC / "build.stamp"
 
@@ -85,7 +86,7 @@ def compile_translations() -> None:
     from babel.messages.mofile import write_mo
     from babel.messages.pofile import read_po
 
-    for source in sorted(WEB.glob("locales/*/LC_MESSAGES/*.po")):
+    for source in sorted(source for folder in (WEB, HUB) for source in folder.glob("locales/*/LC_MESSAGES/*.po")):
         with source.open("rb") as lines:
             catalogue = read_po(lines)
         with source.with_suffix(".mo").open("wb") as compiled:

@@ -1,5 +1,6 @@
 """What commands ask of a box about the way to the hub."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,7 @@ async def now(box: Box, arguments: dict[str, Any], progress: Any) -> dict[str, A
     """
     if arguments.get("hub"):
         await box.syncing.enroll(arguments["hub"], arguments["code"])
-    status = await box.syncing.sync_now(
-        lambda done_bytes, total_bytes: progress({"done_bytes": done_bytes, "total_bytes": total_bytes})
-    )
+    status = await box.syncing.sync_now(_told_to(progress))
     if status.hub_url is None:
         raise NotEnrolled
     if status.last_error is not None:
@@ -52,11 +51,17 @@ async def ticket(box: Box, arguments: dict[str, Any], _progress: Any) -> dict[st
     raise EnrolmentRefused(reason=N_("there is no ticket with this fingerprint"))
 
 
-async def export(box: Box, arguments: dict[str, Any], _progress: Any) -> dict[str, Any]:
+async def export(box: Box, arguments: dict[str, Any], progress: Any) -> dict[str, Any]:
     """Put what the hub does not have into `folder`."""
-    return {"folder": arguments["folder"], "bundles": await box.exchanging.export(Path(arguments["folder"]))}
+    bundles = await box.exchanging.export(Path(arguments["folder"]), _told_to(progress))
+    return {"folder": arguments["folder"], "bundles": bundles}
 
 
-async def import_acks(box: Box, arguments: dict[str, Any], _progress: Any) -> dict[str, Any]:
-    """Take the hub's receipts in `folder`."""
-    return {"folder": arguments["folder"], "acks": await box.exchanging.import_(Path(arguments["folder"]))}
+async def import_acks(box: Box, arguments: dict[str, Any], progress: Any) -> dict[str, Any]:
+    """Take the hub's receipts and bundles in `folder`."""
+    acks = await box.exchanging.import_(Path(arguments["folder"]), _told_to(progress))
+    return {"folder": arguments["folder"], "acks": acks}
+
+
+def _told_to(progress: Any) -> Callable[[int, int], None]:
+    return lambda done_bytes, total_bytes: progress({"done_bytes": done_bytes, "total_bytes": total_bytes})

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from edgebox.domain.language import choose
+from content_packs.base.language import choose
 
 
 @dataclass(frozen=True, slots=True)

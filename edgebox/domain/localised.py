@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
+from content_packs.base.language import NEUTRAL, normalise
 from content_packs.format.manifest import Manifest, Resource
-from edgebox.domain.language import NEUTRAL, normalise
 
 _PERCENT = 100
 

@@ -8,7 +8,6 @@ from types import MappingProxyType
 from aiohttp import web
 
 from content_packs.base.errors import N_, EdgeboxError
-from edgebox.http import problems
 
 _TYPES = {
     ".js": "text/javascript; charset=utf-8",
@@ -73,7 +72,7 @@ def asset_href(plain_name: str) -> str:
 async def static_file(request: web.Request) -> web.Response:
     """Serve a built file, packed if the client can unpack it."""
     if (asset := _ASSETS.get(request.match_info["name"])) is None:
-        raise problems.NotFound
+        raise web.HTTPNotFound
     headers = {"Cache-Control": _FOR_EVER, "Vary": "Accept-Encoding", "Content-Type": asset.content_type}
     if "gzip" in request.headers.get("Accept-Encoding", ""):
         return web.Response(body=asset.packed, headers=headers | {"Content-Encoding": "gzip"})

@@ -7,10 +7,10 @@ from typing import Any
 from aiohttp import web
 
 from content_packs.base.errors import EdgeboxError
+from content_packs.base.language import choose
 from content_packs.format.errors import StickGone
 from content_packs.format.manifest import Part
 from content_packs.format.selection import Selection
-from edgebox.domain.language import choose
 from edgebox.http.body import read_form
 from edgebox.http.render import page
 from edgebox.http.resource_views import language_name

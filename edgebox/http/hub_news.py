@@ -4,7 +4,7 @@ from typing import Any
 
 from aiohttp import web
 
-from edgebox.domain.language import choose
+from content_packs.base.language import choose
 from edgebox.http.body import read_form
 from edgebox.http.render import is_local
 from edgebox.http.staff import HOME, number_in, size_text

@@ -8,11 +8,11 @@ from urllib.parse import parse_qs
 from aiohttp import web
 
 from content_packs.base.errors import N_
+from content_packs.base.language import NEUTRAL, choose, normalise
 from content_packs.format.errors import PackNotFound
 from content_packs.format.manifest import Manifest, Resource
 from content_packs.format.resource import SPOKEN_KINDS
 from edgebox.domain.catalogue import Shelved
-from edgebox.domain.language import NEUTRAL, choose, normalise
 from edgebox.domain.marking import Marked, Outcome, mark, outcome
 from edgebox.http import problems
 from edgebox.http.body import FIELDS_MAX, FORM_MAX_BYTES, read_body

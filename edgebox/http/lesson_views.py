@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from content_packs.base.language import choose, direction_of
 from content_packs.format import layout
 from content_packs.format.manifest import Lesson, Manifest, Resource
 from edgebox.domain.catalogue import Shelved
 from edgebox.domain.durations import whole_minutes
-from edgebox.domain.language import choose, direction_of
 from edgebox.store.catalogue import ListedLesson
 from edgebox.store.learner_view import LearnerView
 

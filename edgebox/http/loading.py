@@ -8,6 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from content_packs.base.errors import EdgeboxError
+from content_packs.base.language import choose
 from content_packs.format.errors import PackNotFound, PackUnsigned, SignerUnknown
 from content_packs.format.fields import is_local
 from content_packs.format.vouching import PackWithdrawn
@@ -15,7 +16,6 @@ from content_packs.importers.contract import Remark
 from content_packs.installer.planning import reserve_bytes
 from content_packs.usb.errors import NothingChosen
 from edgebox.domain.catalogue import Shelved
-from edgebox.domain.language import choose
 from edgebox.http.body import read_form
 from edgebox.http.catalogue_views import catalogue_of
 from edgebox.http.hub_news import hub_offers

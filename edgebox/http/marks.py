@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from edgebox.domain.language import choose
+from content_packs.base.language import choose
 from edgebox.http.body import read_form
 from edgebox.http.render import page
 from edgebox.http.staff import number_in

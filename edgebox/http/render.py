@@ -13,11 +13,12 @@ from aiohttp import web
 from jinja2 import DictLoader, Environment, StrictUndefined
 
 from content_packs.base.errors import EdgeboxError
-from edgebox.domain.language import direction_of
+from content_packs.base.language import direction_of
+from content_packs.base.wording import LANGUAGES, describe
 from edgebox.domain.session import Role, Session
 from edgebox.http.assets import asset_href
 from edgebox.http.island_words import island_words
-from edgebox.http.wording import LANGUAGES, describe, language_of, words
+from edgebox.http.wording import language_of, words
 from edgebox.keys import BOX, SESSION
 from edgebox.services import submit_token
 from edgebox.services.submit_token import SubmitRight
@@ -68,7 +69,7 @@ def render_problem(request: web.Request, error: EdgeboxError) -> web.Response:
 
 def translated(request: web.Request, error: EdgeboxError) -> tuple[str, str]:
     """Return the sentence and the remedy of an error in the language of the request."""
-    return describe(error, language_of(request))
+    return describe(error, page_words(request))
 
 
 def page_words(request: web.Request) -> Any:

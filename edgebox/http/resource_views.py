@@ -13,10 +13,10 @@ from aiohttp import web
 from markupsafe import Markup
 
 from content_packs.base.ids import format_uuid
+from content_packs.base.language import NEUTRAL, Chosen, choose
 from content_packs.format import layout
 from content_packs.format.fragment import clean_fragment
 from content_packs.format.manifest import Manifest, Resource
-from edgebox.domain.language import NEUTRAL, Chosen, choose
 from edgebox.domain.marking import PASS_SCALED
 from edgebox.http.lesson_views import Shelves
 from edgebox.keys import BOX, SESSION

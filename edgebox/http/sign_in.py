@@ -6,13 +6,14 @@ from typing import Any
 from aiohttp import web
 
 from content_packs.base.errors import N_
+from content_packs.base.wording import LANGUAGES
 from edgebox.domain.lifetime import LIFETIMES
 from edgebox.domain.secret import PICTURE_COUNT, PICTURES, SecretKind
 from edgebox.domain.session import Role
 from edgebox.http import cookies, problems
 from edgebox.http.body import read_form
 from edgebox.http.render import is_local, page, page_words, translated
-from edgebox.http.wording import LANGUAGE_COOKIE, LANGUAGES
+from edgebox.http.wording import LANGUAGE_COOKIE
 from edgebox.keys import BOX, SESSION
 from edgebox.services.signing_in import SignInDelayed, SignInFailed
 from edgebox.store import roster

@@ -6,9 +6,9 @@ from typing import Any
 from aiohttp import web
 
 from content_packs.base.errors import N_, EdgeboxError
+from content_packs.base.language import choose
 from edgebox.domain.catalogue import Shelved
 from edgebox.domain.class_table import Cell
-from edgebox.domain.language import choose
 from edgebox.domain.secret import SecretKind
 from edgebox.http import problems
 from edgebox.http.body import read_form

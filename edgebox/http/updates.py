@@ -4,7 +4,7 @@ from typing import Any
 
 from aiohttp import web
 
-from edgebox.domain.language import choose
+from content_packs.base.language import choose
 from edgebox.http.render import page
 from edgebox.http.staff import recorded_problem, size_text
 from edgebox.http.wording import language_of

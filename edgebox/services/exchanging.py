@@ -10,6 +10,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,8 @@ POLL_SECONDS = 3.0
 # Of an epoch there is one ack on a stick, and a box has few epochs; a stranger's stick may have any number.
 ACKS_MAX = 100
 
-
 Note = Callable[..., Awaitable[None]]
+OnProgress = Callable[[int, int], None]
 
 
 class ExchangeState(Enum):
@@ -158,10 +159,11 @@ class Exchanging:
         if tasks:
             await asyncio.wait(tasks)
 
-    async def import_(self, stick: Path) -> int:
+    async def import_(self, stick: Path, on_progress: OnProgress = lambda *_: None) -> int:
         """Take the hub's acks and bundles off a stick and return how many were good. Safe to repeat.
 
-        Bundles that they confirm are removed from the stick, if it can be written.
+        Bundles that they confirm are removed from the stick, if it can be written. `on_progress` hears how many bytes
+        of the hub's bundles were looked at, and how many there are.
 
         Raises:
             NotEnrolled: no hub is known whose word would count.
@@ -171,17 +173,19 @@ class Exchanging:
         await self._syncing.take_introductions(stick)
         acks = [ack for path in await self._list_acks(stick) if (ack := await self._take_ack(path)) is not None]
         await remove_confirmed(self._database, self._identity, stick, acks)
-        return len(acks) + await self._receiving.import_(stick)
+        return len(acks) + await self._receiving.import_(stick, on_progress)
 
-    async def export(self, stick: Path) -> int:
+    async def export(self, stick: Path, on_progress: OnProgress = lambda *_: None) -> int:
         """Put everything the hub does not have on a stick and return the number of bundles there. Safe to repeat.
+
+        `on_progress` hears how many bytes were written and read back, both counted, and how many that will be.
 
         Raises:
             NotEnrolled: bundles are sealed to a hub, and none is known.
             StickMissing: there is no such folder.
             StickFilled, StickReadOnly, StickLies, StickPlaceTaken, StickGone: not all of it went there.
         """
-        return await self._export(stick, _note_nothing)
+        return await self._export(stick, _telling(on_progress))
 
     async def _export(self, stick: Path, note: Note) -> int:
         await self._syncing.check_enrolled()
@@ -253,7 +257,8 @@ class Exchanging:
         if note == self._note:
             # The writer knows now which file system it writes on, so no stick can be pulled unnoticed after this.
             await self._check_mounted(stick)
-        await note(bundles_bytes=size_bytes, total_bytes=2 * size_bytes, done_bytes=0)
+        note = partial(note, total_bytes=2 * size_bytes)
+        await note(bundles_bytes=size_bytes, done_bytes=0)
         if not waiting:
             with contextlib.suppress(EdgeboxError):  # nothing has to be written, so the stick may refuse it
                 await asyncio.to_thread(_leave_ready, writer, stick, box_id)
@@ -279,8 +284,12 @@ class Exchanging:
             self._changed.notify_all()
 
 
-async def _note_nothing(**_values: Any) -> None:
-    """Take no note: nobody watches."""
+def _telling(on_progress: OnProgress) -> Note:
+    async def note(**values: Any) -> None:
+        if values["total_bytes"]:
+            on_progress(values["done_bytes"], values["total_bytes"])
+
+    return note
 
 
 def _is_over(exchange: Exchange) -> bool:

@@ -9,10 +9,10 @@ from urllib.parse import quote
 
 from content_packs.base.clock import SystemClock
 from content_packs.base.hashing import blake2b_256
+from content_packs.base.language import choose
 from content_packs.format import layout
 from content_packs.format.manifest import FileEntry, Lesson, Manifest, Resource
 from edgebox.domain.catalogue import Shelved
-from edgebox.domain.language import choose
 from edgebox.services.cache_thread import CacheThread
 from edgebox.services.opened import OpenedManifests
 from edgebox.services.searching import Searching

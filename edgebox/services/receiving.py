@@ -7,6 +7,7 @@ cannot be read here, as after a newer hub made it, is kept aside and tried again
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from content_packs.base import atomic
@@ -46,6 +47,16 @@ class HubForked(EdgeboxError):
     retryable = True
     sentence = N_("The hub sent two different things under one number ({number}). Nothing more of it is taken.")
     remedy = N_("Nothing is lost here. The hub is told at the next contact, and sends everything again.")
+
+
+@dataclass(frozen=True)
+class _Down:
+    """A bundle of the hub on a stick, under the numbers of its name."""
+
+    epoch: int
+    seq: int
+    path: Path
+    size_bytes: int
 
 
 class Receiving:
@@ -148,31 +159,40 @@ class Receiving:
                 break
         return taken
 
-    async def import_(self, root: Path) -> int:
+    async def import_(self, root: Path, on_progress: Callable[[int, int], None] = lambda *_: None) -> int:
         """Take in what a stick has for this box and return how many bundles were new. Safe to repeat.
 
         One that is refused stops no other. What this box holds afterwards is written on the stick, if it can be.
+        `on_progress` hears how many bytes of the bundles were looked at, and how many there are.
 
         Raises:
             StickMissing, StickUnwritable: there is no such folder, or it cannot be read.
         """
-        box, taken = self._identity.box_id, 0
-        for epoch, seq, path in await asyncio.to_thread(folder.list_down, root, box):
+        taken = done_bytes = 0
+        found = await asyncio.to_thread(_list_down, root, self._identity.box_id)
+        total_bytes = sum(down.size_bytes for down in found)
+        for down in found:
             try:
-                if not await self._is_taken(epoch, seq):
-                    start = await asyncio.to_thread(folder.read_start, path)
-                    head = await self.admit(start, (await asyncio.to_thread(path.lstat)).st_size)
-                    if (head.epoch, head.seq) != (epoch, seq):
-                        raise BundleForged(part="name")
-                    content = await asyncio.to_thread(folder.read_bundle, path)
-                    taken += await self.receive(content) is not Verdict.DUPLICATE
+                taken += await self._take_down(down)
             except EdgeboxError as error:
-                log.warning("sync.stick_bundle_refused %s %s", path.name, error)
+                log.warning("sync.stick_bundle_refused %s %s", down.path.name, error)
+            done_bytes += down.size_bytes
+            on_progress(done_bytes, total_bytes)
         try:
             await self.export(root)
         except EdgeboxError as error:
             log.info("sync.stick_word_not_written %s", error)
         return taken
+
+    async def _take_down(self, down: _Down) -> bool:
+        """Take in one file of a stick and return whether it was new."""
+        if await self._is_taken(down.epoch, down.seq):
+            return False
+        head = await self.admit(await asyncio.to_thread(folder.read_start, down.path), down.size_bytes)
+        if (head.epoch, head.seq) != (down.epoch, down.seq):
+            raise BundleForged(part="name")
+        content = await asyncio.to_thread(folder.read_bundle, down.path)
+        return await self.receive(content) is not Verdict.DUPLICATE
 
     async def export(self, root: Path) -> None:
         """Write on a stick what this box holds of the hub's bundles, so that the hub knows what to give it.
@@ -329,3 +349,14 @@ def _read_head(start: bytes, waiting: Waiting, trusted: Mapping[bytes, VerifyKey
 def _size_bytes(waiting: Waiting) -> int:
     """Return a size that a bundle can have, whatever the hub says."""
     return min(max(waiting.size_bytes, 0), FILE_MAX_BYTES)
+
+
+def _list_down(root: Path, box: bytes) -> list[_Down]:
+    return [_Down(epoch, seq, path, _size_on_stick(path)) for epoch, seq, path in folder.list_down(root, box)]
+
+
+def _size_on_stick(path: Path) -> int:
+    try:
+        return path.lstat().st_size
+    except OSError:  # pulled out: reading it says so
+        return 0

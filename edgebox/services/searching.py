@@ -5,8 +5,8 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from content_packs.base.errors import EdgeboxError
+from content_packs.base.language import NEUTRAL, choose, normalise
 from content_packs.format.manifest import Lesson, Manifest, Resource
-from edgebox.domain.language import NEUTRAL, choose, normalise
 from edgebox.domain.search_text import fold, match_expression
 from edgebox.services.cache_thread import CacheThread
 from edgebox.store.search import Entry, Hit, SearchIndex

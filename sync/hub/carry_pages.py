@@ -8,7 +8,7 @@ from aiohttp import web
 
 from sync.hub.body import read_files
 from sync.hub.errors import RequestMalformed
-from sync.hub.render import render
+from sync.hub.render import render_for
 from sync.hub.running import HUB
 from sync.hub.sending import Sending
 from sync.hub.sticks import Taken
@@ -21,9 +21,9 @@ WRITE_SECONDS = 600.0
 _FOR = re.compile(r"([0-9a-f]{32})-(0|[1-9][0-9]{0,15})")
 
 
-async def show(_request: web.Request) -> web.StreamResponse:
+async def show(request: web.Request) -> web.StreamResponse:
     """GET /carry: where to give the file."""
-    return render("carry.html", taken=None, answers="")
+    return render_for(request, "carry.html", taken=None, answers="")
 
 
 async def take(request: web.Request) -> web.StreamResponse:
@@ -34,7 +34,7 @@ async def take(request: web.Request) -> web.StreamResponse:
     silent = taken.origins - {origin for origin, _epoch in taken.acks}
     places = [*sorted(taken.acks), *((origin, 0) for origin in sorted(silent))]
     asked = [f"for={origin.hex()}-{epoch}" for origin, epoch in places[:ANSWERS_MAX]]
-    return render("carry.html", taken=taken, boxes=len(taken.origins), answers="&".join(asked))
+    return render_for(request, "carry.html", taken=taken, boxes=len(taken.origins), answers="&".join(asked))
 
 
 async def send_answers(request: web.Request) -> web.StreamResponse:

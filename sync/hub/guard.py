@@ -10,7 +10,7 @@ from aiohttp.typedefs import Handler
 from content_packs.base.errors import EdgeboxError
 from content_packs.base.host import host_name, is_ours
 from sync.hub.errors import HubFault, HubRequestRefused
-from sync.hub.render import render
+from sync.hub.render import render_problem
 from sync.hub.running import HUB
 from sync.transport.http import BUNDLES_PATH
 
@@ -88,7 +88,7 @@ def _check_origin(request: web.Request) -> None:
 def _answer(request: web.Request, error: EdgeboxError, status: int) -> web.Response:
     """Return a page for browsers that navigate, JSON for boxes."""
     if "text/html" in request.headers.get("Accept", ""):
-        response = render("problem.html", error=error, sentence=_filled(error.sentence, error), remedy=error.remedy)
+        response = render_problem(request, error)
         response.set_status(status)
     else:
         response = web.Response(
@@ -99,10 +99,3 @@ def _answer(request: web.Request, error: EdgeboxError, status: int) -> web.Respo
     if request.can_read_body and not request.content.is_eof():
         response.force_close()  # the rest of a body that nobody will read
     return response
-
-
-def _filled(template: str, error: EdgeboxError) -> str:
-    try:
-        return template.format(**error.fields)
-    except (KeyError, IndexError):
-        return template

@@ -9,7 +9,7 @@ from sync import introduction
 from sync.enrolment import BOX_NO_MAX
 from sync.hub.body import read_form
 from sync.hub.errors import BoxUnknown, HubRequestRefused, RequestMalformed
-from sync.hub.render import render
+from sync.hub.render import render, render_for
 from sync.hub.running import HUB
 from sync.hub.store import reports
 from sync.hub.store.worker import Transaction
@@ -28,7 +28,7 @@ async def overview(request: web.Request) -> web.StreamResponse:
     """GET /: schools, boxes, packs and classes in numbers; the sign-in page for anybody else."""
     hub = request.app[HUB]
     if not await hub.admin.is_signed_in(request.cookies.get(COOKIE)):
-        return render("sign_in.html", code=request.query.get("code", ""), is_wrong=False)
+        return render_for(request, "sign_in.html", code=request.query.get("code", ""), is_wrong=False)
     now_ms = hub.clock.now_ms()
     found = await hub.store.run(lambda connection: collect(connection, now_ms))
     more = {"fingerprint": introduction.fingerprint(hub.keys.signing.verify_key), "is_sent": "sent" in request.query}
@@ -44,7 +44,7 @@ async def sign_in(request: web.Request) -> web.StreamResponse:
     token = await hub.admin.sign_in(form.get("code", ""))
     if token is None:
         hub.sign_in_tries.note_wrong(place)
-        response: web.StreamResponse = render("sign_in.html", code="", is_wrong=True)
+        response: web.StreamResponse = render_for(request, "sign_in.html", code="", is_wrong=True)
         response.set_status(403)
         return response
     hub.sign_in_tries.note_right(place)

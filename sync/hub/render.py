@@ -2,32 +2,65 @@
 
 from datetime import UTC, datetime
 from functools import cache
+from importlib.resources import files
 from typing import Any
 
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from content_packs.base.errors import EdgeboxError
+from content_packs.base.language import choose, direction_of
+from content_packs.base.wording import LANGUAGES, accepted, describe, read_catalogues
+
+OPERATORS_LANGUAGE = "en"
 _KIB = 1024
+_CATALOGUES = read_catalogues(files("sync") / "hub" / "locales", "hub")
 
 
 def render(template: str, **values: Any) -> web.Response:
-    """Return a page."""
-    text = environment().get_template(template).render(**values)
-    return web.Response(text=text, content_type="text/html", charset="utf-8")
+    """Return a page for operators, who read English."""
+    return _render(template, OPERATORS_LANGUAGE, values)
+
+
+def render_for(request: web.Request, template: str, **values: Any) -> web.Response:
+    """Return a page for anybody, couriers above all, in the language that the browser wishes for."""
+    return _render(template, _language_of(request), values)
+
+
+def render_problem(request: web.Request, error: EdgeboxError) -> web.Response:
+    """Return the page that tells a person about an error."""
+    sentence, remedy = describe(error, _CATALOGUES[_language_of(request)])
+    return render_for(request, "problem.html", code=error.code, sentence=sentence, remedy=remedy)
 
 
 def load_templates() -> None:
     """Read every template, so that no request has to."""
-    for name in environment().list_templates():
-        environment().get_template(name)
+    for language in LANGUAGES:
+        for name in environment(language).list_templates():
+            environment(language).get_template(name)
+
+
+def _language_of(request: web.Request) -> str:
+    return choose(LANGUAGES, accepted(request.headers.get("Accept-Language", ""))).language
+
+
+def _render(template: str, language: str, values: dict[str, Any]) -> web.Response:
+    frame = {"language": language, "direction": direction_of(language)}
+    text = environment(language).get_template(template).render(frame | values)
+    return web.Response(text=text, content_type="text/html", charset="utf-8", headers={"Vary": "Accept-Language"})
 
 
 @cache
-def environment() -> Environment:
-    """Return the templates; kept once read."""
+def environment(language: str) -> Environment:
+    """Return the templates with the words of a language; kept once read."""
     found = Environment(
-        loader=PackageLoader("sync.hub", "templates"), autoescape=True, undefined=StrictUndefined, auto_reload=False
+        loader=PackageLoader("sync.hub", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        auto_reload=False,
+        extensions=["jinja2.ext.i18n"],
     )
+    found.install_gettext_translations(_CATALOGUES[language], newstyle=True)  # type: ignore[attr-defined]  # by i18n
     found.filters |= {"moment": _moment, "size": _size, "number": _number}
     return found
 

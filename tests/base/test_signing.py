@@ -2,13 +2,16 @@
 
 import pytest
 from nacl import bindings
+from nacl.signing import VerifyKey as NaclVerifyKey
 
 from content_packs.base.signing import SealBroken, SealingKey, SignatureInvalid, SigningKey, VerifyKey, seal
 
 
 def test_a_signature_fits_its_message() -> None:
     key = SigningKey.generate()
-    key.verify_key.verify("use", b"message", key.sign("use", b"message"))
+    signature = key.sign("use", b"message")
+    key.verify_key.verify("use", b"message", signature)
+    assert NaclVerifyKey(key.verify_key.raw).verify(b"use\0message", signature) == b"use\0message"
 
 
 @pytest.mark.parametrize(("domain", "message"), [("other use", b"message"), ("use", b"another")])

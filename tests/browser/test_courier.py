@@ -172,7 +172,7 @@ async def test_without_script_a_file_goes_to_the_hub_and_another_comes_back(
     await page.goto(f"{road.hub_url}/carry")
     await page.set_input_files("input[type=file]", tmp_path / "bundles.tar")
     await page.click("text=Give to the hub")
-    assert "1 bundle of 1 box taken." in await page.inner_text("main")
+    assert "1 bundle was taken. It is from 1 box." in await page.inner_text("main")
     async with page.expect_download() as loading:
         await page.click("a >> text=Load the answers")
     await (await loading.value).save_as(tmp_path / "answers.tar")

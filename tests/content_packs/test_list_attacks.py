@@ -43,7 +43,7 @@ def box(tmp_path: Path, depot: PlayDepot) -> PlayBox:
     return PlayBox(tmp_path / "box", depot.root)
 
 
-def refused(box: PlayBox, reader: DepotReader, error: type[EdgeboxError], now_ms: int | None = NOW_MS) -> None:
+def assert_refused(box: PlayBox, reader: DepotReader, error: type[EdgeboxError], now_ms: int | None = NOW_MS) -> None:
     """Assert that the list is refused for this reason, and that the box keeps the one it has."""
     before = box.store.load()
     with pytest.raises(error):
@@ -77,7 +77,7 @@ def test_arbitrary_software_is_refused(depot: PlayDepot, box: PlayBox, over: Ove
 def test_a_list_signed_by_a_stranger_is_refused(depot: PlayDepot, box: PlayBox, over: Over) -> None:
     box.refresh(over(depot.folder))
     depot.forge(Timestamp.type, lambda signed: setattr(signed, "version", 9), key("stranger"))
-    refused(box, over(depot.folder), ListUnsigned)
+    assert_refused(box, over(depot.folder), ListUnsigned)
 
 
 def test_rollback_of_the_whole_list_is_refused(depot: PlayDepot, box: PlayBox, over: Over) -> None:
@@ -85,7 +85,7 @@ def test_rollback_of_the_whole_list_is_refused(depot: PlayDepot, box: PlayBox, o
     old = depot.saved()
     depot.publish(version=2)
     box.refresh(over(depot.folder))
-    refused(box, over(old), ListRollback)
+    assert_refused(box, over(old), ListRollback)
     assert box.listed() == [(PACK, 1), (PACK, 2)]
 
 
@@ -99,7 +99,7 @@ def test_rollback_of_the_snapshot_under_a_new_timestamp_is_refused(depot: PlayDe
         signed.snapshot_meta = old_meta
 
     depot.forge(Timestamp.type, change, key("timestamp-1"))
-    refused(box, over(depot.folder), ListRollback)
+    assert_refused(box, over(depot.folder), ListRollback)
 
 
 def sign_snapshot(depot: PlayDepot, change: Callable[[Snapshot], object]) -> None:
@@ -125,7 +125,7 @@ def test_rollback_of_a_publishers_record_by_the_hub_is_refused(depot: PlayDepot,
     depot.publish(version=2)
     box.refresh(over(depot.folder))
     sign_snapshot(depot, lambda signed: signed.meta.update({f"{PREFIX}.json": older}))
-    refused(box, over(depot.folder), ListRollback)
+    assert_refused(box, over(depot.folder), ListRollback)
 
 
 def test_rollback_of_the_platforms_record_by_the_hub_is_refused(depot: PlayDepot, box: PlayBox, over: Over) -> None:
@@ -133,14 +133,14 @@ def test_rollback_of_the_platforms_record_by_the_hub_is_refused(depot: PlayDepot
     depot.change(lambda one: publishing.delegate(one, "net.other", key("other").verify_key, "Other"))
     box.refresh(over(depot.folder))
     sign_snapshot(depot, lambda signed: signed.meta.update({"targets.json": older}))
-    refused(box, over(depot.folder), ListRollback)
+    assert_refused(box, over(depot.folder), ListRollback)
 
 
 def test_a_hub_cannot_make_a_publisher_vanish(depot: PlayDepot, box: PlayBox, over: Over) -> None:
     depot.publish()
     box.refresh(over(depot.folder))
     sign_snapshot(depot, lambda signed: signed.meta.pop(f"{PREFIX}.json"))
-    refused(box, over(depot.folder), ListBroken)
+    assert_refused(box, over(depot.folder), ListBroken)
 
 
 def test_a_frozen_list_is_seen_by_its_age_and_then_refused(
@@ -149,7 +149,7 @@ def test_a_frozen_list_is_seen_by_its_age_and_then_refused(
     folder = depot.publish()
     assert box.refresh(over(depot.folder)).made_ms == NOW_MS
     late_ms = NOW_MS + (roles.DAYS[Timestamp.type] + 1) * DAY_MS
-    refused(PlayBox(tmp_path / "new box", depot.root), over(depot.folder), ListExpired, late_ms)
+    assert_refused(PlayBox(tmp_path / "new box", depot.root), over(depot.folder), ListExpired, late_ms)
     assert box.refresh(over(depot.folder), late_ms).made_ms == NOW_MS
     with pytest.raises(ListExpired) as caught:
         open_envelope(envelope(folder), box.keyring(late_ms))
@@ -168,7 +168,7 @@ def test_every_record_of_the_platform_goes_out_of_date(depot: PlayDepot, box: Pl
         signed = depot.record(Timestamp.type).signed
         depot.forge(Timestamp.type, lambda one: setattr(one, "expires", roles.to_time(2 * late_ms)), key("timestamp-1"))
         assert signed.version == depot.record(Timestamp.type).signed.version
-    refused(box, over(depot.folder), ListExpired, late_ms)
+    assert_refused(box, over(depot.folder), ListExpired, late_ms)
 
 
 def test_a_publisher_who_is_late_keeps_no_other_from_boxes(depot: PlayDepot, box: PlayBox, over: Over) -> None:
@@ -194,7 +194,7 @@ def test_records_of_different_lists_are_not_mixed(depot: PlayDepot, box: PlayBox
         new, place = depot.path(role), depot.path(role).read_bytes()
         number = int(new.name.partition(".")[0])
         new.write_bytes((old / "metadata" / f"{number - 1}.{role}.json").read_bytes())
-        refused(box, over(depot.folder), ListBroken)
+        assert_refused(box, over(depot.folder), ListBroken)
         new.write_bytes(place)
     box.refresh(over(depot.folder))
 
@@ -208,9 +208,9 @@ def test_a_list_with_a_missing_part_is_refused_and_taken_when_it_is_whole(
     for role in (Timestamp.type, Snapshot.type, PREFIX):
         path, content = depot.path(role), depot.path(role).read_bytes()
         path.unlink()
-        refused(box, over(depot.folder), ListBroken)
+        assert_refused(box, over(depot.folder), ListBroken)
         path.write_bytes(content[: len(content) // 2])
-        refused(box, over(depot.folder), ListBroken)
+        assert_refused(box, over(depot.folder), ListBroken)
         path.write_bytes(content)
     assert box.listed() == [(PACK, 1)]
     box.refresh(over(depot.folder))
@@ -223,12 +223,12 @@ def test_endless_data_is_cut_off(depot: PlayDepot, box: PlayBox, over: Over, rol
     path = depot.folder / "metadata/2.root.json" if role == Root.type else depot.path(role)
     with path.open("wb") as file:
         file.truncate(1 << 40)
-    refused(box, over(depot.folder), ListTooLarge)
+    assert_refused(box, over(depot.folder), ListTooLarge)
 
 
 def test_a_record_that_is_nested_without_end_is_refused(depot: PlayDepot, box: PlayBox, over: Over) -> None:
     depot.path(Timestamp.type).write_bytes(b"[" * (roles.TIMESTAMP_MAX_BYTES - 1))
-    refused(box, over(depot.folder), ListBroken)
+    assert_refused(box, over(depot.folder), ListBroken)
 
 
 def test_slow_retrieval_changes_nothing(depot: PlayDepot, box: PlayBox, over: Over) -> None:
@@ -243,7 +243,7 @@ def test_slow_retrieval_changes_nothing(depot: PlayDepot, box: PlayBox, over: Ov
                 raise StickGone(place=name, reason="ETIMEDOUT")
             return over(depot.folder).read(name, max_bytes)
 
-    refused(box, Stalled(), StickGone)
+    assert_refused(box, Stalled(), StickGone)
     assert box.listed() == [(PACK, 1)]
     box.refresh(over(depot.folder))
     assert box.listed() == [(PACK, 1), (PACK, 2)]
@@ -303,7 +303,7 @@ def test_one_stolen_key_of_three_is_not_enough(depot: PlayDepot, box: PlayBox, o
     if role == Targets.type:
         content = depot.path(role).read_bytes()
         sign_snapshot(depot, lambda one: one.meta.update({"targets.json": MetaFile.from_data(2, content, ["sha256"])}))
-    refused(box, over(depot.folder), ListUnsigned)
+    assert_refused(box, over(depot.folder), ListUnsigned)
 
 
 def test_one_key_under_two_names_counts_once(depot: PlayDepot, box: PlayBox, over: Over) -> None:
@@ -317,7 +317,7 @@ def test_one_key_under_two_names_counts_once(depot: PlayDepot, box: PlayBox, ove
         signed.roles[Root.type].keyids.append(twin.keyid)
 
     depot.forge(Root.type, two_names, stolen, key("root-2"))
-    refused(box, over(depot.folder), ListBroken)
+    assert_refused(box, over(depot.folder), ListBroken)
 
 
 def test_fast_forward_is_recovered_from_by_new_keys(depot: PlayDepot, box: PlayBox, over: Over) -> None:
@@ -338,7 +338,7 @@ def test_fast_forward_is_recovered_from_by_new_keys(depot: PlayDepot, box: PlayB
     box.refresh(over(depot.folder))
     depot.folder = before
     depot.publish(version=2)
-    refused(box, over(depot.folder), ListRollback)
+    assert_refused(box, over(depot.folder), ListRollback)
     depot.rotate("snapshot-1", "snapshot-2")
     depot.rotate("timestamp-1", "timestamp-2")
     box.refresh(over(depot.folder))
@@ -369,7 +369,7 @@ def test_after_a_change_of_keys_the_old_one_is_worth_nothing(
                 signed.snapshot_meta = meta
 
             depot.forge(Timestamp.type, named, key("timestamp-1"))
-    refused(box, over(depot.folder), ListUnsigned)
+    assert_refused(box, over(depot.folder), ListUnsigned)
 
 
 def test_a_publisher_with_a_new_key_keeps_what_was_listed(depot: PlayDepot, box: PlayBox, over: Over) -> None:
@@ -431,7 +431,7 @@ def test_a_gap_between_roots_is_not_jumped_over(depot: PlayDepot, box: PlayBox, 
     depot.rotate("timestamp-1", "timestamp-2")
     depot.publish()
     (depot.folder / "metadata/3.root.json").unlink()
-    refused(box, over(depot.folder), ListUnsigned)
+    assert_refused(box, over(depot.folder), ListUnsigned)
 
 
 @pytest.mark.parametrize("now_ms", [0, NOW_MS + 10 * 365 * DAY_MS, None])
@@ -445,9 +445,9 @@ def test_without_a_trusted_clock_age_is_shown_and_everything_else_holds(
     found = box.refresh(over(depot.folder), now_ms if is_trusted else None)
     assert found.made_ms == NOW_MS
     assert open_envelope(envelope(folder), box.keyring(now_ms if is_trusted else None))
-    refused(box, over(old), ListRollback, None)
+    assert_refused(box, over(old), ListRollback, None)
     depot.forge(Timestamp.type, lambda signed: setattr(signed, "version", 9), key("stranger"))
-    refused(box, over(depot.folder), ListUnsigned, None)
+    assert_refused(box, over(depot.folder), ListUnsigned, None)
 
 
 def test_a_list_that_expired_while_offline_is_followed_by_a_newer_one(
@@ -474,5 +474,5 @@ def test_line_and_stick_are_one_depot_in_any_order(depot: PlayDepot, box: PlayBo
         assert box.refresh(stick) == box.refresh(line)
         depot.publish(version=3)
         box.refresh(line)
-        refused(box, stick, ListRollback)
+        assert_refused(box, stick, ListRollback)
         assert [version for _, version in box.listed()] == [1, 2, 3]

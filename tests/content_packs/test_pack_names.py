@@ -146,7 +146,11 @@ def test_two_names_for_one_file_are_refused_in_any_order(paths: list[str]) -> No
 
 
 def test_different_names_stand_beside_each_other() -> None:
-    names.check_distinct(["a/b", "a/c", "ab", "b/a", "ى", "ي"])
+    different = ["a/b", "a/c", "ab", "b/a", "ى", "ي"]
+    names.check_distinct(different)
+    for path in different:
+        with pytest.raises(PathRefused):
+            names.check_distinct([*different, path.upper()])
 
 
 @given(st.text(max_size=30))

@@ -169,7 +169,7 @@ async def _round(server: Server, clients: list[Client], delay_seconds: float) ->
     return restart_seconds
 
 
-def _check(database: Path, clients: list[Client]) -> None:
+def _assert_whole(database: Path, clients: list[Client]) -> None:
     connection = sqlite3.connect(database)
     try:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
@@ -193,22 +193,22 @@ def _check(database: Path, clients: list[Client]) -> None:
 
 @pytest.mark.timeout(300)  # a minute and a half on two free cores
 async def test_kill_under_load_loses_and_doubles_nothing(tmp_path: Path) -> None:
-    await _kill_often(tmp_path, KILLS)
+    await _assert_kills_lose_nothing(tmp_path, KILLS)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 async def test_many_more_kills_lose_and_double_nothing(tmp_path: Path) -> None:
-    await _kill_often(tmp_path, SOAK_KILLS)
+    await _assert_kills_lose_nothing(tmp_path, SOAK_KILLS)
 
 
-async def _kill_often(tmp_path: Path, kills: int) -> None:
+async def _assert_kills_lose_nothing(tmp_path: Path, kills: int) -> None:
     rng = random.Random(SEED)
     school = await asyncio.to_thread(make_school, tmp_path / "box", CLIENTS)
     clients = _clients(school, rng)
     server = Server(tmp_path / "box", tmp_path / "log")
     restarts = [await _round(server, clients, rng.randint(*DELAYS_MS) / 1000) for _ in range(kills)]
-    await asyncio.to_thread(_check, tmp_path / "box" / "box.db", clients)
+    await asyncio.to_thread(_assert_whole, tmp_path / "box" / "box.db", clients)
     acked = sum(len(client.acked) for client in clients)
     unknown = sum(len(client.waiting) for client in clients)
     print(f"{kills} kills, {acked} acknowledged, {unknown} unknown, slowest restart {max(restarts):.2f} s")

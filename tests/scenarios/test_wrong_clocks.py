@@ -80,8 +80,8 @@ class Scene:
         )
         return [(statement.timestamp_ms, statement.stored_ms) for statement in page.statements]
 
-    async def check(self) -> None:
-        """Check that all is at the hub, in order, and that every date on the box and at the hub is right."""
+    async def assert_right(self) -> None:
+        """Assert that all is at the hub, in order, and that every date on the box and at the hub is right."""
         true = list(self.done.values())
         wrong = [(shown, was) for shown, was in zip(await self.shown(), true, strict=True) if not is_near(shown, was)]
         assert wrong == []
@@ -130,7 +130,7 @@ async def test_whatever_the_clock_said_all_arrives_in_order_and_dates_are_right_
         assert scene.box.clock.quality is ClockQuality.HUB
         await scene.work()
         await scene.sync()
-        await scene.check()
+        await scene.assert_right()
 
 
 async def test_a_page_that_was_open_when_the_clock_was_set_goes_on_and_its_dates_are_repaired_too(
@@ -145,7 +145,7 @@ async def test_a_page_that_was_open_when_the_clock_was_set_goes_on_and_its_dates
         await scene.box.recording.store_outbox(scene.tablet.request(event))
         scene.done[event["seq"]] = scene.true.now_ms()
         await scene.sync()
-        await scene.check()
+        await scene.assert_right()
 
 
 async def test_what_was_done_while_the_box_was_off_keeps_the_time_the_tablet_counted(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ async def test_a_step_in_the_middle_of_storing_leaves_every_date_right(tmp_path:
         await asyncio.gather(*posts[:half], box.timekeeping.hear(Source.HUB, scene.true.now_ms()), *posts[half:])
         scene.done = {event["seq"]: scene.true.now_ms() for event in events}
         await scene.sync()
-        await scene.check()
+        await scene.assert_right()
 
 
 async def test_a_wall_clock_that_is_set_to_and_fro_moves_nothing(tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ async def test_a_wall_clock_that_is_set_to_and_fro_moves_nothing(tmp_path: Path)
             await scene.work(1)
         await scene.box.timekeeping.tick()
         await scene.sync()
-        await scene.check()
+        await scene.assert_right()
         assert await scene.box.database.read(lambda db: db.execute("SELECT count(*) FROM boot").fetchone()[0]) == 2
 
 
@@ -190,7 +190,7 @@ async def test_a_teacher_and_then_the_hub_repair_the_same_work_twice(tmp_path: P
         await scene.sync()
         await scene.work()
         await scene.sync()
-        await scene.check()
+        await scene.assert_right()
 
 
 async def test_a_clock_years_ahead_is_set_back_by_the_hub_and_nothing_is_told_to_be_of_tomorrow(tmp_path: Path) -> None:
@@ -228,4 +228,4 @@ async def test_the_record_that_repairs_a_boot_reaches_the_hub_in_any_order_and_t
         await scene.sync()
         after = await scene.hub.rows("SELECT start_ms, offset_ms, quality FROM boot ORDER BY start_ms")
         assert after == before
-        await scene.check()
+        await scene.assert_right()

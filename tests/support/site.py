@@ -1,13 +1,18 @@
 """A box that is really served, and browsers of its people."""
 
+import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
 
 from aiohttp import ClientResponse, ClientSession, CookieJar
 
+from content_packs.base.clock import MachineClock
+from edgebox.app import Part, running_box
 from edgebox.keys import Box
-from tests.support.box import Person, School
+from tests.support.box import Person, School, make_school
 
 
 class Browser:
@@ -67,3 +72,26 @@ class Site:
     def teacher(self) -> AbstractAsyncContextManager[Browser]:
         """Open the teacher's browser."""
         return self.browser(self.school.teacher)
+
+
+@asynccontextmanager
+async def site_with_sticks(
+    folder: Path,
+    prepare: Callable[[School], object] | None = None,
+    part: Part = Part.APP,
+    clock: MachineClock | None = None,
+) -> AsyncIterator[Site]:
+    """Serve the box of a school that looks for sticks in `media`; `prepare` has the school, in a thread, before."""
+
+    def make() -> School:
+        (folder / "media").mkdir(exist_ok=True)
+        school = make_school(folder / "box")
+        if prepare is not None:
+            prepare(school)
+        return school
+
+    school = await asyncio.to_thread(make)
+    settings = replace(school.settings, stick_folders=(folder / "media",))
+    async with running_box(settings, part, clock) as running:
+        assert running.box is not None
+        yield Site(running.box, replace(school, settings=running.settings), running.address.rstrip("/"))

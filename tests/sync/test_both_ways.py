@@ -448,3 +448,4 @@ def test_whatever_a_fact_says_it_is_taken_or_refused_with_a_code(
         hub.take(one.enrolled, 1, 1, list(records), NOW_MS)
     two.fetch()
     two.take(list(records))
+    assert two.fetch() == []

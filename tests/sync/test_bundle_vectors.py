@@ -33,8 +33,8 @@ def named(part: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("entry", entries, ids=[entry["name"] for entry in entries])
 
 
-def alike(records: list[Record], written: list[Any]) -> None:
-    """Check that records are those that were written, in whatever order."""
+def assert_alike(records: list[Record], written: list[Any]) -> None:
+    """Assert that records are those that were written, in whatever order."""
     found = [plain_record(record) for record in records]
     assert sorted(found, key=json.dumps) == sorted(written, key=json.dumps)
 
@@ -57,12 +57,12 @@ def test_the_vectors_are_those_that_are_made_now() -> None:
 def test_a_body_is_read_under_both_codecs(entry: dict[str, Any]) -> None:
     counts = {Kind(kind): count for kind, count in entry["counts"]}
     plain = bytes.fromhex(entry["codec_0"]["plain"])
-    alike(codec0.decode_records(plain, counts), entry["records"])
+    assert_alike(codec0.decode_records(plain, counts), entry["records"])
     packed = bytes.fromhex(entry["codec_0"]["packed"])
-    alike(codec0.unpack_records(packed, plain_bytes=len(plain), counts=counts), entry["records"])
+    assert_alike(codec0.unpack_records(packed, plain_bytes=len(plain), counts=counts), entry["records"])
     packed, plain_bytes = bytes.fromhex(entry["codec_1"]["packed"]), entry["codec_1"]["plain_bytes"]
     found = codec1.unpack_records(packed, plain_bytes=plain_bytes, counts=counts, around_ms=entry["created_ms"])
-    alike(found, entry["records"])
+    assert_alike(found, entry["records"])
 
 
 @pytest.mark.parametrize("name", ["statements", "statements of outside", "closing results"])
@@ -108,7 +108,7 @@ def test_an_ack_is_read_once_its_signature_passed(entry: dict[str, Any]) -> None
 @named("paired")
 def test_a_short_bundle_is_opened_by_the_hub_alone(entry: dict[str, Any]) -> None:
     content = bytes.fromhex(entry["file"])
-    alike(open_paired(parse_paired(content), PairKey(SEALING, BOX.verify_key.sealing_public)), entry["records"])
+    assert_alike(open_paired(parse_paired(content), PairKey(SEALING, BOX.verify_key.sealing_public)), entry["records"])
     numbers, sections, rows = read_paired(content, BOX.verify_key.raw, SEALING.seed)
     assert numbers[0] == bundle_vectors.BOX_NO
     assert len(rows) + sum(kind != Kind.STATEMENT for kind, _fields in entry["records"]) == len(entry["records"])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from edgebox.control import sync_operations
 from edgebox.services import copy_marks
 from sync.hub.sticks import exchange_stick
 from sync.hub.sticks_down import fill_stick
@@ -64,6 +65,18 @@ async def test_a_stick_brings_what_was_sent_and_takes_the_receipt_back(scene: Sc
     assert (await scene.waiting(), files(scene, ".eb")) == (0, [])
     await at_the_box(scene)
     assert await scene.told() == WHOLE
+
+
+async def test_taking_what_a_stick_brings_tells_how_far_it_is(scene: SchoolScene) -> None:
+    await at_the_box(scene)
+    await scene.send()
+    await at_the_hub(scene)
+    sizes = [path.stat().st_size for path in (scene.folder / "stick" / "edgebox" / "inbox").rglob("*.eb")]
+    told: list[dict[str, int]] = []
+    arguments = {"folder": str(scene.folder / "stick")}
+    assert (await sync_operations.import_acks(scene.box, arguments, told.append))["acks"] > 0
+    assert told[-1] == {"done_bytes": sum(sizes), "total_bytes": sum(sizes)}
+    assert len(told) == len(sizes)
 
 
 async def test_a_stick_that_comes_again_and_again_changes_nothing(scene: SchoolScene) -> None:

@@ -56,7 +56,7 @@ async def test_files_of_several_boxes_are_taken_and_each_gets_its_answer(tmp_pat
                  for maker in (hill, lake) for seq in (1, 2)]  # fmt: skip
         status, text = await give(hub, packed(files[:3]), files[3][1])
         assert status == 200
-        assert "4 bundles of 2 boxes taken." in text
+        assert "4 bundles were taken.\nThey are from 2 boxes." in text
         found = await answers(hub, text)
         key = hub.listening.hub.keys.signing.verify_key
         for maker in (hill, lake):
@@ -64,7 +64,7 @@ async def test_files_of_several_boxes_are_taken_and_each_gets_its_answer(tmp_pat
             ack = read_ack(found[folder.ack_place(origin, 1).as_posix()], key)
             assert (ack.vector.origin, ack.vector.through_seq) == (origin, 2)
         before = await hub.contents()
-        assert "4 bundles of 2 boxes taken." in (await give(hub, packed(files)))[1]
+        assert "4 bundles were taken.\nThey are from 2 boxes." in (await give(hub, packed(files)))[1]
         assert await hub.contents() == before
 
 
@@ -81,11 +81,37 @@ async def test_what_is_no_bundle_of_an_enrolled_box_is_named_and_keeps_no_good_o
         ]
         status, text = await give(hub, packed([*junk, (place_of(maker, 1), good)]), b"PK\x03\x04" + bytes(999), b"")
         assert status == 200
-        assert "1 bundle of 1 box taken." in text
+        assert "1 bundle was taken.\nIt is from 1 box." in text
         for code in ("sync.bundle_malformed", "sync.bundle_unknown_origin", "sync.bundle_forged"):
             assert code in text
         assert "<script>" not in text
         assert len(await hub.rows("SELECT * FROM bundle")) == 1
+
+
+@pytest.mark.parametrize(
+    ("wished", "language", "direction", "given", "refused"),
+    [
+        ("fr-FR,fr;q=0.9,en;q=0.5", "fr", "ltr", "2 envois ont été pris.", "le centre n’a pas compris"),
+        ("ar", "ar", "rtl", "أُخذت رزمتان.", "لم يفهم المركز"),
+        ("zh-CN,zh;q=0.8", "zh-Hans", "ltr", "已收下 2 个数据包。", "中心看不懂"),
+        ("tlh, en;q=0.1", "en", "ltr", "2 bundles were taken.", "the hub did not understand"),
+    ],
+)
+async def test_the_page_is_in_the_language_of_the_couriers_phone(
+    tmp_path: Path, wished: str, language: str, direction: str, given: str, refused: str
+) -> None:
+    async with hub_on(tmp_path) as hub:
+        maker = await hub.enrolled()
+        bundles = maker.next([*registries(), answered(1)]), maker.next([answered(2)])
+        hub.session.headers["Accept-Language"] = wished
+        _, page = await give(hub, *bundles)
+        assert f'<html lang="{language}" dir="{direction}">' in page
+        assert given in page
+        async with hub.session.get(f"{hub.url}/carry/answers.tar", headers={"Accept": "text/html"}) as response:
+            assert response.status == 400
+            assert refused in (await response.text()).lower()
+        async with hub.session.get(f"{hub.url}/", headers={"Accept": "text/html"}) as response:
+            assert f'lang="{language}"' in await response.text()  # the way to the page begins at the sign-in page
 
 
 async def test_a_page_without_any_bundle_says_so(tmp_path: Path) -> None:

@@ -2,14 +2,17 @@
 
 import asyncio
 import os
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 
 import pytest
+from aiohttp.web import HTTPServiceUnavailable
 from multidict import CIMultiDictProxy
 
 from content_packs.base.hashing import blake2b_256
 from content_packs.fetch import HttpSource, Target, Transfer
 from content_packs.fetch.offers import INDEX_NAME, Offered, read_index
+from sync.hub.downloads import AT_ONCE_MAX, PER_ADDRESS_MAX, Downloads
 from tests.support.content import send_raw
 from tests.support.file_servers import block_map, some_bytes
 from tests.sync.hub_support import TestHub, hub_on
@@ -28,6 +31,35 @@ async def answer(hub: TestHub, name: str, **headers: str) -> tuple[int, bytes, C
     named = {key.replace("_", "-"): value for key, value in headers.items()}
     async with hub.session.get(f"{hub.url}/depot/{name}", headers=named) as response:
         return response.status, await response.read(), response.headers
+
+
+def test_a_crowd_and_one_who_takes_many_files_are_told_to_come_back_later() -> None:
+    downloads = Downloads()
+    with ExitStack() as greedy:
+        for _ in range(PER_ADDRESS_MAX):
+            greedy.enter_context(downloads.turn("192.0.2.1"))
+        with pytest.raises(HTTPServiceUnavailable), downloads.turn("192.0.2.1"):
+            pass
+        with ExitStack() as crowd:
+            for number in range(AT_ONCE_MAX - PER_ADDRESS_MAX):
+                crowd.enter_context(downloads.turn(f"198.51.100.{number}"))
+            with pytest.raises(HTTPServiceUnavailable), downloads.turn("203.0.113.1"):
+                pass
+        with downloads.turn("203.0.113.1"):
+            pass
+    with downloads.turn("192.0.2.1"):
+        pass
+
+
+async def test_a_hub_that_sends_too_much_already_says_when_to_come_back(tmp_path: Path) -> None:
+    async with hub_on(tmp_path) as hub, AsyncExitStack() as stack:
+        await asyncio.to_thread(put, tmp_path, PATCH)
+        for _ in range(PER_ADDRESS_MAX):
+            stack.enter_context(hub.listening.hub.downloads.turn("127.0.0.1"))
+        status, _, _ = await answer(hub, PATCH)
+        assert status == 503
+        async with hub.session.get(f"{hub.url}/carry/answers.tar?for={'0' * 32}-1") as response:
+            assert response.status == 503
 
 
 async def test_a_box_fetches_from_the_hub_with_one_request(tmp_path: Path) -> None:

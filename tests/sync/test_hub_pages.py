@@ -115,6 +115,20 @@ async def test_the_one_time_code_works_once_and_is_given_out_once(tmp_path: Path
         assert hub.listening.first_admin_code is None
 
 
+async def test_a_new_one_time_code_makes_the_older_one_void_and_a_session_ends_after_thirty_days(
+    tmp_path: Path,
+) -> None:
+    async with hub_on(tmp_path, clock := FakeClock(NOW_MS)) as hub:
+        admin = hub.listening.hub.admin
+        older, newer = await admin.make_code(), await admin.make_code()
+        assert await admin.sign_in(older) is None
+        token = await admin.sign_in(newer)
+        clock.advance(30 * 86_400_000 - 1)
+        assert await admin.is_signed_in(token)
+        clock.advance(1)
+        assert not await admin.is_signed_in(token)
+
+
 async def test_a_school_title_is_text_and_never_markup(tmp_path: Path) -> None:
     async with hub_on(tmp_path) as hub:
         await hub.enrolled("<script>alert(1)</script>")

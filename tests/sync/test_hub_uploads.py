@@ -371,6 +371,9 @@ async def test_a_cut_loses_nothing_that_arrived(hub: TestHub) -> None:
         writer.close()
     while (await ask(hub, "HEAD", path, headers=TUS))[1].get("Upload-Offset") != "23456":
         await asyncio.sleep(0)
+    status, _, _ = await ask(hub, "PATCH", path, data=content[23_456:], headers=at(23_456, **WANTS_ACK))
+    assert status == 200
+    assert await statements(hub) == 400
 
 
 async def test_no_byte_is_told_before_it_is_flushed(

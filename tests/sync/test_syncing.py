@@ -266,6 +266,26 @@ async def test_a_stick_carries_bundles_there_and_acks_back(scene: Scene, stick: 
     assert await scene.hub_statements() == 3
 
 
+async def test_while_much_waits_tablets_keep_their_copies(
+    scene: Scene, stick: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool, "CHANGES_PER_BUNDLE", 10)
+    monkeypatch.setattr(changes, "_SETTLED_WITHIN_CHANGES", 0)
+    await scene.enroll()
+    await scene.work(20)
+    await scene.box.exchanging.export(stick)
+    last = (await asyncio.to_thread(folder.list_bundles, stick))[-1]
+    await asyncio.to_thread(last.rename, tmp_path / "kept")
+    await exchange_stick(scene.hub.listening.hub.receiving, stick)
+    await scene.box.exchanging.import_(stick)
+    assert 0 < await scene.hub_statements() < 20
+    assert await scene.device() == (20, 0)
+    await asyncio.to_thread((tmp_path / "kept").rename, last)
+    await exchange_stick(scene.hub.listening.hub.receiving, stick)
+    await scene.box.exchanging.import_(stick)
+    assert await scene.device() == (20, 20)
+
+
 async def test_stick_and_line_together_give_the_same_rows_as_the_line_alone(scene: Scene, stick: Path) -> None:
     await scene.enroll()
     for turn in range(3):

@@ -56,17 +56,17 @@ async def test_a_cut_at_any_byte_of_a_short_exchange_costs_nothing_that_arrived(
 
 @pytest.mark.parametrize("direction", ["up", "down"])
 async def test_a_cut_at_many_bytes_of_64_kb_costs_nothing_that_arrived(tmp_path: Path, direction: str) -> None:
-    await cut_at(tmp_path, direction, step_bytes=2_003 if direction == "up" else 29)
+    await assert_cuts_cost_nothing(tmp_path, direction, step_bytes=2_003 if direction == "up" else 29)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(7_200)
 @pytest.mark.parametrize("direction", ["up", "down"])
 async def test_a_cut_at_any_byte_of_64_kb_costs_nothing_that_arrived(tmp_path: Path, direction: str) -> None:
-    await cut_at(tmp_path, direction, step_bytes=1)
+    await assert_cuts_cost_nothing(tmp_path, direction, step_bytes=1)
 
 
-async def cut_at(folder: Path, direction: str, step_bytes: int) -> None:
+async def assert_cuts_cost_nothing(folder: Path, direction: str, step_bytes: int) -> None:
     """Send one bundle again and again, with a cut after every `step_bytes` of the exchange."""
     async with hub_on(folder, day_quota_bytes=1 << 40) as hub, cut_proxy(hub.listening.port) as proxy:
         maker = await hub.enrolled()

@@ -9,6 +9,7 @@ from content_packs.base.ids import derive_registration, derive_statement_id
 from sync.hub.store import merged
 from sync.hub.store.database import add_rows
 from sync.hub.store.schema import MERGED, activity, box, device, learner, school_change, statement, verb
+from sync.hub.store.statement_rows import CONTENT
 from sync.records import rows
 from sync.records.facts import may_go
 from sync.records.kinds import KINDS, Direction, Kind
@@ -154,23 +155,7 @@ def _select(connection: Connection, query: Any, column: Any, keys: Sequence[Any]
     return found
 
 
-_SAME = (
-    "learner_no",
-    "verb_no",
-    "activity_no",
-    "device_no",
-    "device_seq",
-    "timestamp_ms",
-    "success",
-    "completion",
-    "score_raw",
-    "score_max",
-    "score_scaled",
-    "duration_ms",
-    "progress",
-    "response",
-    "body",
-)
+_SAME = ("learner_no", "verb_no", "activity_no", "device_no", *CONTENT)
 _READERS: dict[Kind, Callable[[Connection, Sequence[Any]], list[Record]]] = {
     Kind.VERB: _number_reader(rows.Verb, verb, "iri"),
     Kind.ACTIVITY: _number_reader(rows.Activity, activity, "iri"),

@@ -33,49 +33,12 @@ def list_boxes(connection: Connection, now_ms: int) -> list[dict[str, Any]]:
     `repaired` counts the statements whose time was put right because the box's clock had been wrong. `successors` are
     the rows under whose keys it went on, `replaced_by` the box that took its place.
     """
-    boots = wrong_boots()
-    received = _per_box(
-        select(
-            bundle.c.box_no,
-            func.count().label("bundles"),
-            func.sum(bundle.c.size_bytes).label("received_bytes"),
-            func.sum(_is(bundle.c.state == "held")).label("held"),
-            func.sum(_is(bundle.c.state == "quarantined")).label("quarantined"),
-            func.sum(_is(bundle.c.state == "forked")).label("forked"),
-            func.sum(_is(bundle.c.state == "refused")).label("refused"),
-        ),
-        bundle.c.box_no,
-    )
-    recorded = _per_box(
-        select(
-            statement.c.box_no,
-            func.count().label("statements"),
-            func.count(distinct(_if(repaired_ms(boots) > now_ms - WEEK_MS, statement.c.learner_no))).label(
-                "active_learners"
-            ),
-            func.sum(is_repaired(boots)).label("repaired"),
-        ).outerjoin_from(statement, boots, is_told_in(boots)),
-        statement.c.box_no,
-    )
+    received, recorded = _received(), _recorded(now_ms)
     health = MERGED[Kind.HEALTH]
-    columns = select(
-        box.c.no,
-        box.c.key_id,
-        school.c.title.label("school"),
-        box.c.enrolled_ms,
-        box.c.contact_ms,
-        box.c.forked_ms,
-        box.c.revoked_ms,
-        box.c.succeeds_no,
-        box.c.replaces_no,
-        health.c.version,
-        health.c.free_bytes,
-        health.c.total_bytes,
-        func.coalesce(stream.c.notice, 0).label("notice"),
-    )
     counts = [column for part in (received, recorded) for column in part.c if column.name != "box_no"]
     query = (
-        columns.add_columns(*[func.coalesce(column, 0).label(column.name) for column in counts])
+        _about_box()
+        .add_columns(*[func.coalesce(column, 0).label(column.name) for column in counts])
         .join(school, school.c.no == box.c.school_no)
         .outerjoin(received, received.c.box_no == box.c.no)
         .outerjoin(recorded, recorded.c.box_no == box.c.no)
@@ -159,6 +122,57 @@ def _in_service() -> ColumnElement[bool]:
     later = box.alias("later")
     follows = (later.c.succeeds_no == box.c.no) | (later.c.replaces_no == box.c.no)
     return and_(box.c.revoked_ms.is_(None), ~exists().where(follows))
+
+
+def _about_box() -> Select[Any]:
+    """Return what the rows of a box, its school, its stream and its health say of it; the joins are the caller's."""
+    health = MERGED[Kind.HEALTH]
+    return select(
+        box.c.no,
+        box.c.key_id,
+        school.c.title.label("school"),
+        box.c.enrolled_ms,
+        box.c.contact_ms,
+        box.c.forked_ms,
+        box.c.revoked_ms,
+        box.c.succeeds_no,
+        box.c.replaces_no,
+        health.c.version,
+        health.c.free_bytes,
+        health.c.total_bytes,
+        func.coalesce(stream.c.notice, 0).label("notice"),
+    )
+
+
+def _received() -> Any:
+    """Return, for every box, its bundles in each state and their bytes."""
+    return _per_box(
+        select(
+            bundle.c.box_no,
+            func.count().label("bundles"),
+            func.sum(bundle.c.size_bytes).label("received_bytes"),
+            func.sum(_is(bundle.c.state == "held")).label("held"),
+            func.sum(_is(bundle.c.state == "quarantined")).label("quarantined"),
+            func.sum(_is(bundle.c.state == "forked")).label("forked"),
+            func.sum(_is(bundle.c.state == "refused")).label("refused"),
+        ),
+        bundle.c.box_no,
+    )
+
+
+def _recorded(now_ms: int) -> Any:
+    """Return, for every box, its statements, the repaired ones, and the learners active in the last week."""
+    boots = wrong_boots()
+    is_recent = repaired_ms(boots) > now_ms - WEEK_MS
+    return _per_box(
+        select(
+            statement.c.box_no,
+            func.count().label("statements"),
+            func.count(distinct(_if(is_recent, statement.c.learner_no))).label("active_learners"),
+            func.sum(is_repaired(boots)).label("repaired"),
+        ).outerjoin_from(statement, boots, is_told_in(boots)),
+        statement.c.box_no,
+    )
 
 
 def _per_box(query: Select[Any], box_no: ColumnElement[int]) -> Any:

@@ -18,7 +18,7 @@ from sync.records.rows import Record, Statement
 
 Row = tuple[Any, ...]  # the values of COLUMNS
 
-_CONTENT = (
+CONTENT = (  # what a statement says by itself, in the words of its record
     "device_seq",
     "timestamp_ms",
     "success",
@@ -32,10 +32,10 @@ _CONTENT = (
     "body",
 )
 _RESOLVED = ("learner_no", "verb_no", "activity_no", "device_no", "registration")
-COLUMNS = ("school_no", "box_no", "id", "stored_ms", *_RESOLVED, *_CONTENT, "digest")
+COLUMNS = ("school_no", "box_no", "id", "stored_ms", *_RESOLVED, *CONTENT, "digest")
 ID, DIGEST = COLUMNS.index("id"), COLUMNS.index("digest")
 TIMES = ("timestamp_ms", "duration_ms")
-_content_of = attrgetter(*_CONTENT)
+_content_of = attrgetter(*CONTENT)
 _DIGEST_BYTES = 8
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from content_packs.base.signing import SigningKey
 from content_packs.format import keyfile
+from tests.edgebox.commands.test_commands import enrol_with_nobody
+from tests.support.box import make_school
 from tests.support.small_course import build_small
 
 KEY = SigningKey(b"k" * 32)
@@ -42,3 +44,14 @@ def test_the_bar_stays_on_one_line_and_ends_it_once(tmp_path: Path) -> None:
     assert shown.count("\n") == 1
     assert shown.count("100 %") == 1
     assert on_terminal("pack", "list", "--data", str(tmp_path / "box")) == (0, "")
+
+
+def test_filling_a_stick_for_the_hub_shows_how_far_it_is(tmp_path: Path) -> None:
+    data = make_school(tmp_path / "box").settings.data
+    enrol_with_nobody(data)
+    (tmp_path / "stick").mkdir()
+    code, shown = on_terminal("sync", "export", str(tmp_path / "stick"), "--data", str(data))
+    assert code == 0
+    assert shown.startswith("\r[")
+    assert shown.endswith("100 %\r\n")
+    assert on_terminal("sync", "import", str(tmp_path / "stick"), "--data", str(data)) == (0, "")

@@ -35,7 +35,7 @@ def taken_port() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
-def refused(error: type[EdgeboxError], capsys: pytest.CaptureFixture[str], *arguments: str) -> None:
+def assert_refused(error: type[EdgeboxError], capsys: pytest.CaptureFixture[str], *arguments: str) -> None:
     assert main(arguments) == error.exit_code
     printed = capsys.readouterr().err.splitlines()
     assert printed[-1].startswith(f"edgebox: {error.code}: ")
@@ -46,14 +46,14 @@ def refused(error: type[EdgeboxError], capsys: pytest.CaptureFixture[str], *argu
 def test_a_port_that_is_taken_is_named(
     serve: tuple[str, ...], taken_port: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    refused(PortTaken, capsys, *serve, "--data", str(tmp_path), "--port", str(taken_port))
+    assert_refused(PortTaken, capsys, *serve, "--data", str(tmp_path), "--port", str(taken_port))
 
 
 def test_pages_and_content_cannot_have_one_port(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = str(unused.getsockname()[1])
-    refused(PortTaken, capsys, "serve", "--data", str(tmp_path), "--port", port, "--content-port", port)
+    assert_refused(PortTaken, capsys, "serve", "--data", str(tmp_path), "--port", port, "--content-port", port)
 
 
 @pytest.mark.parametrize("serve", SERVE)
@@ -61,7 +61,7 @@ def test_pages_and_content_cannot_have_one_port(tmp_path: Path, capsys: pytest.C
 def test_a_number_that_is_no_port_is_refused(
     serve: tuple[str, ...], port: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    refused(PortRefused, capsys, *serve, "--data", str(tmp_path), "--port", port)
+    assert_refused(PortRefused, capsys, *serve, "--data", str(tmp_path), "--port", port)
 
 
 @pytest.mark.parametrize("serve", SERVE)
@@ -69,7 +69,7 @@ def test_a_number_that_is_no_port_is_refused(
 def test_an_address_of_another_machine_is_refused(
     serve: tuple[str, ...], host: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    refused(HostUnknown, capsys, *serve, "--data", str(tmp_path), "--port", "0", "--host", host)
+    assert_refused(HostUnknown, capsys, *serve, "--data", str(tmp_path), "--port", "0", "--host", host)
 
 
 @pytest.mark.parametrize("below", ["", "inner"])
@@ -82,7 +82,7 @@ def test_a_folder_that_is_a_file_is_refused(
     command: tuple[str, ...], below: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").write_text("notes")
-    refused(FolderUnusable, capsys, *command, "--data", str(tmp_path / "file" / below))
+    assert_refused(FolderUnusable, capsys, *command, "--data", str(tmp_path / "file" / below))
     assert (tmp_path / "file").read_text() == "notes"
 
 
@@ -95,7 +95,7 @@ def test_a_damaged_database_is_left_as_it_is(
     command: tuple[str, ...], name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / name).write_bytes(GARBAGE)
-    refused(StoreDamaged, capsys, *command, "--data", str(tmp_path))
+    assert_refused(StoreDamaged, capsys, *command, "--data", str(tmp_path))
     assert (tmp_path / name).read_bytes() == GARBAGE
 
 
@@ -109,7 +109,7 @@ def test_a_database_with_a_good_head_and_damaged_pages_is_named_too(
     connection.close()
     whole = path.read_bytes()
     path.write_bytes(whole[:100] + b"\xff" * (len(whole) - 100))
-    refused(StoreDamaged, capsys, "users", "list", "--data", str(tmp_path))
+    assert_refused(StoreDamaged, capsys, "users", "list", "--data", str(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_a_second_program_on_one_folder_is_refused(
     lock: str, busy: type[EdgeboxError], serve: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with hold_lock(tmp_path / lock, busy(folder=str(tmp_path))):
-        refused(busy, capsys, *serve, "--data", str(tmp_path), "--port", "0")
+        assert_refused(busy, capsys, *serve, "--data", str(tmp_path), "--port", "0")
 
 
 def started(*arguments: str) -> tuple[str, str]:

@@ -3,7 +3,6 @@
 import asyncio
 import errno
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,9 +12,9 @@ from content_packs.installer import DiskSpace
 from edgebox.app import Part, running_box
 from edgebox.http import bringing
 from edgebox.store.jobs import JobState
-from tests.support.box import make_school
+from tests.support.box import School, make_school
 from tests.support.raw_zip import Raw, make_zip
-from tests.support.site import Browser, Site
+from tests.support.site import Browser, Site, site_with_sticks
 from tests.support.web_app import zipped_app
 
 LINK = make_zip([Raw("index.html", b"<p>x</p>"), Raw("l.js", b"/etc/passwd", mode=0o120777)])
@@ -24,14 +23,12 @@ PLAIN = make_zip([Raw("index.html", b"<!doctype html><html lang=en><title>Plain<
 
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
-    school = await asyncio.to_thread(make_school, tmp_path / "box")
-    stick = tmp_path / "media" / "STICK"
-    await asyncio.to_thread((stick / "edgebox").mkdir, parents=True)
-    settings = replace(school.settings, stick_folders=(tmp_path / "media",))
-    async with running_box(settings, Part.APP) as running:
-        assert running.box is not None
-        await running.box.local_packs.allow_scripts(on=True)
-        yield Site(running.box, school, running.address.rstrip("/"))
+    def put_in(_school: School) -> None:
+        (tmp_path / "media" / "STICK" / "edgebox").mkdir(parents=True)
+
+    async with site_with_sticks(tmp_path, put_in) as site:
+        await site.box.local_packs.allow_scripts(on=True)
+        yield site
 
 
 async def upload(browser: Browser, content: bytes, *, csrf: str | None = None, **fields: str) -> tuple[int, str]:

@@ -1,17 +1,14 @@
 """A teacher chooses parts of a pack on a stick with a plain form, and the list of packs is a page of its own."""
 
-import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from edgebox.app import Part, running_box
-from tests.support.box import School, make_school
+from tests.support.box import School
 from tests.support.course import PUBLISHER
 from tests.support.shelf import WATER, build_water
-from tests.support.site import Browser, Site
+from tests.support.site import Browser, Site, site_with_sticks
 from tests.support.small_course import trust
 
 FIRST, NEWER = f"{WATER}/1", f"{WATER}/2"
@@ -19,17 +16,12 @@ FIRST, NEWER = f"{WATER}/1", f"{WATER}/2"
 
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
-    def make() -> School:
-        school = make_school(tmp_path / "box")
+    def prepare(school: School) -> None:
         trust(school.settings.keys, PUBLISHER)
         build_water(tmp_path, tmp_path / "media" / "STICK")
-        return school
 
-    school = await asyncio.to_thread(make)
-    settings = replace(school.settings, stick_folders=(tmp_path / "media",))
-    async with running_box(settings, Part.APP) as running:
-        assert running.box is not None
-        yield Site(running.box, school, running.address.rstrip("/"))
+    async with site_with_sticks(tmp_path, prepare) as site:
+        yield site
 
 
 async def load(site: Site, browser: Browser, **fields: str) -> dict[str, bool]:

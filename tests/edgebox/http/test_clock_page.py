@@ -1,28 +1,24 @@
 """Staff read how good the clock is, and set it from their tablet; nobody else does."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from content_packs.base.clock import SystemClock
-from edgebox.app import Part, running_box
 from edgebox.domain.clock_rules import DAY_MS, Source
 from sync.bundle.layout import ClockQuality
-from tests.support.box import make_school, make_tablet
+from tests.support.box import make_tablet
 from tests.support.clock import FakeClock
-from tests.support.site import Site
+from tests.support.site import Site, site_with_sticks
 
 NOTICE = "The box is not sure what time it is"
 
 
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
-    school = await asyncio.to_thread(make_school, tmp_path / "box")
-    async with running_box(school.settings, Part.APP, FakeClock(SystemClock().now_ms())) as running:
-        assert running.box is not None
-        yield Site(running.box, school, running.address.rstrip("/"))
+    async with site_with_sticks(tmp_path, clock=FakeClock(SystemClock().now_ms())) as site:
+        yield site
 
 
 async def test_a_box_in_doubt_says_so_on_every_page_for_teachers_until_it_is_told(site: Site) -> None:

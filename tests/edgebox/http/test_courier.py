@@ -282,7 +282,7 @@ async def test_the_page_may_talk_to_the_hub_and_to_nobody_else_and_may_be_kept(p
     async with phone.session.get("/courier", headers={"Accept": "text/html"}) as response:
         policy = response.headers["Content-Security-Policy"]
         assert f"connect-src 'self' {phone.scene.hub.url};" in policy
-        assert "max-age" in response.headers["Cache-Control"]
+        assert response.headers["Cache-Control"] == f"private, max-age={7 * 86_400}"
         assert json.dumps(phone.scene.hub.url)[1:-1] in await response.text()
     async with phone.session.get("/") as response:
         assert phone.scene.hub.url not in response.headers["Content-Security-Policy"]

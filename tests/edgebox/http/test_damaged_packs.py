@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,9 +11,8 @@ from content_packs import installer
 from content_packs.base.signing import SigningKey
 from content_packs.format import layout
 from content_packs.installer import BlobStore, WantedBlob
-from edgebox.app import Part, running_box
-from tests.support.box import School, make_school
-from tests.support.site import Site
+from edgebox.app import Part
+from tests.support.site import Site, site_with_sticks
 from tests.support.small_course import PACK, built, trust
 
 KEY = SigningKey(b"k" * 32)
@@ -23,17 +21,8 @@ READ = f"/learn/{PACK}/halves/halves-read"
 
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
-    def make() -> School:
-        school = make_school(tmp_path / "box")
-        trust(school.settings.keys, KEY)
-        (tmp_path / "media").mkdir()
-        return school
-
-    school = await asyncio.to_thread(make)
-    settings = replace(school.settings, stick_folders=(tmp_path / "media",))
-    async with running_box(settings, Part.ALL) as running:
-        assert running.box is not None
-        yield Site(running.box, replace(school, settings=running.settings), running.address.rstrip("/"))
+    async with site_with_sticks(tmp_path, lambda school: trust(school.settings.keys, KEY), Part.ALL) as site:
+        yield site
 
 
 async def install(site: Site) -> None:

@@ -1,23 +1,20 @@
 """What the hub told, on the pages of teachers: messages to put away, packs to be had, packs taken back."""
 
-import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from content_packs.base.signing import SealingKey, SigningKey
-from edgebox.app import Part, running_box
 from edgebox.store import changes
 from sync.bundle.read import verify_bundle
 from sync.bundle.write import Range, write_bundle
 from sync.enrolment import Hub
 from sync.records.kinds import Subject
 from sync.records.rows import Message, Offer, Record, Revocation
-from tests.support.box import School, make_school
 from tests.support.depot import PACK, PlayDepot
-from tests.support.site import Site
+from tests.support.site import Site, site_with_sticks
 
 FAR_MS = 1 << 46
 EXAMS = Message(b"e" * 16, "Exams begin on Monday.\n<b>Bring pens.</b>", FAR_MS, 2)
@@ -49,19 +46,12 @@ def depot(tmp_path: Path) -> PlayDepot:
 
 @pytest.fixture
 async def told(tmp_path: Path, depot: PlayDepot) -> AsyncIterator[Told]:
-    def make() -> School:
-        depot.publish()
-        return make_school(tmp_path / "box")
-
-    school = await asyncio.to_thread(make)
-    settings = replace(school.settings, stick_folders=(tmp_path / "media",))
-    key = SigningKey.generate()
-    async with running_box(settings, Part.APP) as running:
-        assert running.box is not None
+    async with site_with_sticks(tmp_path, lambda _school: depot.publish()) as site:
+        key = SigningKey.generate()
         hub = Hub(key.verify_key, SealingKey.generate().public, 1)
-        await running.box.database.write(lambda db: changes.put_hub(db, "http://127.0.0.1:9", hub, 1))
-        await running.box.loading.trust(depot.root)
-        yield Told(Site(running.box, school, running.address.rstrip("/")), key)
+        await site.box.database.write(lambda db: changes.put_hub(db, "http://127.0.0.1:9", hub, 1))
+        await site.box.loading.trust(depot.root)
+        yield Told(site, key)
 
 
 async def load(site: Site) -> None:

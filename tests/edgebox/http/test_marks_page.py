@@ -1,21 +1,17 @@
 """A teacher gives marks; two that were given at once are both shown until somebody chooses."""
 
-import asyncio
 import re
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 from sqlite3 import Connection
 
 import pytest
 
 from content_packs.base.signing import SigningKey
-from edgebox.app import Part, running_box
 from edgebox.store import downstream
 from edgebox.store.marks import find_assignment_id
 from sync.records.rows import Mark
-from tests.support.box import School, make_school
-from tests.support.site import Site
+from tests.support.site import Site, site_with_sticks
 from tests.support.small_course import PACK, built, trust
 
 KEY = SigningKey(b"k" * 32)
@@ -24,22 +20,12 @@ HOSTILE = "<script>alert(1)</script>"
 
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
-    def make() -> School:
-        school = make_school(tmp_path / "box")
-        trust(school.settings.keys, KEY)
-        (tmp_path / "media").mkdir()
-        return school
-
-    school = await asyncio.to_thread(make)
-    settings = replace(school.settings, stick_folders=(tmp_path / "media",))
-    async with running_box(settings, Part.APP) as running:
-        assert running.box is not None
-        site = Site(running.box, school, running.address.rstrip("/"))
+    async with site_with_sticks(tmp_path, lambda school: trust(school.settings.keys, KEY)) as site:
         no = await site.box.loading.start(await built(tmp_path / "media" / "STICK", KEY))
         async for _job in site.box.loading.watch(no):
             pass
         lesson = (await site.box.library.lessons(PACK, start=0, limit=1))[0].lesson.id
-        await site.box.teaching.assign(school.class_no, PACK, lesson)
+        await site.box.teaching.assign(site.school.class_no, PACK, lesson)
         yield site
 
 

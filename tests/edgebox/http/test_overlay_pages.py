@@ -11,13 +11,13 @@ from aiohttp import ClientSession
 from content_packs import builder
 from content_packs.builder import BuildResult
 from content_packs.format.errors import PartUnknown
-from edgebox.app import running_box
+from edgebox.app import Part
 from edgebox.store.jobs import JobState
 from tests.content_packs.test_parts import PARTS
-from tests.support.box import School, make_school
+from tests.support.box import School
 from tests.support.course import PACK, PUBLISHER, STRANGER, write_course
 from tests.support.overlay import OVERLAY, write_overlay
-from tests.support.site import Site
+from tests.support.site import Site, site_with_sticks
 from tests.support.small_course import trust
 
 OVER = "org.example.water-fr"
@@ -35,16 +35,12 @@ PAGE = b"# Glace\n\n![Une goutte](drop.svg)\n"
 
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
-    def make() -> School:
-        school = make_school(tmp_path / "box")
+    def prepare(school: School) -> None:
         trust(school.settings.keys, PUBLISHER)
         trust(school.settings.keys, STRANGER, "Stranger")
-        return school
 
-    school = await asyncio.to_thread(make)
-    async with running_box(school.settings) as running:
-        assert running.box is not None
-        yield Site(running.box, school, running.address.rstrip("/"))
+    async with site_with_sticks(tmp_path, prepare, Part.ALL) as site:
+        yield site
 
 
 async def load(site: Site, result: BuildResult, parts: list[str] | None = None) -> None:

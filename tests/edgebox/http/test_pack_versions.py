@@ -3,7 +3,6 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,12 +11,12 @@ from aiohttp import ClientSession
 from content_packs.base.clock import SystemClock
 from content_packs.base.signing import SigningKey
 from content_packs.format import layout
-from edgebox.app import Part, running_box
+from edgebox.app import Part
 from edgebox.domain.versions import OPEN_MS, SERVED_MS
 from edgebox.store.jobs import JobState
-from tests.support.box import Person, School, make_school, make_tablet
+from tests.support.box import Person, make_tablet
 from tests.support.clock import FakeClock
-from tests.support.site import Site
+from tests.support.site import Site, site_with_sticks
 from tests.support.small_course import PACK, build_small, built, trust
 
 KEY = SigningKey(b"k" * 32)
@@ -31,17 +30,8 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 async def site(tmp_path: Path, clock: FakeClock) -> AsyncIterator[Site]:
-    def make() -> School:
-        school = make_school(tmp_path / "box")
-        trust(school.settings.keys, KEY)
-        (tmp_path / "media").mkdir()
-        return school
-
-    school = await asyncio.to_thread(make)
-    settings = replace(school.settings, stick_folders=(tmp_path / "media",))
-    async with running_box(settings, Part.ALL, clock) as running:
-        assert running.box is not None
-        yield Site(running.box, school, running.address.rstrip("/"))
+    async with site_with_sticks(tmp_path, lambda school: trust(school.settings.keys, KEY), Part.ALL, clock) as site:
+        yield site
 
 
 async def install(site: Site, version: int, **options: str) -> None:

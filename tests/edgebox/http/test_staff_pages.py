@@ -3,7 +3,6 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 from sqlite3 import Connection
 
@@ -12,16 +11,15 @@ import pytest
 from content_packs import installer
 from content_packs.base.signing import SigningKey
 from content_packs.patch.making import make_patch
-from edgebox.app import Part, running_box
 from edgebox.domain.clock_rules import Source
 from edgebox.domain.session import Access
 from edgebox.http.routes import ROUTES, Route
 from edgebox.http.staff import day_text
 from edgebox.store.jobs import JobState
 from edgebox.store.log import number_key
-from tests.support.box import School, make_school, make_tablet
+from tests.support.box import make_tablet
 from tests.support.file_servers import serving
-from tests.support.site import Site
+from tests.support.site import Site, site_with_sticks
 from tests.support.small_course import PACK, built, trust
 
 KEY = SigningKey(b"k" * 32)
@@ -30,17 +28,8 @@ HOSTILE = "<script>alert(1)</script>\"'>"
 
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
-    def make() -> School:
-        school = make_school(tmp_path / "box")
-        trust(school.settings.keys, KEY)
-        (tmp_path / "media").mkdir()
-        return school
-
-    school = await asyncio.to_thread(make)
-    settings = replace(school.settings, stick_folders=(tmp_path / "media",))
-    async with running_box(settings, Part.APP) as running:
-        assert running.box is not None
-        yield Site(running.box, school, running.address.rstrip("/"))
+    async with site_with_sticks(tmp_path, lambda school: trust(school.settings.keys, KEY)) as site:
+        yield site
 
 
 async def install(site: Site, **options: str) -> None:

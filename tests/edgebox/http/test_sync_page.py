@@ -9,14 +9,13 @@ from pathlib import Path
 import pytest
 
 from content_packs.base.signing import SealingKey, SigningKey
-from edgebox.app import Part, running_box
 from edgebox.store import changes
 from edgebox.store.identities import Reason
 from sync.enrolment import Hub
 from sync.introduction import Ticket, fingerprint, write_ticket
 from sync.transport import folder, tickets
-from tests.support.box import School, make_school
-from tests.support.site import Site
+from tests.support.box import School
+from tests.support.site import Site, site_with_sticks
 
 CODE = "-".join(["ABCD"] * 6)
 CLOSED = "http://127.0.0.1:9"
@@ -24,15 +23,11 @@ CLOSED = "http://127.0.0.1:9"
 
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
-    def make() -> School:
+    def put_in(_school: School) -> None:
         (tmp_path / "media" / "STICK" / "edgebox").mkdir(parents=True)
-        return make_school(tmp_path / "box")
 
-    school = await asyncio.to_thread(make)
-    settings = replace(school.settings, stick_folders=(tmp_path / "media",))
-    async with running_box(settings, Part.APP) as running:
-        assert running.box is not None
-        yield Site(running.box, school, running.address.rstrip("/"))
+    async with site_with_sticks(tmp_path, put_in) as site:
+        yield site
 
 
 async def enrol(site: Site) -> None:
@@ -187,7 +182,9 @@ async def test_an_old_ticket_is_explained(site: Site) -> None:
     ("reason", "said"),
     [(Reason.COPIED, "copied, moved or restored"), (Reason.RESTORED, "older than"), (Reason.HUB, "Another box works")],
 )
-async def test_staff_are_told_in_one_sentence_that_the_box_got_a_new_key(site: Site, reason: Reason, said: str) -> None:
+async def test_staff_are_told_in_one_sentence_that_the_box_got_a_new_key(
+    site: Site, reason: Reason, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with site.teacher() as browser:
         _, text = await browser.get("/staff/sync")
         assert "new key" not in text
@@ -195,3 +192,8 @@ async def test_staff_are_told_in_one_sentence_that_the_box_got_a_new_key(site: S
         _, text = await browser.get("/staff/sync")
         assert said in text
         assert text.count("nothing is lost, and there is nothing to do.") == 1
+        month_ms = 30 * 86_400_000
+        renewed_ms = site.box.clock.now_ms()
+        monkeypatch.setattr(site.box.clock, "now_ms", lambda: renewed_ms + month_ms + 60_000)
+        _, text = await browser.get("/staff/sync")
+        assert said not in text

@@ -2,17 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from content_packs.base.signing import SigningKey
 from content_packs.trust import publishing
-from edgebox.app import Part, running_box
-from tests.support.box import School, make_school
 from tests.support.depot import PACK, PlayDepot
-from tests.support.site import Site
+from tests.support.site import Site, site_with_sticks
 from tests.support.small_course import build_small
 
 
@@ -23,15 +20,8 @@ def depot(tmp_path: Path) -> PlayDepot:
 
 @pytest.fixture
 async def site(tmp_path: Path, depot: PlayDepot) -> AsyncIterator[Site]:
-    def make() -> School:
-        depot.publish()
-        return make_school(tmp_path / "box")
-
-    school = await asyncio.to_thread(make)
-    settings = replace(school.settings, stick_folders=(tmp_path / "media",))
-    async with running_box(settings, Part.APP) as running:
-        assert running.box is not None
-        yield Site(running.box, school, running.address.rstrip("/"))
+    async with site_with_sticks(tmp_path, lambda _school: depot.publish()) as site:
+        yield site
 
 
 async def load(site: Site) -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from content_packs.base.language import choose
 from content_packs.base.signing import SigningKey, VerifyKey
 from content_packs.format.errors import PackNotFound
 from content_packs.format.manifest import Manifest
 from content_packs.installer import Installer
-from edgebox.domain.language import choose
 from edgebox.services import shelf
 from edgebox.services.library import Library
 from edgebox.services.shelf import ResourceGone

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from edgebox.domain.way_out import interfaces_out
-from edgebox.services.link_watch import watching_link
+from edgebox.services.link_watch import _netlink, watching_link
 
 ROUTES = """\
 Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT
@@ -83,8 +83,12 @@ async def test_a_link_that_was_there_before_is_no_news_and_one_that_comes_back_i
 
 
 async def test_where_the_system_tells_the_watch_begins_and_ends() -> None:
+    (is_told := _netlink()) and is_told.close()
+    before = asyncio.all_tasks()
     async with watching_link(lambda: None):
         await asyncio.sleep(0)
+        assert len(asyncio.all_tasks() - before) == (is_told is not None)
+    assert asyncio.all_tasks() == before
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,9 @@ def changed(path: str, value: Any) -> dict[str, Any]:
 
 
 def test_statement_with_everything_is_accepted() -> None:
+    before = copy.deepcopy(STATEMENT)
     check_statement(STATEMENT)
+    assert before == STATEMENT
 
 
 @pytest.mark.parametrize(
@@ -86,6 +88,8 @@ def test_statement_with_everything_is_accepted() -> None:
 def test_object_may_be_something_else_than_an_activity(value: dict[str, Any]) -> None:
     statement = {"actor": AGENT, "verb": {"id": "http://example.org/did"}, "object": value}
     check_statement(statement)
+    with pytest.raises(StatementMalformed):
+        check_statement(statement | {"object": value | {"unknown": 1}})
 
 
 @pytest.mark.parametrize(

@@ -10,18 +10,24 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.frontend import parse_mapping_cfg
 from babel.messages.pofile import read_po
 
-from edgebox.http.wording import LANGUAGES
+from content_packs.base.wording import LANGUAGES
 
-ROOT = Path(__file__).resolve().parents[2]
-WEB = ROOT / "edgebox" / "web"
+ROOT = Path(__file__).resolve().parents[1]
+PARTS = {"edgebox": ROOT / "edgebox" / "web", "hub": ROOT / "sync" / "hub"}
 KEYWORDS = {"_": None, "N_": None, "gettext": None, "ngettext": (1, 2)}
 _FIELD = re.compile(r"%\([a-z_]+\)s|\{[a-z_]+\}")
 
 
+@pytest.fixture(scope="module", params=PARTS)
+def part(request: pytest.FixtureRequest) -> str:
+    """Return which of the catalogues is looked at: the box's or the hub's."""
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def messages() -> set[str | tuple[str, ...]]:
+def messages(part: str) -> set[str | tuple[str, ...]]:
     """Return every message of the sources."""
-    with (WEB / "babel.cfg").open(encoding="utf-8") as lines:
+    with (PARTS[part] / "babel.cfg").open(encoding="utf-8") as lines:
         methods, options = parse_mapping_cfg(lines)
     found = extract_from_dir(ROOT, methods, options, KEYWORDS, directory_filter=_is_ours)
     return {message for _, _, message, _, _ in found if message}
@@ -34,9 +40,9 @@ def _is_ours(folder: str) -> bool:
     return path.name not in ("node_modules", "static", "__pycache__")
 
 
-def catalogue(language: str) -> Catalog:
-    folder = WEB / "locales" / language.replace("-", "_") / "LC_MESSAGES"
-    with (folder / "edgebox.po").open("rb") as lines:
+def catalogue(part: str, language: str) -> Catalog:
+    folder = PARTS[part] / "locales" / language.replace("-", "_") / "LC_MESSAGES"
+    with (folder / f"{part}.po").open("rb") as lines:
         return read_po(lines, locale=language.replace("-", "_"))
 
 
@@ -44,8 +50,8 @@ LANGUAGES_TRANSLATED = [language for language in LANGUAGES if language != "en"]
 
 
 @pytest.mark.parametrize("language", LANGUAGES_TRANSLATED)
-def test_every_message_is_translated(messages: set[str | tuple[str, ...]], language: str) -> None:
-    known = catalogue(language)
+def test_every_message_is_translated(part: str, messages: set[str | tuple[str, ...]], language: str) -> None:
+    known = catalogue(part, language)
     missing = []
     for message in messages:
         entry = known.get(message[0] if isinstance(message, tuple) else message)
@@ -56,9 +62,9 @@ def test_every_message_is_translated(messages: set[str | tuple[str, ...]], langu
 
 
 @pytest.mark.parametrize("language", LANGUAGES_TRANSLATED)
-def test_translations_have_the_fields_of_the_message(language: str) -> None:
+def test_translations_have_the_fields_of_the_message(part: str, language: str) -> None:
     wrong = []
-    for entry in catalogue(language):
+    for entry in catalogue(part, language):
         if not entry.id:
             continue
         ids = entry.id if isinstance(entry.id, tuple) else (entry.id,)
@@ -74,8 +80,8 @@ def test_translations_have_the_fields_of_the_message(language: str) -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES_TRANSLATED)
-def test_plural_forms_are_those_of_the_language(language: str) -> None:
-    known = catalogue(language)
+def test_plural_forms_are_those_of_the_language(part: str, language: str) -> None:
+    known = catalogue(part, language)
     plurals = [entry for entry in known if isinstance(entry.id, tuple)]
     assert plurals
     assert all(len(entry.string) == known.num_plurals for entry in plurals)

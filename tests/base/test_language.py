@@ -2,7 +2,7 @@
 
 import pytest
 
-from edgebox.domain.language import choose, direction_of
+from content_packs.base.language import choose, direction_of
 
 OFFERED = {"fr": "oui", "en": "yes", "zh-Hans": "是", "pt-BR": "sim"}
 
