@@ -44,16 +44,16 @@ class Wire(Protocol):
         """Return a socket for an address."""
 
     def begin(self, total_bytes: int | None) -> int:
-        """Begin to listen to an answer about a file of so many bytes; return what to `end`."""
+        """Begin to listen to an answer about a file of so many bytes; return its lane, which is to be ended."""
 
     def end(self, lane: int) -> None:
         """Stop listening."""
 
-    def may_go(self) -> bool:
+    def may_go(self, lane: int) -> bool:
         """Return whether `wait` would return at once."""
 
-    async def wait(self) -> None:
-        """Return when nobody more urgent wants the line."""
+    async def wait(self, lane: int | None = None) -> None:
+        """Return when nobody more urgent wants the line, than who is in this lane or in that of the answer before."""
 
 
 class HttpSource:
@@ -230,14 +230,14 @@ class HttpStream:
     async def _wait_for_turn(self) -> None:
         """Stop taking bytes off the line while somebody more urgent wants it."""
         wire, connection = self._source.wire, self._response.connection
-        if wire is None or wire.may_go():
+        if wire is None or self._lane is None or wire.may_go(self._lane):
             return
         transport = connection.transport if connection else None
         is_reading = transport is not None and transport.is_reading()
         if transport and is_reading:
             transport.pause_reading()
         try:
-            await wire.wait()
+            await wire.wait(self._lane)
         finally:
             if transport and is_reading:
                 transport.resume_reading()

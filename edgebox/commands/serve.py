@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from edgebox.commands import Subparsers
 
 MEGABYTES_MAX = 1_000_000_000
+KILOBITS_MAX = 1_000_000_000
 ALL_DAY = "00:00-24:00"
 
 
@@ -70,7 +71,11 @@ def _add_line_options(parser: argparse.ArgumentParser) -> None:
         help="when large packs come, 00:00-24:00 for always [22:00-06:00]",
     )
     line.add_argument(
-        "--line-kbit", dest="line_rate_kbit", type=int, metavar="KBIT", help="kilobits a second to take of it [all]"
+        "--line-kbit",
+        dest="line_rate_kbit",
+        type=_kilobits,
+        metavar="KBIT",
+        help="kilobits a second to take [all]",
     )
 
 
@@ -130,6 +135,13 @@ def _megabytes(text: str) -> int:
     if not 0 <= megabytes <= MEGABYTES_MAX:
         raise ValueError(text)
     return int(megabytes * 1_000_000)
+
+
+def _kilobits(text: str) -> int:
+    kilobits = int(text)
+    if not 1 <= kilobits <= KILOBITS_MAX:
+        raise ValueError(text)
+    return kilobits
 
 
 def _windows(text: str) -> tuple["Window", ...]:

@@ -32,8 +32,16 @@ class Asking:
         is_long_ago = self._asked_ms is None or self._clock.monotonic_ms() - self._asked_ms >= ASK_EVERY_MS
         return self.has_waiting or is_long_ago
 
+    @property
+    def is_busy(self) -> bool:
+        """Return whether something is on its way down."""
+        return self._task is not None and not self._task.done()
+
     async def bring(self, link: Downlink) -> None:
         """Bring what waits; returns as well when `end` was called meanwhile. Raises like `Receiving.exchange`."""
+        if self._task is not None and self.is_busy:
+            await asyncio.wait({self._task})
+            return
         now_ms = self._clock.monotonic_ms()
         task = self._task = asyncio.ensure_future(self._receiving.exchange(link, self._may_come))
         try:

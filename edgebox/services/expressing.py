@@ -13,12 +13,12 @@ from edgebox.services.spool import Spool
 from edgebox.services.uploading import Uploading
 from edgebox.store import changes, express
 from edgebox.store.changes import Made
-from edgebox.store.database import Database
+from edgebox.store.database import Database, StoreUnavailable
 from edgebox.store.spans import Span
 from sync.bundle.layout import AckHead
 from sync.engine.express import CHANGE_BYTES, is_time_to_look, is_worthwhile
 from sync.enrolment import Hub
-from sync.transport.errors import HubRefused
+from sync.transport.errors import HubBusy, HubRefused, LinkCaptured
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +41,8 @@ class Expressing:
         self._looking: asyncio.Task[None] | None = None
         self._looked_bytes = 0
         self._is_refused = False
+        self._has_failed = False
+        self._is_passed_over = False
         self._is_wanted = False
         self._fresh: Made | None = None
         self.may_go: Callable[[], bool] = lambda: True
@@ -55,25 +57,38 @@ class Expressing:
         Raises:
             LinkDown, LinkCaptured, HubRefused, HubBusy: like `Transport`.
         """
-        stored_bytes = 0
+        stored_bytes, self._is_wanted = 0, False
+        # What the hub had trouble with the last time keeps the main bundle back no second time.
+        self._is_passed_over, self._has_failed = self._has_failed, False
         while await self._send_ahead(url, hub, made.size_bytes - stored_bytes, take_ack):
             if made not in await self._spool.list_waiting():
                 return None
-            async with self._between_slices():
+            async with self._between_slices(stored_bytes):
                 ack = await self._uploading.deliver(url, hub, made, content, is_begun=is_begun)
             if ack is not None or not self._is_wanted:
                 return ack
             is_begun, stored_bytes = True, self._uploading.stored_bytes
         return None
 
+    @property
+    def _is_off(self) -> bool:
+        """Return whether no express bundle is to be sent for now."""
+        return self._is_refused or self._is_passed_over
+
     async def _send_ahead(self, url: str, hub: Hub, ahead_bytes: int, take_ack: TakeAck) -> bool:
-        """Send the closing results that have so many bytes before them; return whether to go on with those."""
+        """Send the closing results that have so many bytes before them; return whether to go on with those.
+
+        What comes about meanwhile waits until a slice of the others has gone.
+        """
+        last_change = await self._database.read(express.find_last_change)
         while (made := await self._next(hub, ahead_bytes)) is not None:
             content = await self._spool.read(made)
             if content is not None and not await self._send(url, hub, made, content, take_ack):
                 return False
             async with self._books:
                 await self._spool.drop_express(made)
+            if made.through_change >= last_change:
+                break
         return True
 
     async def _send(self, url: str, hub: Hub, made: Made, content: bytes, take_ack: TakeAck) -> bool:
@@ -86,12 +101,15 @@ class Expressing:
             log.warning("sync.express_refused %s", error)
             self._is_refused = True
             return True
+        except (HubBusy, LinkCaptured):
+            self._has_failed = True
+            raise
         return ack is not None and not await take_ack(ack)
 
     @asynccontextmanager
-    async def _between_slices(self) -> AsyncIterator[None]:
-        """End the upload that is sent meanwhile, at a slice, when closing results came about."""
-        self._is_wanted, self._looked_bytes = False, 0
+    async def _between_slices(self, stored_bytes: int) -> AsyncIterator[None]:
+        """End the upload that is sent meanwhile, at a slice from where it goes on, when closing results came about."""
+        self._is_wanted, self._looked_bytes = False, stored_bytes
         with self._uploading.telling(self._note_progress):
             try:
                 yield
@@ -105,19 +123,23 @@ class Expressing:
         """Return the express bundle to send now: one that was made before, or a new one."""
         async with self._books:
             waiting = await self._spool.list_express()
-            if waiting and not self._is_refused:
+            if waiting and not self._is_off:
                 return waiting[0]
-            span = await self._find(ahead_bytes)
+            if not self._is_wanted and not is_worthwhile(await self._add_log(ahead_bytes), may_go=self.may_go()):
+                return None
+            span = await self._find()
             if span is None:
                 return None
-            self._fresh = await self._spool.make_express(hub, span)
+            try:
+                self._fresh = await self._spool.make_express(hub, span)
+            except StoreUnavailable as error:
+                log.warning("sync.express_not_made %s", error)
+                return None
             return self._fresh
 
-    async def _find(self, ahead_bytes: int) -> Span | None:
-        """Return closing results that are worth a bundle of their own."""
-        if self._is_refused or not is_worthwhile(await self._add_log(ahead_bytes), may_go=self.may_go()):
-            return None
-        if not (await self._database.read(changes.find_form)).is_short_read:
+    async def _find(self) -> Span | None:
+        """Return closing results that the hub does not have."""
+        if self._is_off or not (await self._database.read(changes.find_form)).is_short_read:
             return None
         epoch = await self._database.read(changes.find_epoch)
         last = await self._database.read(express.find_last_change)
@@ -137,10 +159,10 @@ class Expressing:
         if is_looking or not is_time_to_look(self._looked_bytes, stored_bytes, size_bytes):
             return
         self._looked_bytes = stored_bytes
-        self._looking = asyncio.ensure_future(self._look(size_bytes - stored_bytes))
+        self._looking = asyncio.ensure_future(self._look())
 
-    async def _look(self, ahead_bytes: int) -> None:
+    async def _look(self) -> None:
         looked = self._looked
-        if await self._find(ahead_bytes) is not None:
+        if await self._find() is not None:
             self._looked, self._is_wanted = looked, True
             await self._uploading.end()

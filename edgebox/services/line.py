@@ -70,7 +70,8 @@ class Line:
         self._waiting: Counter[Lane] = Counter()
         self._since: dict[Lane, int] = {}
         self._promised_bytes = 0
-        self._free_ms = clock.monotonic_ms()
+        # When the rate leaves room again, for what is urgent, which waits for its like only, and for the rest.
+        self._urgent_free_ms = self._free_ms = clock.monotonic_ms()
         self._changed = asyncio.Event()
         self._unsaved: Counter[tuple[int, int]] = Counter()
         self._timer: asyncio.TimerHandle | None = None
@@ -180,7 +181,10 @@ class Line:
         now = self.moment()
         day = self._ledger.spend(lane, size_bytes, now)
         self._speed.note(now.monotonic_ms, size_bytes)
-        self._free_ms = max(self._free_ms, now.monotonic_ms) + self.tariff.passing_ms(size_bytes)
+        passing_ms = self.tariff.passing_ms(size_bytes)
+        self._free_ms = max(self._free_ms, now.monotonic_ms) + passing_ms
+        if lane.is_urgent:
+            self._urgent_free_ms = max(self._urgent_free_ms, now.monotonic_ms) + passing_ms
         self._unsaved[day, int(lane)] += size_bytes
         self._plan_flush()
 
@@ -194,7 +198,7 @@ class Line:
         text = write_tariff(kept)
         await self._database.write(lambda connection: store.put_tariff(connection, text))
         self._kept, self.tariff = kept, replace(kept, **self.told)
-        self._free_ms = self._clock.monotonic_ms()
+        self._urgent_free_ms = self._free_ms = self._clock.monotonic_ms()
         self._notify()
 
     async def has_coarse_times(self) -> bool:
@@ -238,7 +242,8 @@ class Line:
         wanting = {lane, *(other for other in Lane if self._busy[other] or self._waiting[other])}
         if first_of(wanting, now_ms, self._since) is not lane:
             return None
-        return max(self._free_ms - now_ms, 0) / 1000
+        free_ms = self._urgent_free_ms if lane.is_urgent else self._free_ms
+        return max(free_ms - now_ms, 0) / 1000
 
     def _notify(self) -> None:
         changed, self._changed = self._changed, asyncio.Event()
@@ -310,14 +315,14 @@ class Wire:
         """Stop listening."""
         self._line.end(Lane(lane))
 
-    def may_go(self) -> bool:
+    def may_go(self, lane: int) -> bool:
         """Return whether `wait` would return at once."""
         self.sample()
-        return self._line.may_go(self._lane)
+        return self._line.may_go(Lane(lane))
 
-    async def wait(self) -> None:
-        """Return when the line is free for this lane."""
-        await self._line.wait(self._lane)
+    async def wait(self, lane: int | None = None) -> None:
+        """Return when the line is free for a lane, or for the one at work."""
+        await self._line.wait(self._lane if lane is None else Lane(lane))
 
     def turn(self, size_bytes: int) -> AbstractAsyncContextManager[int]:
         """Take a turn for a slice of this lane; see `Line.turn`."""

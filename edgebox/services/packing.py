@@ -60,8 +60,11 @@ def pack_apart(order: Order) -> Parcel | None:
         StoreUnavailable: the process could not do it; nothing is changed.
     """
     arguments = (*CHILD, *(str(int(value) if isinstance(value, bool) else value) for value in astuple(order)))
-    with Path(os.devnull).open("rb") as nothing, LimitedChild(arguments, nothing, seconds=CHILD_SECONDS) as child:
-        answer = child.read_all(ANSWER_MAX_BYTES)
+    try:
+        with Path(os.devnull).open("rb") as nothing, LimitedChild(arguments, nothing, seconds=CHILD_SECONDS) as child:
+            answer = child.read_all(ANSWER_MAX_BYTES)
+    except OSError as error:
+        raise StoreUnavailable(reason=NOT_PACKED, fault=type(error).__name__) from error
     if answer is None:
         raise StoreUnavailable(reason=NOT_PACKED)
     found = codec.decode(answer, max_bytes=ANSWER_MAX_BYTES)

@@ -20,7 +20,7 @@ from edgebox.services.identity import Identity
 from edgebox.services.packing import Order, pack_apart, sort_out
 from edgebox.store import boots, changes, express, inbox, spans
 from edgebox.store.changes import Cursor, Form, Made
-from edgebox.store.database import Database
+from edgebox.store.database import NOT_WRITTEN, Database, StoreUnavailable
 from edgebox.store.inbox import Pair
 from edgebox.store.roster import Connection
 from edgebox.store.spans import Span
@@ -89,7 +89,8 @@ class Spool:
                     found = None
                     if span is not None:
                         found = await asyncio.to_thread(self._write, cursor, span, hub, form, word)
-            except BundleTooLarge:
+            except (BundleTooLarge, StoreUnavailable):
+                # Half of it is smaller, and takes less memory to pack.
                 max_changes //= 2
                 if not max_changes:
                     raise
@@ -233,7 +234,10 @@ class Spool:
             is_express=is_express,
         )
         path = self._folder / _name(made)
-        await asyncio.to_thread(atomic.write_file, path, content, mode=atomic.PRIVATE_MODE)
+        try:
+            await asyncio.to_thread(atomic.write_file, path, content, mode=atomic.PRIVATE_MODE)
+        except OSError as error:
+            raise StoreUnavailable(reason=NOT_WRITTEN, fault=type(error).__name__) from error
 
         def insert(connection: Connection) -> None:
             (express.insert if is_express else changes.insert_bundle)(connection, made)

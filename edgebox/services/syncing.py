@@ -29,7 +29,7 @@ from edgebox.services.sync_state import NotEnrolled, SyncStatus
 from edgebox.services.uploading import HubLink, Uploading
 from edgebox.store import changes, identities
 from edgebox.store.changes import Made
-from edgebox.store.database import Database
+from edgebox.store.database import NOT_WRITTEN, Database, StoreUnavailable
 from edgebox.store.identities import Reason
 from sync.bundle.layout import AckHead
 from sync.engine.lanes import Lane
@@ -72,6 +72,7 @@ class Syncing:
         self._sender = Sender()
         self._last_error: EdgeboxError | None = None
         self._fresh: Made | None = None
+        self._bringing: asyncio.Task[None] | None = None
         self._sending = asyncio.Lock()
         self._books = asyncio.Lock()
         self.expressing = Expressing(database, self._spool, self._uploading, self._books)
@@ -114,11 +115,15 @@ class Syncing:
         """
         with self._uploading.telling(on_progress):
             await self._send_waiting(is_asked=True)
+        await self._receive_waiting(is_asked=True)
         return await self.status()
 
     async def sync_when_due(self) -> int | None:
         """Send whatever waits if it is time to; return when to come back, or None when nothing waits."""
         await self._send_waiting(is_asked=False)
+        if self._bringing is None or self._bringing.done():
+            # What comes down may take an hour, and what is to go up meanwhile does not wait for it.
+            self._bringing = asyncio.get_running_loop().create_task(self._receive_waiting(is_asked=False))
         return self._next_try_ms()
 
     async def status(self) -> SyncStatus:
@@ -176,14 +181,17 @@ class Syncing:
         return await self._spool.list_waiting()
 
     async def read_waiting(self, made: Made) -> bytes | None:
-        """Return a bundle; None when the disk lost or changed it: everything is in a new epoch then, unless express."""
+        """Return a bundle; None when it waits no more, or the disk lost or changed it.
+
+        Everything is in a new epoch then, unless it was an express one.
+        """
         content = await self._spool.read(made)
         if content is None:
             async with self._books:
                 if made.is_express:
                     await self._spool.drop_express(made)
                     return None
-                if made.epoch == await self._database.read(changes.find_epoch):
+                if made in await self._spool.list_waiting():
                     await self._start_over()
         return content
 
@@ -224,6 +232,8 @@ class Syncing:
         try:
             await self._uploading.end()
             await self._asking.end()
+            if self._bringing is not None:
+                await asyncio.wait({self._bringing})
             async with self._sending, self._books:
                 await self._uploading.close()
                 yield
@@ -239,8 +249,8 @@ class Syncing:
                 async with self._books:
                     await self._spool.sweep()
                 await self._send_all(*found, is_asked=is_asked)
-                await self._receive_waiting(found[0], is_asked=is_asked)
-            except LinePaused as error:
+            except (LinePaused, StoreUnavailable) as error:
+                log.warning("sync.stopped %s", error)
                 self._last_error = error
                 await self._look_again()
             finally:
@@ -251,7 +261,7 @@ class Syncing:
     async def _send_all(self, url: str, hub: Hub, *, is_asked: bool) -> None:
         restarts = 0
         seq = await self._queue_and_start(hub, is_asked=is_asked)
-        if seq is None and not self._sender.pending:
+        if seq is None and not self._sender.pending and not self._is_at_rest:
             await self._introduce_alone(url, hub)
         while seq is not None and not self._uploading.is_closing:
             outcome = await self._send(url, hub, seq)
@@ -263,6 +273,11 @@ class Syncing:
             if seq is None and isinstance(outcome, Acknowledged):
                 seq = await self._queue_and_start(hub, is_asked=is_asked)
 
+    @property
+    def _is_at_rest(self) -> bool:
+        """Return whether not a byte may cross the line for now, not even to ask."""
+        return self._line.left_bytes(Lane.CLOSING) == 0
+
     async def _introduce_alone(self, url: str, hub: Hub) -> None:
         """Make the box known although it has nothing to send."""
         try:
@@ -272,16 +287,20 @@ class Syncing:
             log.warning("sync.not_introduced %s", error)
             self._last_error = error
 
-    async def _receive_waiting(self, url: str, *, is_asked: bool) -> None:
+    async def _receive_waiting(self, *, is_asked: bool) -> None:
         """Bring what waits at the hub, if it said that something does, or was not asked for long."""
-        is_idle = self._sender.phase is Phase.IDLE and not self._uploading.is_closing
-        if not is_idle or not (is_asked or self._asking.is_due):
-            return
         try:
-            await self._asking.bring(self._uploading.open_link(url))
+            found = await self._database.read(changes.find_hub)
+            is_idle = self._sender.phase is Phase.IDLE and not self._uploading.is_closing
+            if found is None or not is_idle or self._is_at_rest or not (is_asked or self._asking.is_due):
+                return
+            await self._asking.bring(self._uploading.open_link(found[0]))
         except EdgeboxError as error:
             log.warning("sync.not_received %s", error)
             self._last_error = error
+        except OSError as error:
+            log.exception("sync.not_received")
+            self._last_error = StoreUnavailable(reason=NOT_WRITTEN, fault=type(error).__name__)
 
     async def _queue_and_start(self, hub: Hub, *, is_asked: bool) -> int | None:
         """Queue what the spool has, or one new bundle when it has none; return the number to send now, if any."""
@@ -307,7 +326,10 @@ class Syncing:
         try:
             async with self._books:
                 made, content = await self._read(seq)
-                if made is None or content is None:
+                if made is None:
+                    # Somebody else brought it, or the hub said so in another ack.
+                    return Acknowledged(0, ((seq, seq),))
+                if content is None:
                     await self._start_over()
                     return None
                 # The hub can have a part of any bundle but one that was made just now.

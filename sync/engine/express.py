@@ -4,6 +4,8 @@ from sync.engine.transfer import SLICE_BYTES
 
 # What a change of the log takes in a bundle, at the least.
 CHANGE_BYTES = 3
+# What is left of a long bundle and so little goes first: to leave it and to come back takes as long.
+REST_BYTES = 16 * 1024
 
 
 def is_worthwhile(ahead_bytes: int, *, may_go: bool) -> bool:
@@ -16,5 +18,8 @@ def is_worthwhile(ahead_bytes: int, *, may_go: bool) -> bool:
 
 
 def is_time_to_look(looked_bytes: int, stored_bytes: int, size_bytes: int) -> bool:
-    """Return whether an upload of `size_bytes` has come a slice further since results were looked for, and lasts."""
-    return stored_bytes - looked_bytes >= SLICE_BYTES and size_bytes - stored_bytes > SLICE_BYTES
+    """Return whether an upload of `size_bytes` has come a slice further since results were looked for, and lasts.
+
+    What comes about right behind a slice waits for the next one, and for no more than that.
+    """
+    return stored_bytes - looked_bytes >= SLICE_BYTES and size_bytes - stored_bytes > REST_BYTES

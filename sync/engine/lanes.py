@@ -90,14 +90,14 @@ class Ledger:
         offset_minutes: what the place is ahead of UTC.
         lanes: bytes by day and lane.
         days: bytes by day.
-        started_ms: monotonic time at which the clock was first seen unset.
+        unset_since: monotonic time at which the clock was first seen unset, and the last day that was known then.
         lost_bytes: of lanes 0 and 1, since this start, under a clock that was never set.
     """
 
     offset_minutes: int = 0
     lanes: dict[tuple[int, Lane], int] = field(default_factory=dict)
     days: MutableMapping[int, int] = field(default_factory=dict)
-    started_ms: int | None = None
+    unset_since: tuple[int, int] | None = None
     lost_bytes: int = 0
 
     def put(self, day: int, lane: Lane, size_bytes: int) -> None:
@@ -116,11 +116,12 @@ class Ledger:
     def day(self, now: "Moment") -> int:
         """Return the number of the day that counts."""
         if now.is_known:
-            self.started_ms = None
+            self.unset_since = None
             return Budget(offset_minutes=self.offset_minutes).day(now.wall_ms)
-        if self.started_ms is None:
-            self.started_ms = now.monotonic_ms
-        return max(self.days, default=0) + max(now.monotonic_ms - self.started_ms, 0) // DAY_MS
+        if self.unset_since is None:
+            self.unset_since = now.monotonic_ms, max(self.days, default=0)
+        since_ms, day = self.unset_since
+        return day + max(now.monotonic_ms - since_ms, 0) // DAY_MS
 
     def spent_bytes(self, day: int, lanes: Iterable[Lane] = Lane) -> int:
         """Return what some lanes spent on a day."""

@@ -5,6 +5,7 @@ See docs/sync-protocol.md. Extensions: creation, creation-with-upload, expiratio
 
 import asyncio
 import json
+import logging
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
 from collections.abc import Awaitable, Callable, Mapping
@@ -15,7 +16,7 @@ from aiohttp import web
 
 from content_packs.base.errors import EdgeboxError
 from sync.bundle.limits import FILE_MAX_BYTES
-from sync.hub.errors import RequestMalformed, RequestTooLarge, UploadChecksumWrong, UploadMoved
+from sync.hub.errors import HubFault, RequestMalformed, RequestTooLarge, UploadChecksumWrong, UploadMoved
 from sync.hub.incoming import TICK_SECONDS, Incoming, Upload
 from sync.hub.running import HUB
 from sync.hub.upload_names import METADATA_MAX_BYTES, Created
@@ -30,6 +31,8 @@ from sync.transport.tus import (
     UPLOAD_TYPE,
     UPLOADS_PATH,
 )
+
+log = logging.getLogger(__name__)
 
 EXTENSIONS = "creation,creation-with-upload,expiration,termination,checksum"
 CHECKSUMS = ("sha1", "sha256")
@@ -187,9 +190,18 @@ class _Heartbeat:
                 ack = await self._while_telling(self._incoming.finish(self._upload))
                 await self._write({"ack": b64encode(ack).decode()})
         except EdgeboxError as error:
-            await self._write({"error": error.as_record(), "status": error.status})
-            self._response.force_close()
+            await self._refuse(error)
+        except (asyncio.CancelledError, ConnectionError):
+            raise
+        except Exception:
+            # The answer has begun, so no other can be given in its place.
+            log.exception("hub.fault")
+            await self._refuse(HubFault())
         return self._response
+
+    async def _refuse(self, error: EdgeboxError) -> None:
+        await self._write({"error": error.as_record(), "status": error.status})
+        self._response.force_close()
 
     async def _while_telling(self, work: Awaitable[bytes]) -> bytes:
         """Wait for something that may take long, and stay heard; it goes on even if nobody listens any more."""

@@ -1,6 +1,7 @@
 """Closing results go ahead of a long bundle, and leave nothing behind that the long one would not have left."""
 
 import asyncio
+import errno
 import random
 import shutil
 import sqlite3
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from content_packs.base import atomic
 from edgebox.app import open_box
 from edgebox.keys import Box
 from edgebox.services import spool
@@ -19,9 +21,12 @@ from edgebox.services.copy_marks import note_place
 from edgebox.store import changes, express, marks, switches
 from sync.bundle.layout import Head
 from sync.bundle.read import ONLY_RECORDS
+from sync.engine.express import is_time_to_look
+from sync.engine.lanes import FREE_BYTES, SLICE_BYTES, Lane, Tariff
 from sync.hub import opening
 from sync.hub.receiving import Acknowledged
 from sync.hub.sticks import exchange_stick
+from sync.hub.store import express as hub_express
 from tests.support.box import School, Tablet, make_school, make_tablet
 from tests.support.clock import FakeClock
 from tests.support.cut_proxy import CutProxy, cut_proxy
@@ -315,6 +320,137 @@ async def test_closing_results_that_no_main_bundle_is_ahead_of_any_more_are_let_
         await scene.box.syncing.take_carried(acknowledged.ack)
         assert await scene.box.database.read(express.list_waiting) == []
         assert not list((scene.school.settings.spool / "out").glob("*.ebx"))
+
+
+async def test_the_word_on_an_express_bundle_may_be_the_first_word_on_the_long_one(tmp_path: Path) -> None:
+    async with met(tmp_path) as scene:
+        await scene.answer(60)
+        [main] = await scene.box.syncing.prepare()
+        content = await scene.box.syncing.read_waiting(main)
+        assert content is not None
+        await scene.hub.listening.hub.receiving.receive(content)  # and the answer gets lost
+        await scene.complete()
+        assert await scene.sync() is None
+        assert await scene.express() == [(1, 1, "applied")]
+        assert await scene.box.database.read(changes.find_epoch) == main.epoch
+        assert (await scene.completions(), await scene.applied()) == (1, 3)
+
+
+async def test_a_hub_that_fails_with_express_bundles_gets_the_main_ones_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with met(tmp_path) as scene:
+        await scene.answer(60)
+        await scene.complete()
+
+        def fail(*_arguments: object, **_more: object) -> None:
+            raise LookupError
+
+        with monkeypatch.context() as patch:
+            patch.setattr(hub_express, "add", fail)
+            assert (await scene.sync() or {})["code"] == "sync.hub_busy"
+            await scene.box.syncing.prepare()
+            await scene.complete()
+            assert await scene.sync() is None
+        assert (await scene.express(), await scene.completions()) == ([], 2)
+        assert not list((scene.school.settings.spool / "out").glob("*.ebx"))
+
+
+async def test_a_file_that_went_because_the_hub_has_it_is_not_missed(tmp_path: Path) -> None:
+    async with met(tmp_path) as scene:
+        await scene.answer(1)
+        [main] = await scene.box.syncing.prepare()
+        assert await scene.sync() is None
+        (scene.school.settings.spool / "out" / "1-2.eb").unlink()
+        assert await scene.box.syncing.read_waiting(main) is None
+        assert await scene.box.database.read(changes.find_epoch) == main.epoch
+
+
+async def test_a_line_at_rest_is_not_used_to_ask_what_waits(tmp_path: Path) -> None:
+    async with met(tmp_path) as scene:
+        line = scene.box.line
+        await line.set_tariff(Tariff(day_bytes=0))
+        line.count(Lane.PROGRESS, FREE_BYTES)
+        before_bytes = scene.line.up_bytes
+        assert await scene.sync() is None
+        assert scene.line.up_bytes == before_bytes
+        scene.clock.advance(line.next_ms(Lane.CLOSING) - scene.box.clock.now_ms())
+        assert await scene.sync() is None
+        assert scene.line.up_bytes > before_bytes
+
+
+async def test_results_that_never_cease_to_come_let_a_slice_of_the_long_bundle_pass_each_time(tmp_path: Path) -> None:
+    async with met(tmp_path) as scene:
+        await scene.answer(200)
+        await scene.complete()
+        receiving = scene.hub.listening.hub.receiving
+        receive, arrived = receiving.receive, list[bool]()
+
+        async def finish_one_more(content: bytes) -> Acknowledged:
+            acknowledged = await receive(content)
+            arrived.append((await receiving.admit(content)).is_express)
+            if arrived[-1] and len(arrived) < 20:
+                await scene.complete(len(arrived) % 2)
+            return acknowledged
+
+        receiving.receive = finish_one_more  # type: ignore[method-assign]
+        assert await scene.sync() is None
+        assert arrived.index(False) <= 400_000 // SLICE_BYTES + 1
+
+
+def test_a_result_waits_for_little_more_than_a_slice() -> None:
+    told_bytes = 16 * 1024  # what is flushed at once, and passes within two seconds
+    for size_bytes in range(SLICE_BYTES, 5 * SLICE_BYTES, 8_000):
+        looked_bytes = 0
+        for stored_bytes in range(told_bytes, size_bytes, told_bytes):
+            if is_time_to_look(looked_bytes, stored_bytes, size_bytes):
+                assert stored_bytes - looked_bytes <= SLICE_BYTES
+                looked_bytes = stored_bytes
+        assert size_bytes - looked_bytes <= SLICE_BYTES + told_bytes
+
+
+async def test_a_courier_may_be_faster_by_a_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with met(tmp_path) as scene:
+        await scene.answer(1)
+        syncing, list_waiting = scene.box.syncing, spool.Spool.list_waiting
+        [main] = await syncing.prepare()
+        content = await syncing.read_waiting(main)
+        assert content is not None
+        acknowledged = await scene.hub.listening.hub.receiving.receive(content)
+        arrived: list[asyncio.Task[Any]] = []
+
+        async def let_the_courier_in(self: spool.Spool) -> list[changes.Made]:
+            found = await list_waiting(self)
+            if not arrived:
+                arrived.append(asyncio.ensure_future(syncing.take_carried(acknowledged.ack)))
+                while not syncing._books._waiters:
+                    await asyncio.sleep(0)
+            return found
+
+        monkeypatch.setattr(spool.Spool, "list_waiting", let_the_courier_in)
+        assert await scene.sync() is None
+        await arrived[0]
+        assert await scene.box.database.read(changes.find_epoch) == main.epoch
+        assert await scene.applied() == 2
+
+
+async def test_a_full_disk_keeps_back_no_long_bundle_that_is_there_already(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with met(tmp_path) as scene:
+        await scene.answer(60)
+        await scene.box.syncing.prepare()
+        await scene.complete()
+        write_file = atomic.write_file
+
+        def refuse(path: Path, content: bytes, *, mode: int) -> None:
+            if path.suffix == ".ebx":
+                raise OSError(errno.ENOSPC, "full")
+            write_file(path, content, mode=mode)
+
+        monkeypatch.setattr(atomic, "write_file", refuse)
+        assert await scene.sync() is None
+        assert (await scene.express(), await scene.completions(), await scene.applied()) == ([], 1, 3)
 
 
 async def cut(folder: Path, cut_at: int) -> bool:

@@ -205,6 +205,20 @@ def test_a_clock_that_was_never_set_brings_no_fresh_budget_and_does_not_stop_wha
     assert day.rules.left_bytes(Lane.SMALL, day.now) != 0
 
 
+def test_a_clock_that_was_never_set_opens_one_day_a_day_however_much_is_spent() -> None:
+    day = Day(Tariff(day_bytes=200_000, windows=()), {Lane.PROGRESS: 10**9})
+    day.drain()
+    number = day.ledger.day(day.now)
+    day.now = Moment(0, 0)
+    day.drain()
+    for days in range(1, 4):
+        day.now = Moment(days * DAY_MS, days * DAY_MS)
+        before_bytes = sum(day.ledger.days.values())
+        day.drain()
+        assert max(day.ledger.days) == number + days
+        assert sum(day.ledger.days.values()) - before_bytes <= 200_000
+
+
 def test_without_the_time_the_hours_of_the_tariff_are_not_guessed() -> None:
     rules = Rules(Tariff(), Ledger())
     assert rules.left_bytes(Lane.LARGE, Moment(0, 0)) == 0

@@ -3,12 +3,14 @@
 import asyncio
 import random
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from content_packs.base import limited
 from edgebox.app import open_box
-from edgebox.services import spool
+from edgebox.services import packing, spool
 from edgebox.store import changes
 from tests.support.backlog import fill
 from tests.support.box import School, make_school
@@ -65,3 +67,27 @@ async def test_a_long_absence_is_sent_once_over_a_line_that_is_cut_and_never_fil
 def size_of(school: School) -> int:
     """Return the bytes of all that a box keeps on its card for the hub."""
     return sum(path.stat().st_size for path in (school.settings.spool / "out").iterdir())
+
+
+def kill_the_child(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packing, "CHILD", ("-c", "import os; os.kill(os.getpid(), 9)"))
+
+
+def have_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limited.sys, "executable", "/nowhere/python")
+
+
+@pytest.mark.parametrize("lack_memory", [kill_the_child, have_none])
+async def test_where_no_process_can_pack_much_little_is_packed_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lack_memory: Callable[[pytest.MonkeyPatch], None]
+) -> None:
+    lack_memory(monkeypatch)
+    school = await asyncio.to_thread(make_school, tmp_path / "box")
+    await asyncio.to_thread(fill, school.settings.data / "box.db", 5_000)
+    clock = FakeClock(NOW_MS)
+    async with hub_on(tmp_path / "hub", clock) as hub, open_box(school.settings, clock) as box:
+        await box.syncing.enroll(hub.url, await hub.listening.hub.enrolling.make_code(HILL))
+        for made in await box.syncing.prepare():
+            content = await box.syncing.read_waiting(made)
+            await hub.listening.hub.receiving.receive(content or b"")
+        assert await hub.rows("SELECT count(*) FROM statement") == [(5_000,)]

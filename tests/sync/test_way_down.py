@@ -1,9 +1,11 @@
 """What an operator sends arrives on the box, once, whatever is doubled, held up, restarted, restored or forged."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from itertools import permutations
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -22,6 +24,7 @@ from sync.hub.store import boxes, reports
 from sync.records.rows import Fact, Message
 from sync.transport.contract import Waiting
 from sync.transport.http import HttpTransport
+from tests.support.box import make_tablet
 from tests.sync.makers import NOW_MS
 from tests.sync.school_scene import WHOLE, SchoolScene, message, school_scene
 
@@ -40,6 +43,33 @@ async def test_a_roster_an_assignment_and_a_message_appear_on_the_box_once(scene
     assert await scene.sync() is None
     assert await scene.told() == WHOLE
     assert await scene.waiting() == 0
+
+
+async def test_what_is_to_go_up_does_not_wait_for_what_comes_down(
+    scene: SchoolScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await scene.send()
+    hub, is_asked, may_go_on = scene.hub.listening.hub, asyncio.Event(), asyncio.Event()
+    opened = hub.sending.open
+
+    async def slowly(name: bytes) -> BinaryIO | None:
+        is_asked.set()
+        await may_go_on.wait()
+        return await opened(name)
+
+    monkeypatch.setattr(hub.sending, "open", slowly)
+    async with asyncio.timeout(20):
+        for _ in range(2):
+            await scene.box.syncing.sync_when_due()
+        await is_asked.wait()
+        event = make_tablet().event(scene.school.learners[0], verb="completed", result={"completion": True})
+        await scene.box.recording.store_outbox(make_tablet().request(event))
+        await scene.box.syncing.sync_when_due()
+    assert await scene.hub.rows("SELECT count(*) FROM statement") == [(1,)]
+    assert await scene.messages() == []
+    may_go_on.set()
+    assert await scene.sync() is None
+    assert await scene.told() == WHOLE
 
 
 async def test_either_end_may_stop_between_any_two_steps(scene: SchoolScene) -> None:
@@ -222,6 +252,13 @@ def _fail(connection: object, records: object, **_values: object) -> None:
     raise ValueError("not for this program")
 
 
+async def when_due(scene: SchoolScene) -> None:
+    """Let the box do what it does by itself, and see the end of it."""
+    await scene.box.syncing.sync_when_due()
+    assert scene.box.syncing._bringing is not None
+    await scene.box.syncing._bringing
+
+
 async def test_an_idle_box_asks_for_nothing_of_its_own(scene: SchoolScene, monkeypatch: pytest.MonkeyPatch) -> None:
     await scene.sync()
     asked: list[bytes] = []
@@ -232,17 +269,17 @@ async def test_an_idle_box_asks_for_nothing_of_its_own(scene: SchoolScene, monke
         return await ask_waiting(link, ack)
 
     monkeypatch.setattr(HttpTransport, "ask_waiting", counted)
-    await scene.box.syncing.sync_when_due()
+    await when_due(scene)
     await scene.box.teaching.add_class("Class 6")
-    await scene.box.syncing.sync_when_due()
+    await when_due(scene)
     assert asked == []
     await scene.send()
     await scene.box.teaching.add_class("Class 7")
-    await scene.box.syncing.sync_when_due()
+    await when_due(scene)
     assert len(asked) == 2  # what waits; and once more, which settles it
     assert await scene.told() == WHOLE
     scene.clock.advance(ASK_EVERY_MS)
-    await scene.box.syncing.sync_when_due()
+    await when_due(scene)
     assert len(asked) == 3
 
 

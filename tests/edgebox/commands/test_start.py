@@ -161,3 +161,10 @@ def test_bytes_of_a_day_that_are_no_number_of_megabytes_are_refused(
         main(("serve", "--data", str(tmp_path), "--fetch-mb", megabytes))
     assert "--fetch-mb" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kilobits", ["-5", "0", "1.5", "fast", "10000000000"])
+def test_a_rate_that_is_none_is_refused(kilobits: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(("serve", "--data", str(tmp_path), "--line-kbit", kilobits))
+    assert "--line-kbit" in capsys.readouterr().err

@@ -13,7 +13,8 @@ import pytest
 from aiohttp import web
 
 from content_packs.base import sockets
-from content_packs.fetch import HttpSource, Target, Transfer
+from content_packs.fetch import Ask, HttpSource, Target, Transfer
+from content_packs.fetch.http import HttpStream
 from edgebox.domain.tariff import read_tariff
 from edgebox.services import counted_socket
 from edgebox.services.allowance import FetchAllowance
@@ -209,15 +210,50 @@ async def test_a_fetch_stops_reading_while_something_urgent_is_sent(line: Line, 
     assert spent(line)[Lane.LARGE] > 1_000_000
 
 
+async def test_a_small_file_does_not_wait_for_itself_when_a_large_one_comes_beside_it(line: Line) -> None:
+    wire = line.wire(Lane.SMALL)
+
+    async def read(stream: HttpStream) -> int:
+        try:
+            return sum([len(part) async for part in stream.parts()])
+        finally:
+            await stream.close()
+
+    async with serving(some_bytes(200_000)) as small, serving(some_bytes(400_000)) as large, asyncio.timeout(20):
+        sources = [HttpSource(server.address, wire=wire) for server in (small, large)]
+        streams = [await source.open(Ask(NAME)) for source in sources]
+        assert await asyncio.gather(*map(read, streams)) == [200_000, 400_000]
+        for source in sources:
+            await source.close()
+    assert set(spent(line)) == {Lane.SMALL, Lane.LARGE}
+
+
 async def test_the_rate_that_is_allowed_holds_the_next_slice_back(tmp_path: Path) -> None:
     clock = FakeClock()
     async with opened(tmp_path, clock, line_rate_kbit=64) as (line, _):
         assert line.may_go(Lane.CLOSING)
-        line.count(Lane.LARGE, SLICE_BYTES)
+        line.count(Lane.PROGRESS, SLICE_BYTES)
         clock.advance(8_191)
         assert not line.may_go(Lane.CLOSING)
         clock.advance(1)
         assert line.may_go(Lane.CLOSING)
+
+
+async def test_what_is_urgent_does_not_pay_for_what_a_pack_took_beyond_the_rate(tmp_path: Path) -> None:
+    clock = FakeClock()
+    async with opened(tmp_path, clock, line_rate_kbit=64) as (line, _):
+        # What a peer sent before it heard how much it may.
+        line.count(Lane.LARGE, 400_000)
+        assert line.may_go(Lane.CLOSING)
+        line.count(Lane.CLOSING, 8_000)
+        assert not line.may_go(Lane.CLOSING)
+        clock.advance(1_000)
+        assert line.may_go(Lane.CLOSING)
+        # The pack makes up for both.
+        clock.advance(49_000)
+        assert not line.may_go(Lane.LARGE)
+        clock.advance(1_000)
+        assert line.may_go(Lane.LARGE)
 
 
 async def test_a_used_up_day_pauses_and_the_next_one_goes_on(tmp_path: Path) -> None:
