@@ -4,6 +4,7 @@
 msgpack list on its standard output. Keys stay in the box's own process, which seals and signs.
 """
 
+import contextlib
 import os
 import sys
 from dataclasses import astuple, dataclass
@@ -17,7 +18,7 @@ from edgebox.store.database import StoreUnavailable, open_reader
 from edgebox.store.spans import Span
 from sync.bundle.limits import SEALED_MAX_BYTES
 from sync.bundle.write import Packed, pack
-from sync.records.kinds import find_flaw, kind_of
+from sync.records.kinds import RecordMalformed, check, find_flaw, kind_of
 from sync.records.rows import Record
 
 CHILD = ("-I", "-m", "edgebox.services.packing")
@@ -76,6 +77,9 @@ def pack_apart(order: Order) -> Parcel | None:
 
 def sort_out(records: list[Record]) -> tuple[list[Record], list[str]]:
     """Return the records within the bounds of the format, and what is wrong with the first of the others."""
+    with contextlib.suppress(RecordMalformed):
+        check(records)  # all at once, which is several times faster than each; mostly nothing is wrong
+        return records, []
     flaws = [(record, find_flaw(record)) for record in records]
     staying = [f"kind={kind_of(record).name.lower()} field={flaw}" for record, flaw in flaws if flaw is not None]
     return [record for record, flaw in flaws if flaw is None], staying[:STAYING_MAX]

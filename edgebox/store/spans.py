@@ -45,11 +45,12 @@ def read_span(connection: sqlite3.Connection, from_change: int, *, max_changes: 
     if not logged:
         return None
     through = _fitting(connection, logged, max_bytes)
-    keys: dict[Kind, dict[bytes, None]] = {}
+    keys: dict[int, dict[bytes, None]] = {}
     for seq, kind, key in logged:
         if seq <= through:
-            keys.setdefault(Kind(kind), {})[key] = None
-    return Span(from_change, through, read_records(connection, keys))
+            keys.setdefault(kind, {})[key] = None
+    records = read_records(connection, {Kind(kind): found for kind, found in keys.items()})
+    return Span(from_change, through, records)
 
 
 def read_records(connection: sqlite3.Connection, keys: Mapping[Kind, Iterable[bytes]]) -> list[Record]:

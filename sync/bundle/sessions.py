@@ -6,9 +6,10 @@ present; a bundle has about a dozen, and in every column the values of one shape
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property, partial
+from functools import cache, cached_property
 from itertools import accumulate
-from operator import attrgetter, is_
+from operator import attrgetter
+from types import NoneType
 from typing import Any, TypeVar
 
 from sync.bundle.columns import pack_integers, unpack_integers, wrap
@@ -32,9 +33,7 @@ OPTIONAL = (
     "response",
     "body",
 )
-_DURATION = 1 << OPTIONAL.index("duration_ms")
 _OPTIONAL_OF = attrgetter(*OPTIONAL)
-_IS_ABSENT = partial(is_, None)
 LAG_DIRECT, LAG_AFTER_DURATION, DURATION_SINCE_START = 0, 1, 2
 _MODES = (LAG_DIRECT, LAG_AFTER_DURATION, DURATION_SINCE_START)
 
@@ -100,31 +99,40 @@ def group(statements: Sequence[Statement]) -> list[list[Statement]]:
 
 def mask_of(row: Statement) -> int:
     """Return the set of optional fields that are present."""
-    return _mask(tuple(map(_IS_ABSENT, _OPTIONAL_OF(row))))
+    return _mask(tuple(map(type, _OPTIONAL_OF(row))))
 
 
 @cache
-def _mask(absent: tuple[bool, ...]) -> int:
-    return sum(1 << bit for bit, is_absent in enumerate(absent) if not is_absent)
+def _mask(types: tuple[type, ...]) -> int:
+    return sum(1 << bit for bit, present in enumerate(types) if present is not NoneType)
 
 
 def layout_of(sessions: list[list[Statement]]) -> Layout:
     """Return sessions and shapes, with the cheapest mode of lag and duration for each shape."""
-    kinds = [(row.verb_no, mask_of(row)) for session in sessions for row in session]
-    indexes = {kind: index for index, kind in enumerate(dict.fromkeys(kinds))}
-    costs = [[0] * len(_MODES) for _ in indexes]
-    kind_of = iter(kinds)
+    indexes: dict[tuple[int, int], int] = {}
+    costs: list[list[int]] = []
+    shape_of = []
     for session in sessions:
         before_ms = start_ms = session[0].timestamp_ms
         for row in session:
-            kind = next(kind_of)
-            cost = costs[indexes[kind]]
-            for mode in _MODES if kind[1] & _DURATION else ():
-                lag_ms, rest_ms = split_time(mode, row, before_ms, start_ms)
-                cost[mode] += lag_ms.bit_length() + rest_ms.bit_length()
-            before_ms = row.timestamp_ms
+            time_ms, duration_ms = row.timestamp_ms, row.duration_ms
+            index = indexes.setdefault((row.verb_no, mask_of(row)), len(costs))
+            if index == len(costs):
+                costs.append([0] * len(_MODES))
+            if duration_ms is not None:
+                _add_costs(costs[index], time_ms - before_ms, time_ms - start_ms, duration_ms)
+            shape_of.append(index)
+            before_ms = time_ms
     shapes = [(*kind, costs[index].index(min(costs[index]))) for kind, index in indexes.items()]
-    return Layout([len(session) for session in sessions], shapes, [indexes[kind] for kind in kinds])
+    return Layout([len(session) for session in sessions], shapes, shape_of)
+
+
+def _add_costs(costs: list[int], lag_ms: int, since_ms: int, duration_ms: int) -> None:
+    """Add the bits that a lag and a duration take in each mode, see `split_time`."""
+    lag_bits, duration_bits = lag_ms.bit_length(), duration_ms.bit_length()
+    costs[LAG_DIRECT] += lag_bits + duration_bits
+    costs[LAG_AFTER_DURATION] += (lag_ms - duration_ms).bit_length() + duration_bits
+    costs[DURATION_SINCE_START] += lag_bits + (since_ms - duration_ms).bit_length()
 
 
 def pack_layout(layout: Layout) -> list[bytes]:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from types import MappingProxyType
+from types import MappingProxyType, NoneType
 from typing import Any
 
 _UTF8_MAX_BYTES = 4
@@ -52,15 +52,19 @@ class Field:
 
     def admits_all(self, values: Sequence[Any]) -> bool:
         """Return whether all of them are surely admitted; False may be wrong, for texts near their longest."""
-        present = [value for value in values if value is not None] if self.is_optional else values
-        if not set(map(type, present)) <= _TYPES[self.type]:
+        types = set(map(type, values))
+        if self.is_optional and NoneType in types:
+            types.remove(NoneType)
+            values = [value for value in values if value is not None] if types else ()
+        if not types <= _TYPES[self.type]:
             return False
-        if self.type is FieldType.BOOLEAN or not present:
+        if self.type is FieldType.BOOLEAN or not values:
             return True
         if self.type in (FieldType.TEXT, FieldType.BYTES):
             widest = _UTF8_MAX_BYTES if self.type is FieldType.TEXT else 1
-            return self.low <= min(map(len, present)) and max(map(len, present)) * widest <= self.high
-        return all(map(math.isfinite, present)) and self.low <= min(present) and max(present) <= self.high
+            return self.low <= min(map(len, values)) and max(map(len, values)) * widest <= self.high
+        is_finite = self.type is FieldType.INTEGER or all(map(math.isfinite, values))
+        return is_finite and self.low <= min(values) and max(values) <= self.high
 
     def _size(self, value: Any) -> float | None:
         """Return what the bounds hold for, or None when the type is wrong or the number is not finite."""

@@ -7,6 +7,7 @@ from this table. See docs/bundle-format.md, "Records".
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, Flag, IntEnum, auto
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any
 
@@ -345,21 +346,16 @@ def check(records: Sequence[rows.Record]) -> None:
     Raises:
         RecordMalformed: names the kind and the field of the first that is not.
     """
-    by_kind: dict[Kind, list[rows.Record]] = {}
-    for record in records:
-        by_kind.setdefault(kind_of(record), []).append(record)
-    for kind, alike in by_kind.items():
+    for record_type in dict.fromkeys(map(type, records)):
+        kind, alike = _KIND_OF[record_type], [record for record in records if type(record) is record_type]
         # A column at a time is several times faster than a record at a time, which tells what is wrong and where.
-        columns = ((field, [getattr(record, field.name) for record in alike]) for field in KINDS[kind].fields)
-        if not all(field.admits_all(values) for field, values in columns) or not _are_identified(alike):
+        columns = ((field, list(map(attrgetter(field.name), alike))) for field in KINDS[kind].fields)
+        is_identified = kind is not Kind.STATEMENT or all(map(_is_identified, alike))
+        if not is_identified or not all(field.admits_all(values) for field, values in columns):
             _check_each(kind, alike)
 
 
-def _are_identified(alike: list[rows.Record]) -> bool:
-    return all(_is_identified(record) for record in alike if isinstance(record, rows.Statement))
-
-
-def _is_identified(record: rows.Statement) -> bool:
+def _is_identified(record: Any) -> bool:
     return record.id is not None or (record.device_no is not None and record.device_seq is not None)
 
 

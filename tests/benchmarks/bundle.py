@@ -5,19 +5,22 @@ The peers' figures that no library here gives are measured ones: Kolibri 0.19.5 
 
 import io
 import json
+import os
 import random
-import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
 
 from content_packs.base.compress import compress
 from content_packs.base.signing import PairKey, SealingKey, SigningKey
 from sync.bundle import codec0, codec1
+from sync.bundle.body import Body
 from sync.bundle.errors import BundleTooLarge
 from sync.bundle.paired import write_paired
-from sync.bundle.read import open_bundle, verify_bundle
+from sync.bundle.read import open_bundle, unseal_bundle, verify_bundle
 from sync.bundle.write import Range, write_bundle
+from sync.hub.decoding import decode_apart
 from sync.records.rows import Statement
 from tests.benchmarks.table import show, verdict
 from tests.support.school_day import START_MS, gzip_json_bytes, make_day, make_school
@@ -28,6 +31,7 @@ SHORT_GOAL, COARSE_GOAL = 4.0, 2.1
 KOLIBRI = MappingProxyType({20: 89.7, 200: 140.4, 2000: 163.7, 18_000: 196.7})
 MAKE_SECONDS_GOAL = 0.4
 DECODE_GOAL = 50_000
+RUNS = 5
 KEY, HUB = SigningKey.generate(), SealingKey.generate()
 PAIR = PairKey(KEY.sealing_key, HUB.public)
 # A box in its second year: numbers of the size that they have then.
@@ -160,23 +164,40 @@ def other_days() -> dict[str, list[Statement]]:
 
 
 def show_speed(day: list[Statement]) -> None:
-    """Print processor time of making and reading the bundle of a day."""
+    """Print processor time of making and reading the bundle of a day, the least of several runs."""
     rows = []
     for codec_no in (codec0.CODEC, codec1.CODEC):
-        make_seconds, read_seconds = min(_times(day, codec_no) for _ in range(3))
-        rate = len(day) / read_seconds
+        content = usual(day, codec_no=codec_no)
+        make_seconds = _least_seconds(partial(usual, day, codec_no=codec_no))
         make_goal = f"{MAKE_SECONDS_GOAL} s ({verdict(make_seconds <= MAKE_SECONDS_GOAL)})"
-        read_goal = f"{DECODE_GOAL:,}/s ({verdict(rate >= DECODE_GOAL)})"
-        rows.append([f"codec {codec_no}", f"{make_seconds:.2f} s", make_goal, f"{rate:,.0f}/s", read_goal])
-    show("Processor time of a day of 18,000", ["form", "to make", "goal", "read at the hub", "goal"], rows)
+        rows.append([f"codec {codec_no}", f"{make_seconds:.2f} s", make_goal, *_rate(day, partial(_read, content))])
+        rows.append(["... read by a process of its own", "", "", *_rate(day, partial(_read_apart, content))])
+    header = ["form", "to make", "goal", "read at the hub, statements", "goal"]
+    show(f"Processor time of a day of {len(day):,}, of all processes", header, rows)
 
 
-def _times(day: list[Statement], codec_no: int) -> tuple[float, float]:
-    start = time.process_time()
-    content = usual(day, codec_no=codec_no)
-    made = time.process_time()
+def _rate(day: list[Statement], read: Callable[[], object]) -> list[str]:
+    rate = len(day) / _least_seconds(read)
+    return [f"{rate:,.0f}/s", f"{DECODE_GOAL:,}/s ({verdict(rate >= DECODE_GOAL)})"]
+
+
+def _read(content: bytes) -> None:
     open_bundle(verify_bundle(content, {KEY.verify_key.key_id: KEY.verify_key}), HUB)
-    return made - start, time.process_time() - made
+
+
+def _read_apart(content: bytes) -> None:
+    found = verify_bundle(content, {KEY.verify_key.key_id: KEY.verify_key})
+    decode_apart(unseal_bundle(found, HUB), Body.from_head(found.head))
+
+
+def _least_seconds(work: Callable[[], object]) -> float:
+    """Return the processor time of one run, that of processes it started and waited for included."""
+    took = []
+    for _ in range(RUNS):
+        start = sum(os.times()[:4])
+        work()
+        took.append(sum(os.times()[:4]) - start)
+    return min(took)
 
 
 if __name__ == "__main__":

@@ -5,15 +5,16 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sync.bundle.entropy import Coder, Reader, Writer
+from sync.bundle.entropy import Coder, Contexts, Counts, Number, Odds, Reader, Writer
 
 _NUMBERS = st.integers(0, 70) | st.integers(0, (1 << 64) - 1)
 _SIGNED = st.integers(-70, 70) | st.integers(-(1 << 63), (1 << 63) - 1)
 STEPS = st.lists(
     st.tuples(st.just("symbol"), st.integers(0, 2), st.sampled_from([0, 0, 0, 0, 1, 4]))
     | st.tuples(st.just("number"), st.integers(0, 1), _NUMBERS)
-    | st.tuples(st.just("signed"), st.just(5), _SIGNED)
-    | st.integers(0, 64).flatmap(
+    | st.tuples(st.just("bit"), st.just(0), st.sampled_from([0, 1, 1, 1]))
+    | st.tuples(st.just("near"), st.sampled_from([5, 62]), _SIGNED)
+    | st.integers(0, 128).flatmap(
         lambda bits: st.tuples(st.just("raw"), st.just(bits), st.integers(0, (1 << bits) - 1))
     ),
     max_size=200,
@@ -21,10 +22,12 @@ STEPS = st.lists(
 
 
 def walk(coder: Coder, steps: list[tuple[str, int, int]]) -> list[int]:
+    symbols, odds, numbers = Contexts[int, Counts](lambda: Counts((1,) * 5)), Odds(), Contexts[int, Number](Number)
     calls: dict[str, Any] = {
-        "symbol": lambda key, value: coder.symbol(key, (1,) * 5, value),
-        "number": coder.number,
-        "signed": coder.signed,
+        "symbol": lambda key, value: coder.symbol(symbols[key], value),
+        "bit": lambda _key, value: coder.bit(odds, bool(value)),
+        "number": lambda key, value: coder.number(numbers[key], value),
+        "near": lambda key, value: coder.near(numbers[key], value, 1 << key),
         "raw": lambda bits, value: coder.raw(value, bits),
     }
     return [calls[name](key, value) for name, key, value in steps]
