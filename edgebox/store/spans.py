@@ -61,7 +61,10 @@ def read_records(connection: sqlite3.Connection, keys: Mapping[Kind, Iterable[by
 def _fitting(connection: sqlite3.Connection, logged: list[Any], max_bytes: int) -> int:
     """Return the last change whose rows, with those before it, stay within `max_bytes`."""
     ids = [key for _seq, kind, key in logged if kind == Kind.STATEMENT]
-    query = "SELECT id, coalesce(length(body), 0) + coalesce(length(response), 0) FROM statement WHERE id IN ({marks})"
+    query = (
+        "SELECT id, coalesce(length(body), 0) + coalesce(length(CAST(response AS BLOB)), 0) "
+        "FROM statement WHERE id IN ({marks})"
+    )
     sizes: dict[Any, int] = dict(tuple(row) for row in _select(connection, query, ids))
     nos = _numbers([key for _seq, kind, key in logged if kind == Kind.STATE])
     query = "SELECT no, length(content) FROM state WHERE no IN ({marks})"

@@ -27,10 +27,19 @@ ONLY_RECORDS = frozenset({layout.BundleKind.RECORDS})
 
 @dataclass(frozen=True, slots=True)
 class SignedBundle:
-    """A bundle whose head is signed by a known key and whose body has the stated hash; not yet opened."""
+    """A bundle whose head is signed by a known key and whose body has the stated hash; not yet opened.
+
+    Attributes:
+        content: the whole of it. The body is copied when it is asked for, so that nobody holds up to 32 MiB twice.
+    """
 
     head: layout.Head
-    body: bytes
+    content: bytes
+
+    @property
+    def body(self) -> bytes:
+        """Return the sealed body."""
+        return split_body(self.content)
 
 
 def peek_origin(content: bytes) -> bytes:
@@ -81,7 +90,7 @@ def verify_bundle(
         raise BundleMalformed(reason="cut in the body")
     if blake2b_256(body) != head.hash:
         raise BundleForged(part="hash")
-    return SignedBundle(head, body)
+    return SignedBundle(head, content)
 
 
 def open_bundle(bundle: SignedBundle, key: SealingKey) -> list[Record]:

@@ -23,8 +23,8 @@ async def take_bundle(request: web.Request) -> web.Response:
         raise BundleMalformed(reason="content type")
     start = await read_start(request, hub.clock, FILE_MAX_BYTES, start_bytes)
     origin = (await hub.receiving.admit(start)).origin
-    async with hub.uploads.turn(origin, request.content_length):
-        content = await read_body(request, hub.clock, FILE_MAX_BYTES, start)
+    async with hub.uploads.turn(origin, request.content_length) as reading:
+        content = await read_body(request, hub.clock, FILE_MAX_BYTES, start, reading.take_part)
         acknowledged = await hub.receiving.receive(content)
     return web.Response(body=acknowledged.ack, content_type=ACK_TYPE)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from aiohttp import web, web_response
 from aiohttp.typedefs import Middleware
 
-from content_packs.base import atomic, sockets
+from content_packs.base import atomic, drips, sockets
 from content_packs.base.clock import Clock, SystemClock
 from content_packs.base.starting import folder_errors, hold_lock
 from sync.hub.admin import Admin
@@ -122,6 +122,7 @@ async def running_hub(settings: HubSettings, clock: Clock | None = None) -> Asyn
             await control.setup()
             if public.server is not None:
                 sockets.cap_connections(public.server)
+                drips.rest_between_drips(public.server)
             tls = await asyncio.to_thread(make_tls, settings)
             listener = stack.enter_context(sockets.listen(settings.host, settings.port))
             await web.SockSite(public, listener, backlog=sockets.BACKLOG, ssl_context=tls).start()

@@ -19,6 +19,10 @@ GRACE_MS = 30_000
 PACE_BYTES_PER_SECOND = 500
 
 
+async def _go_on() -> None:
+    return None
+
+
 async def read_start(request: web.Request, clock: Clock, max_bytes: int, start_bytes: Callable[[bytes], int]) -> bytes:
     """Return the start of the body: as much as `start_bytes` asks for, seeing what is there, or all of a shorter one.
 
@@ -33,8 +37,14 @@ async def read_start(request: web.Request, clock: Clock, max_bytes: int, start_b
     return start
 
 
-async def read_body(request: web.Request, clock: Clock, max_bytes: int, start: bytes = b"") -> bytes:
-    """Return the whole body, of which `start` was read before.
+async def read_body(
+    request: web.Request,
+    clock: Clock,
+    max_bytes: int,
+    start: bytes = b"",
+    take_part: Callable[[], Awaitable[None]] = _go_on,
+) -> bytes:
+    """Return the whole body, of which `start` was read before; `take_part` is awaited after every part of it.
 
     Raises:
         RequestTooLarge: over `max_bytes`, announced or not.
@@ -50,6 +60,7 @@ async def read_body(request: web.Request, clock: Clock, max_bytes: int, start: b
         if total_bytes > max_bytes:
             raise RequestTooLarge(limit_bytes=max_bytes)
         _check_pace(total_bytes, clock.monotonic_ms() - start_ms)
+        await take_part()
     return b"".join(parts)
 
 

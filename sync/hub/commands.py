@@ -14,6 +14,7 @@ import aiohttp
 from content_packs.base.address import open_address
 from content_packs.base.clock import SystemClock
 from content_packs.base.errors import EdgeboxError, all_error_classes
+from content_packs.base.memory import give_back_large_blocks
 from sync.hub.app import make_tls, open_hub, running_hub
 from sync.hub.control import SOCKET_NAME, short_address
 from sync.hub.errors import HubBusy, HubFault, LetterMalformed
@@ -98,6 +99,7 @@ def run_serve(options: argparse.Namespace) -> int:
 
 async def serve(settings: HubSettings) -> None:
     """Run a hub until it is asked to stop."""
+    give_back_large_blocks()
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)

@@ -52,6 +52,7 @@ def decode_apart(packed: bytes, body: Body, child: tuple[str, ...] = CHILD) -> l
     descriptor = os.memfd_create("body", os.MFD_CLOEXEC)
     with os.fdopen(descriptor, "w+b") as file:
         file.write(packed)
+        del packed  # up to 32 MiB, which the child has now
         file.flush()
         file.seek(0)
         with LimitedChild((*child, *_arguments(body)), file, seconds=CHILD_SECONDS) as limited:

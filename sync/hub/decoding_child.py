@@ -8,9 +8,10 @@ import os
 import sys
 
 from content_packs.base.limited import give_up_rights
+from content_packs.base.memory import give_back_large_blocks
 from sync.hub.decoding import body_of, tell
 
-MEMORY_MAX_BYTES = 1 << 30
+MEMORY_MAX_BYTES = 512 << 20  # of addresses, of which a hostile body comes to fill less than half
 CPU_MAX_SECONDS = 60
 BROKEN = 3
 
@@ -18,6 +19,7 @@ BROKEN = 3
 def main() -> int:
     """Tell the records of the body, or what is wrong with it."""
     body = body_of(sys.argv[1:])
+    give_back_large_blocks()
     give_up_rights(memory_max_bytes=MEMORY_MAX_BYTES, cpu_max_seconds=CPU_MAX_SECONDS)
     try:
         with os.fdopen(0, "rb", closefd=False) as file:

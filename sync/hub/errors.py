@@ -75,6 +75,17 @@ class QuotaReached(EdgeboxError):
     remedy = N_("It goes on tomorrow by itself. Nothing is lost.")
 
 
+class TooManyAtOnce(EdgeboxError):
+    """A box that sends on more connections than it has any use for."""
+
+    code = "hub.too_many_at_once"
+    status = 429
+    exit_code = 254
+    retryable = True
+    sentence = N_("The box sends too much at the same time ({most} uploads are possible).")
+    remedy = N_("It goes on by itself when one of them is done. Nothing is lost.")
+
+
 class LetterMalformed(EdgeboxError):
     """A line that an operator wants to send, which is not understood or names what is not there."""
 

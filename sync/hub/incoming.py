@@ -19,12 +19,11 @@ from content_packs.base.errors import EdgeboxError
 from sync.bundle.layout import start_bytes, upload_name
 from sync.bundle.read import peek_length
 from sync.hub.body import SILENCE_SECONDS, read_start
-from sync.hub.effort import Effort
 from sync.hub.errors import RequestMalformed, RequestTooLarge, RequestTooSlow, UploadChecksumWrong
 from sync.hub.partials import KEPT_MS, Partial, Partials
 from sync.hub.receiving import Receiving
 from sync.hub.upload_names import Created, UploadNames, file_key
-from sync.hub.uploads import Uploads
+from sync.hub.uploads import Reading, Uploads
 from sync.transport.tus import UPLOAD_LENGTH
 
 FLUSH_BYTES = 16 * 1024
@@ -122,15 +121,13 @@ class Incoming:
 
         Raises:
             RequestTooLarge: more than the upload has; RequestMalformed, RequestTooSlow: it broke off. What came counts.
+            TooManyAtOnce: the box has no place left.
         """
         await self.show_head(upload, request)
         assert upload.partial is not None
-        await self._uploads.make_up(upload.partial.origin)
-        effort = Effort()
-        try:
-            await _Copy(upload.partial, self._clock, tell, effort).run(request)
-        finally:
-            self._uploads.spend(upload.partial.origin, effort.seconds)
+        async with self._uploads.place(upload.partial.origin) as reading:
+            await self._uploads.make_up(upload.partial.origin)
+            await _Copy(upload.partial, self._clock, tell, reading).run(request)
         upload.expires_ms = self._clock.now_ms() + KEPT_MS
 
     async def append_checked(self, upload: Upload, request: web.Request, algorithm: str, digest: bytes) -> None:
@@ -241,9 +238,9 @@ class Incoming:
 class _Copy:
     """Moves one body to the disk: flushed at least every 16 kB, when nothing more comes, and before it is told."""
 
-    def __init__(self, partial: Partial, clock: Clock, tell: Tell | None, effort: Effort) -> None:
+    def __init__(self, partial: Partial, clock: Clock, tell: Tell | None, reading: Reading) -> None:
         self._partial = partial
-        self._effort = effort
+        self._reading = reading
         self._clock = clock
         self._tell = tell
         self._waiting = bytearray()
@@ -258,6 +255,7 @@ class _Copy:
                 if self._partial.stored_bytes + len(self._waiting) > self._partial.length_bytes:
                     raise RequestTooLarge(limit_bytes=self._partial.length_bytes)
                 await self._flush_and_tell()
+                await self._reading.take_part()
         finally:
             await self._flush()
 
@@ -275,7 +273,7 @@ class _Copy:
         content = bytes(self._waiting[:room_bytes])
         self._waiting.clear()
         if content:
-            await asyncio.to_thread(self._effort.timed(self._partial.append), content, self._clock.now_ms())
+            await asyncio.to_thread(self._reading.effort.timed(self._partial.append), content, self._clock.now_ms())
 
 
 async def _parts(request: web.Request) -> AsyncIterator[bytes]:

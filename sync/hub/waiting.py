@@ -22,9 +22,12 @@ async def take_ack(request: web.Request) -> web.Response:
     if request.content_type != ACK_TYPE:
         raise BundleMalformed(reason="content type")
     box, ack = await hub.sending.find_box(await read_body(request, hub.clock, ACK_MAX_BYTES))
-    await hub.sending.take_ack(box, ack)
-    await hub.sending.make_due(box)
-    waiting = await hub.sending.waiting(box)
+    origin = box.verify_key.key_id
+    async with hub.uploads.place(origin):
+        await hub.uploads.make_up(origin)
+        await hub.sending.take_ack(box, ack)
+        await hub.sending.make_due(box)
+        waiting = await hub.sending.waiting(box)
     named = [[bundle.name.hex(), bundle.size_bytes] for bundle in waiting[:WAITING_MAX]]
     return web.json_response({"waiting": named})
 

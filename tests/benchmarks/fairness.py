@@ -1,7 +1,9 @@
-"""How much longer a good box takes while another enrolled box sends the worst it may.
+"""How much longer a good box takes while another enrolled box sends the worst it may; what that makes the hub hold.
 
-The hub, the good box and the bad one are processes of their own. The bad box begins well before the good one, so that
-what every box has free at first is spent. Everything goes over loopback, where a delay at the hub shows most.
+The hub, the good boxes and the bad one are processes of their own. Rounds without and with the bad box take turns, and
+each round with it is set beside the mean of the two without it around it, so that what else the machine does counts in
+both. The bad box begins well before the good one, so that what every box has free at first is spent. Everything goes
+over loopback, where a delay at the hub shows most. `python -m tests.benchmarks.fairness drips tiny` does some of it.
 """
 
 import asyncio
@@ -11,82 +13,159 @@ import sys
 import tempfile
 import time
 from base64 import b64encode
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import pairwise
+from math import comb
 from pathlib import Path
-from typing import Any
+from statistics import median
 from unittest import mock
 
 import aiohttp
 
 from sync.bundle import codec1
-from sync.bundle.limits import RECORDS_MAX
+from sync.bundle.layout import AckHead, Notice, Vector
+from sync.bundle.limits import PLAIN_MAX_BYTES, RATIO_MAX, RECORDS_MAX
+from sync.bundle.read import verify_bundle
+from sync.bundle.write import write_ack
 from sync.hub.app import open_hub
 from sync.hub.commands import serve
 from sync.hub.settings import HubSettings
-from sync.records.rows import Statement
-from sync.transport.http import BUNDLE_TYPE
-from sync.transport.tus import TUS_RESUMABLE, TUS_VERSION, UPLOAD_LENGTH, UPLOAD_TYPE
+from sync.records.rows import Record, Statement
+from sync.transport.http import ACKS_PATH, BUNDLE_TYPE, BUNDLES_PATH
+from sync.transport.tus import ACK_TYPE, TUS_RESUMABLE, TUS_VERSION, UPLOAD_LENGTH, UPLOAD_TYPE, UPLOADS_PATH
+from tests.benchmarks import processes
 from tests.benchmarks.fetching import ROOT
 from tests.benchmarks.table import show, verdict
 from tests.benchmarks.transfer import enrolled
 from tests.support.school_day import make_day, make_school
 from tests.sync.makers import NOW_MS, Maker, answered, registries
 
-BUNDLES = 40
+BUNDLES = 30
 EVENTS_PER_BUNDLE = 100
-ROUNDS = 3
+ROUNDS = 9
 TINY = 2_000
-WARM_UP_SECONDS = 12.0
+LARGE = 2  # of each kind, and then the same again
+FIRST_WARM_UP_SECONDS = 12.0
+WARM_UP_SECONDS = 3.0
+CALM_SECONDS = 1.0
 LIMIT_PERCENT = 5.0
-WAYS = ("maximal", "absurd", "tiny", "drips", "left open")
+MEMORY_MAX_MB = 200
+DRIPS, DRIP_SECONDS = 50, 0.02
+NOISE_BYTES = 1_240  # of each of so many records, which make some 31 MB that nothing makes smaller
+WAYS = ("maximal", "bomb", "absurd", "tiny", "drips", "left open", "asking")
+TYPE = {"Content-Type": BUNDLE_TYPE}
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What it took a good box to deliver, and the hub's processor time meanwhile, for whomever."""
+
+    seconds: float
+    cpu_seconds: float
+    longest_seconds: float
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the tables."""
+    ways = [way for way in WAYS if way in sys.argv[1:]] or [*WAYS, "all of it at once"]
     with tempfile.TemporaryDirectory() as folder:
-        rows = asyncio.run(_measure(Path(folder)))
-    show(f"{BUNDLES} bundles of {EVENTS_PER_BUNDLE} events of a good box, beside a bad one", ["", *HEADER], rows)
+        rows, memory = asyncio.run(_measure(Path(folder), ways))
+    title = f"{BUNDLES} bundles of {EVENTS_PER_BUNDLE} events of a good box, beside a bad one; {ROUNDS} rounds each"
+    header = ["", "alone", "longer beside it: median, 95 % interval", "longest bundle, before and beside",
+              "hub's CPU per bundle, before and beside", f"limit {LIMIT_PERCENT:.0f} %"]  # fmt: skip
+    show(title, header, rows)
+    show("Memory at its peak, one hostile bundle", ["", "sealed, plain", "hub", "child", "limit of each"], memory)
+    print(f"load of the machine, with this: {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
 
 
-HEADER = ["time", "longer than alone", f"limit {LIMIT_PERCENT:.0f} %"]
-
-
-async def _measure(folder: Path) -> list[list[str]]:
-    await _prepare(folder)
+async def _measure(folder: Path, ways: list[str]) -> tuple[list[list[str]], list[list[str]]]:
+    await _prepare(folder, 1 + 2 * ROUNDS * len(ways) + len(ways))
     with _running("serve", folder) as hub:
         assert hub.stdout is not None
         url = (await asyncio.to_thread(hub.stdout.readline)).split()[-1].rstrip("/")
-        alone, rows, turn = [], [], iter(range(100))
-        for name in (*WAYS, "all of it at once"):
-            alone += [await _deliver(url, folder, next(turn)) for _ in range(ROUNDS)]
-            with _running("attack", folder, url, *(WAYS if name not in WAYS else (name,))):
-                await asyncio.sleep(WARM_UP_SECONDS)
-                beside = [await _deliver(url, folder, next(turn)) for _ in range(ROUNDS)]
-            percent = 100 * (_middle(beside) / _middle(alone[-ROUNDS:]) - 1)
-            print(
-                name, [round(x, 2) for x in alone[-ROUNDS:]], [round(x, 2) for x in beside], file=sys.stderr, flush=True
-            )
-            rows.append([name, f"{_middle(beside):.2f} s", f"{percent:+.1f} %", verdict(percent <= LIMIT_PERCENT)])
-    return [["alone", f"{_middle(alone):.2f} s", f"{min(alone):.2f} to {max(alone):.2f} s", ""], *rows]
+        memory = [await _hold(url, folder, hub.pid, way) for way in ("maximal", "bomb")]
+        turns = iter(range(1_000_000))
+        await _deliver(url, folder, next(turns), hub.pid)  # what is only slow the first time
+        rows = [await _beside(url, folder, turns, hub.pid, way) for way in ways]
+    return rows, memory
 
 
-def _middle(seconds: list[float]) -> float:
-    return sorted(seconds)[len(seconds) // 2]
+async def _beside(url: str, folder: Path, turns: Iterator[int], hub_pid: int, way: str) -> list[str]:
+    alone, beside = [await _deliver(url, folder, next(turns), hub_pid)], []
+    for number in range(ROUNDS):
+        with _running("attack", folder, url, *(WAYS if way not in WAYS else (way,))):
+            await asyncio.sleep(WARM_UP_SECONDS if number else FIRST_WARM_UP_SECONDS)
+            beside.append(await _deliver(url, folder, next(turns), hub_pid))
+        await asyncio.sleep(CALM_SECONDS)
+        alone.append(await _deliver(url, folder, next(turns), hub_pid))
+    before = [(one.seconds + other.seconds) / 2 for one, other in pairwise(alone)]
+    longer = sorted(100 * (found.seconds / base - 1) for found, base in zip(beside, before, strict=True))
+    low, high = median_interval(longer)
+    middle = median(longer)
+    print(f"{way}: {' '.join(f'{percent:+.1f} %' for percent in longer)}", file=sys.stderr, flush=True)
+    return [
+        way,
+        f"{median(before):.2f} s",
+        f"{middle:+.1f} %, {low:+.1f} to {high:+.1f} %",
+        " ".join(f"{1000 * max(each.longest_seconds for each in found):.0f} ms" for found in (alone, beside)),
+        " ".join(f"{1000 * median(each.cpu_seconds for each in found) / BUNDLES:.1f} ms" for found in (alone, beside)),
+        verdict(middle <= LIMIT_PERCENT),
+    ]
 
 
-async def _prepare(folder: Path) -> None:
-    """Enrol two boxes with a hub in the folder, and make all that they will send."""
+def median_interval(ordered: list[float], sure: float = 0.95) -> tuple[float, float]:
+    """Return between which two of the values the median of all there could be lies, whatever their distribution."""
+    count, rank = len(ordered), 0
+    while 1 - 2 * sum(comb(count, k) for k in range(rank + 2)) / 2**count >= sure:
+        rank += 1
+    return ordered[rank], ordered[-1 - rank]
+
+
+async def _hold(url: str, folder: Path, hub_pid: int, way: str) -> list[str]:
+    """Return what one hostile bundle of a box makes the hub and its child hold."""
+    [path] = (folder / f"{way} alone").iterdir()
+    plain_bytes = int((folder / f"{way} plain").read_text())
+    processes.forget_peak(hub_pid)
+    children: dict[int, int] = {}
+    posting = asyncio.ensure_future(_post(url, path.read_bytes()))
+    while not posting.done():
+        for child in processes.children(hub_pid):
+            children[child] = max(children.get(child, 0), processes.peak_kib(child))
+        await asyncio.wait({posting}, timeout=0.01)
+    await posting
+    hub_mb, child_mb = processes.peak_kib(hub_pid) / 1024, max(children.values(), default=0) / 1024
+    sizes = f"{path.stat().st_size / 1e6:.1f} MB, {plain_bytes / 1e6:.0f} MB"
+    is_met = max(hub_mb, child_mb) <= MEMORY_MAX_MB
+    return [way, sizes, f"{hub_mb:.0f} MB", f"{child_mb:.0f} MB", f"{MEMORY_MAX_MB} MB ({verdict(is_met)})"]
+
+
+async def _post(url: str, content: bytes) -> None:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(url + BUNDLES_PATH, data=content, headers=TYPE) as response,
+    ):
+        assert response.status == 200, await response.text()
+
+
+async def _prepare(folder: Path, deliveries: int) -> None:
+    """Enrol the boxes with a hub in the folder, and make all that they will send."""
     async with open_hub(HubSettings(folder / "hub")) as hub:
-        bad, school = await enrolled(hub), make_school()
-        await hub.receiving.receive(bad.next(registries()))
+        school = make_school()
         day = make_day(school)
-        for turn in range(ROUNDS * 2 * (len(WAYS) + 1)):
-            # Another box each time, as none delivers forty bundles every few seconds.
+        bad, alone = await enrolled(hub), {way: await enrolled(hub, way) for way in ("maximal", "bomb")}
+        for box in (bad, *alone.values()):
+            await hub.receiving.receive(box.next(registries()))
+        for turn in range(deliveries):
+            # Another box each time, as none delivers so much every few seconds.
             good = await enrolled(hub, f"School {turn}")
             await hub.receiving.receive(good.next(school.records()))
             await asyncio.to_thread(_write_good, folder / f"good-{turn}", good, day, turn)
-    await asyncio.to_thread(_write_bad, folder, bad)
+        hub_id = hub.keys.signing.verify_key.key_id
+    word = AckHead(bad.key.verify_key.key_id, Vector(hub_id, 1, 0, 0), NOW_MS, Notice.NONE)
+    _write(folder, "asking", [write_ack(word, bad.key)])
+    await asyncio.to_thread(_write_bad, folder, bad, alone)
 
 
 def _write_good(folder: Path, good: Maker, day: list[Statement], turn: int) -> None:
@@ -101,21 +180,42 @@ def _later(event: Statement, days: int) -> Statement:
     return Statement(**fields | {"timestamp_ms": event.timestamp_ms + days * 86_400_000})
 
 
-def _write_bad(folder: Path, bad: Maker) -> None:
-    noise = [Statement(1, 1, NOW_MS + seq, device_no=1, device_seq=seq, response=os.urandom(150).hex())
-             for seq in range(RECORDS_MAX)]  # fmt: skip
-    bad.codec_no = 0
-    with mock.patch("sync.bundle.limits.COMPRESSION_LEVEL", 1), mock.patch("sync.bundle.codec0.COMPRESSION_LEVEL", 1):
-        _write(folder, "maximal", [bad.next(list(noise))])
+def _write_bad(folder: Path, bad: Maker, alone: dict[str, Maker]) -> None:
+    with mock.patch("sync.bundle.codec0.COMPRESSION_LEVEL", 1):
+        for way, make in (("maximal", _noise), ("bomb", _expanding)):
+            for box, name, count in ((bad, way, LARGE), (alone[way], f"{way} alone", 1)):
+                box.codec_no = 0
+                _write(folder, name, (box.next(make(turn)) for turn in range(count)))
+            [path] = (folder / f"{way} alone").iterdir()
+            head = verify_bundle(path.read_bytes(), alone[way].trusted).head
+            (folder / f"{way} plain").write_text(str(head.plain_bytes))
     bad.codec_no = 1
-    _write(folder, "tiny", (bad.next([answered(seq)]) for seq in range(1_000_000, 1_000_000 + TINY)))
+    _write(folder, "tiny", (bad.next([answered(seq)]) for seq in range(10_000_000, 10_000_000 + TINY)))
     wrong = [answered(seq) for seq in range(20_000)]
     wrong[-1] = Statement(1, 1, NOW_MS, learner_no=1, device_no=1, device_seq=1, progress=7.0)
     with mock.patch.object(codec1, "check", lambda records: None):
         _write(folder, "absurd", [bad.next(list(wrong))])
 
 
-def _write(folder: Path, name: str, bundles: Any) -> None:
+def _noise(turn: int) -> list[Record]:
+    """Return as many records as a bundle may have, which make it as large as it may be."""
+    return [_filled(turn, seq, "a" * 100, os.urandom(NOISE_BYTES)) for seq in range(RECORDS_MAX)]
+
+
+def _expanding(turn: int) -> list[Record]:
+    """Return as many, which become as large as they may when they are read: the ratio is the largest allowed."""
+    each_bytes = PLAIN_MAX_BYTES // RECORDS_MAX - 10
+    noise_bytes = each_bytes // RATIO_MAX
+    long = "a" * (each_bytes - 2 * noise_bytes)
+    return [_filled(turn, seq, os.urandom(noise_bytes).hex() + long, None) for seq in range(RECORDS_MAX)]
+
+
+def _filled(turn: int, seq: int, response: str, body: bytes | None) -> Statement:
+    device_seq = turn * RECORDS_MAX + seq + 1
+    return Statement(1, 1, NOW_MS + seq, device_no=1, device_seq=device_seq, response=response, body=body)
+
+
+def _write(folder: Path, name: str, bundles: Iterable[bytes]) -> None:
     (folder / name).mkdir()
     for number, content in enumerate(bundles):
         (folder / name / f"{number:05}.eb").write_bytes(content)
@@ -131,19 +231,20 @@ def _running(*words: object) -> Iterator[subprocess.Popen[str]]:
             process.terminate()
 
 
-async def _deliver(url: str, folder: Path, turn: int) -> float:
-    """Return how long the good box takes, one bundle after the other on one connection."""
+async def _deliver(url: str, folder: Path, turn: int, hub_pid: int) -> Delivery:
+    """Return how long a good box takes, one bundle after the other on one connection."""
     contents = [path.read_bytes() for path in sorted((folder / f"good-{turn}").iterdir())]
+    took: list[float] = []
     async with aiohttp.ClientSession() as session:
-        start_seconds = time.perf_counter()
+        cpu_seconds = processes.cpu_seconds_exactly(hub_pid)
         for content in contents:
-            async with session.post(url + "/api/bundles", data=content, headers=TYPE) as response:
+            start_seconds = time.perf_counter()
+            async with session.post(url + BUNDLES_PATH, data=content, headers=TYPE) as response:
                 assert response.status == 200, await response.text()
                 await response.read()
-        return time.perf_counter() - start_seconds
-
-
-TYPE = {"Content-Type": BUNDLE_TYPE}
+            took.append(time.perf_counter() - start_seconds)
+        cpu_seconds = processes.cpu_seconds_exactly(hub_pid) - cpu_seconds
+    return Delivery(sum(took), cpu_seconds, max(took))
 
 
 async def attack(folder: Path, url: str, ways: list[str]) -> None:
@@ -153,41 +254,49 @@ async def attack(folder: Path, url: str, ways: list[str]) -> None:
         await asyncio.gather(*(_ATTACKS[way](folder, url, session) for way in ways))
 
 
-def _again(name: str) -> Callable[[Path, str, aiohttp.ClientSession], Awaitable[None]]:
+def _again(
+    name: str, path: str = BUNDLES_PATH, content_type: str = BUNDLE_TYPE
+) -> Callable[[Path, str, aiohttp.ClientSession], Awaitable[None]]:
     async def send(folder: Path, url: str, session: aiohttp.ClientSession) -> None:
         contents = [path.read_bytes() for path in sorted((folder / name).iterdir())]
+        headers = {"Content-Type": content_type}
         while True:
             for content in contents:
                 with suppress(aiohttp.ClientError):
-                    async with session.post(url + "/api/bundles", data=content, headers=TYPE) as response:
+                    async with session.post(url + path, data=content, headers=headers) as response:
                         await response.read()
 
     return send
 
 
 async def _drip(folder: Path, url: str, _session: aiohttp.ClientSession) -> None:
-    [path] = (folder / "maximal").iterdir()
-    content = path.read_bytes()
+    """Send a bundle on each of fifty connections, fifty bytes a second, each byte in a segment of its own."""
+    content = _largest(folder)
     host, port = url.removeprefix("http://").split(":")
     head = (
-        f"POST /api/bundles HTTP/1.1\r\nHost: {host}\r\nContent-Type: {BUNDLE_TYPE}\r\n"
+        f"POST {BUNDLES_PATH} HTTP/1.1\r\nHost: {host}\r\nContent-Type: {BUNDLE_TYPE}\r\n"
         f"Content-Length: {len(content)}\r\n\r\n"
     )
 
     async def one() -> None:
-        _reader, writer = await asyncio.open_connection(host, int(port))
-        writer.write(head.encode() + content[:4096])
-        for place in range(4096, len(content)):
-            writer.write(content[place : place + 1])
-            await asyncio.sleep(0.1)
+        while True:
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write(head.encode() + content[:4096])
+            refused = asyncio.ensure_future(reader.read(1))
+            for place in range(4096, len(content)):
+                writer.write(content[place : place + 1])
+                await asyncio.sleep(DRIP_SECONDS)
+                if refused.done():
+                    break
+            writer.close()
+            await asyncio.sleep(DRIP_SECONDS)
 
-    await asyncio.gather(*(one() for _ in range(50)), return_exceptions=True)
+    await asyncio.gather(*(one() for _ in range(DRIPS)))
 
 
 async def _leave_open(folder: Path, url: str, session: aiohttp.ClientSession) -> None:
     """Begin uploads again and again, each with a megabyte of a bundle that is never finished."""
-    [path] = (folder / "maximal").iterdir()
-    content = path.read_bytes()
+    content = _largest(folder)
     while True:
         name = b64encode(time.monotonic_ns().to_bytes(9, "big")).decode()
         headers = {
@@ -195,16 +304,22 @@ async def _leave_open(folder: Path, url: str, session: aiohttp.ClientSession) ->
             "Upload-Metadata": f"filename {name}",
         }  # fmt: skip
         with suppress(aiohttp.ClientError):
-            async with session.post(url + "/api/uploads", data=content[: 1 << 20], headers=headers) as response:
+            async with session.post(url + UPLOADS_PATH, data=content[: 1 << 20], headers=headers) as response:
                 assert response.status == 201, await response.text()
+
+
+def _largest(folder: Path) -> bytes:
+    return min((folder / "maximal").iterdir()).read_bytes()
 
 
 _ATTACKS: dict[str, Callable[[Path, str, aiohttp.ClientSession], Awaitable[None]]] = {
     "maximal": _again("maximal"),
+    "bomb": _again("bomb"),
     "absurd": _again("absurd"),
     "tiny": _again("tiny"),
     "drips": _drip,
     "left open": _leave_open,
+    "asking": _again("asking", ACKS_PATH, ACK_TYPE),
 }
 
 

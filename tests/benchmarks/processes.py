@@ -1,5 +1,6 @@
 """Servers under measurement: started, waited for, read through /proc, and ended by whoever started them."""
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -57,6 +58,11 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
+def cpu_seconds_exactly(pid: int) -> float:
+    """Return user and system time of a process so far, to the nanosecond; see clock_getcpuclockid(3)."""
+    return time.clock_gettime((~pid << 3) | 2)
+
+
 def memory_kib(pid: int) -> int:
     """Return the resident set of a process."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
@@ -65,13 +71,36 @@ def memory_kib(pid: int) -> int:
     return 0
 
 
+def peak_kib(pid: int) -> int:
+    """Return the largest resident set that a process has had, 0 if it has ended."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1])
+    return 0
+
+
+def forget_peak(pid: int) -> None:
+    """Let `peak_kib` begin anew from what the process holds now."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+def children(pid: int) -> list[int]:
+    """Return the processes that a process has started, from whichever of its threads."""
+    found: list[int] = []
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # the thread has just ended
+            found += map(int, path.read_text().split())
+    return found
+
+
 def memory_with_children_kib(pid: int) -> int:
     """Return the resident set of a process and of those it has started."""
-    try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        return memory_kib(pid) + sum(memory_kib(int(child)) for child in children)
-    except (FileNotFoundError, ProcessLookupError):
-        return memory_kib(pid)  # one of them has just ended
+    total_kib = memory_kib(pid)
+    for child in children(pid):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+            total_kib += memory_kib(child)
+    return total_kib
 
 
 def written_bytes_here() -> int:

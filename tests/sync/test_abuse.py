@@ -8,10 +8,12 @@ import aiohttp
 import pytest
 
 from sync.bundle import codec1
+from sync.bundle.layout import start_bytes
 from sync.bundle.limits import FILE_MAX_BYTES
-from sync.hub import opening
+from sync.hub import opening, uploads
 from sync.hub.receiving import Receiving
 from sync.hub.shares import CREDIT_MAX_SECONDS, REFUSED_MAX
+from sync.hub.uploads import AT_ONCE_MAX
 from sync.records.rows import Statement
 from tests.sync.hub_support import TYPE, TestHub, hub_on
 from tests.sync.makers import NOW_MS, Maker, answered, registries
@@ -43,21 +45,65 @@ async def test_an_endless_body_is_read_up_to_the_cap_and_leaves_nothing(tmp_path
         assert list(tmp_path.rglob("*.eb")) == []
 
 
-async def test_many_tiny_bundles_cost_a_row_and_a_file_each_and_count_against_the_day(tmp_path: Path) -> None:
-    async with hub_on(tmp_path, day_quota_bytes=20_000) as hub:
+@pytest.mark.parametrize("count", [200, pytest.param(100_000, marks=[pytest.mark.soak, pytest.mark.timeout(7_200)])])
+async def test_tiny_bundles_cost_a_row_and_a_file_each_however_many_there_are(tmp_path: Path, count: int) -> None:
+    async with hub_on(tmp_path) as hub:
         greedy, modest = await hub.enrolled(), await hub.enrolled("Lake School")
-        sent, status = 0, 200
         await hub.post(greedy.next(registries()))
-        while status == 200:
-            sent += 1
-            async with hub.session.post(
-                hub.url + "/api/bundles", data=greedy.next([answered(sent)]), headers=TYPE
-            ) as response:
-                status = response.status
-        assert status == 429
-        assert (await hub.rows("SELECT count(*) FROM bundle"))[0][0] == sent
-        assert (await hub.rows("SELECT count(*) FROM box_day"))[0][0] == 1
+        for seq in range(1, count):
+            await hub.post(greedy.next([answered(seq)]))
+        assert await hub.rows("SELECT count(*) FROM bundle") == [(count,)]
+        assert await hub.rows("SELECT count(*) FROM box_day") == [(1,)]
+        assert len(list((tmp_path / "bundles").rglob("*.*"))) == count
+        await check_statements(hub, count - 1)
+        assert (await hub.post(modest.next(registries()))).vector.through_seq == 1
+
+
+async def test_a_box_that_sent_its_share_of_a_day_is_refused_with_a_code_and_others_are_not(tmp_path: Path) -> None:
+    async with hub_on(tmp_path, day_quota_bytes=2_000) as hub:
+        greedy, modest = await hub.enrolled(), await hub.enrolled("Lake School")
+        await hub.post(greedy.next(registries()))
+        bundles = [greedy.next([answered(seq)]) for seq in range(20)]
+        with pytest.raises(AssertionError, match="quota_reached"):
+            for bundle in bundles:
+                await hub.post(bundle)
+        before = await hub.contents()
+        assert await hub.refused(bundles[-1]) == (429, "hub.quota_reached")
+        assert await hub.contents() == before
         await hub.post(modest.next(registries()))
+
+
+async def test_drips_on_many_connections_are_refused_with_a_code_and_keep_nobody_else_from_sending(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "PLACE_SECONDS", 0.01)
+    async with hub_on(tmp_path) as hub, asyncio.TaskGroup() as group:
+        greedy, modest = await hub.enrolled(), await hub.enrolled("Lake School")
+        content = greedy.next([*registries(), *map(answered, range(200))])
+        drips = [group.create_task(drip(hub, content)) for _ in range(3 * AT_ONCE_MAX)]
+        while sum(task.done() for task in drips) < 2 * AT_ONCE_MAX:
+            await asyncio.wait(drips, return_when=asyncio.FIRST_COMPLETED, timeout=1)
+        assert (await hub.post(modest.next([*registries(), answered(1)]))).vector.through_seq == 1
+        done = [task for task in drips if task.done()]
+        assert {task.result() for task in done} == {(429, "hub.too_many_at_once", True)}
+        for task in drips:
+            task.cancel()
+    assert list((tmp_path / "uploads").rglob("*.part")) == []
+
+
+async def drip(hub: TestHub, content: bytes) -> tuple[int, str, bool]:
+    """Send a bundle in single bytes behind its start for ever; return what the hub says to it."""
+
+    async def body() -> AsyncIterator[bytes]:
+        head_bytes = start_bytes(content)
+        yield content[:head_bytes]
+        for place in range(head_bytes, len(content) - 1):
+            yield content[place : place + 1]
+        await asyncio.Event().wait()
+
+    headers = TYPE | {"Content-Length": str(len(content))}
+    async with hub.session.post(hub.url + "/api/bundles", data=body(), headers=headers) as response:
+        return response.status, (await response.json())["code"], "Retry-After" in response.headers
 
 
 async def test_absurd_content_under_a_good_signature_changes_nothing_however_often(

@@ -101,6 +101,17 @@ async def test_a_span_ends_at_its_limits_but_has_at_least_one_change(database: D
     assert await database.read(lambda db: spans.read_span(db, 99, max_changes=9, max_bytes=9)) is None
 
 
+async def test_a_span_is_measured_in_bytes_whatever_the_letters_are(database: Database) -> None:
+    await database.write(fill)
+    for seq in (1, 2):
+        await database.write(lambda db, seq=seq: answer(db, seq))  # type: ignore[misc]
+    await database.write(
+        lambda db: db.execute("UPDATE statement SET response = ?", ("\N{CJK UNIFIED IDEOGRAPH-4E2D}" * 100,))
+    )
+    assert (await span(database, start=FILLED + 1, max_bytes=2 * 400)).through_change == FILLED + 1
+    assert (await span(database, start=FILLED + 1, max_bytes=2 * 500)).through_change == FILLED + 2
+
+
 async def test_a_tablet_learns_how_far_the_hub_has_its_work(database: Database) -> None:
     await database.write(fill)
     for seq in (1, 2, 3, 4):
