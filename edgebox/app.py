@@ -28,6 +28,7 @@ from edgebox.services.checking import Checking, StickSource
 from edgebox.services.exchanging import Exchanging
 from edgebox.services.exporting import Exporting
 from edgebox.services.fetching import Fetching
+from edgebox.services.hand_ins import HandIns
 from edgebox.services.health import Health
 from edgebox.services.hub_news import HubNews
 from edgebox.services.identity import Identity, open_identity
@@ -42,6 +43,7 @@ from edgebox.services.marks import Marks
 from edgebox.services.meter import Meter
 from edgebox.services.neighbours import finding_neighbours
 from edgebox.services.network_source import NetworkSource
+from edgebox.services.own_lessons import OwnLessons
 from edgebox.services.pdf_pages import PdfPages
 from edgebox.services.receiving import Receiving
 from edgebox.services.recording import Recording
@@ -142,6 +144,7 @@ async def _open_exchange(
     library: Library,
     loading: Loading,
     line: Line,
+    hand_ins: HandIns,
     stack: AsyncExitStack,
 ) -> _Exchange:
     clock = timekeeping.clock
@@ -155,7 +158,7 @@ async def _open_exchange(
         wire, down = line.wire(Lane.PROGRESS), line.wire(Lane.SMALL, is_by_size=False)
         return HttpTransport(url, authorities=settings.hub_ca, wire=wire, down=down)
 
-    syncing = Syncing(database, identity, clock, settings.spool, line, receiving, make_link)
+    syncing = Syncing(database, identity, clock, settings.spool, line, receiving, make_link, hand_ins.blobs)
     syncing.on_told_time = timekeeping.hear
     carrying = Carrying(database, identity, clock, syncing, receiving, settings.spool)
     exchanging = Exchanging(database, identity, syncing, receiving, loading.sticks, StickIds(database, clock))
@@ -186,9 +189,13 @@ async def open_box(settings: Settings, machine: MachineClock | None = None) -> A
         stack.push_async_callback(line.close)
         line.knows_time = lambda: not timekeeping.is_in_doubt
         packs = _open_packs(settings, clock, identity, database, library, line, stack)
-        exchange = await _open_exchange(settings, timekeeping, identity, database, library, packs.loading, line, stack)
+        hand_ins = HandIns(database, settings, clock)
+        exchange = await _open_exchange(
+            settings, timekeeping, identity, database, library, packs.loading, line, hand_ins, stack
+        )
         signing_in = await SigningIn.open(database, clock, identity)
-        teaching = Teaching(database, clock, library, signing_in)
+        own_lessons = OwnLessons(database, clock, library)
+        teaching = Teaching(database, clock, library, signing_in, own_lessons)
         yield Box(
             settings=settings,
             clock=clock,
@@ -202,7 +209,9 @@ async def open_box(settings: Settings, machine: MachineClock | None = None) -> A
             meter=Meter(line, exchange.syncing, packs.fetching, exchange.receiving),
             health=Health(database, settings, clock),
             teaching=teaching,
-            marks=Marks(database, clock, teaching),
+            marks=Marks(database, clock, teaching, hand_ins),
+            hand_ins=hand_ins,
+            own_lessons=own_lessons,
             timekeeping=timekeeping,
             **packs._asdict(),
             **exchange._asdict(),
@@ -309,6 +318,7 @@ async def running_box(
             await stack.enter_async_context(_keeping_time(box))
             await box.local_packs.sweep()
             await box.importing.sweep()
+            await box.hand_ins.sweep()
             box.loading.resume()
             box.checking.resume()
             box.exchanging.resume()
@@ -324,7 +334,7 @@ async def running_box(
             jobs.add_hourly("retire", box.retiring.retire)
             jobs.add_hourly("scrub", box.checking.scrub_when_due)
             jobs.add_hourly("health", box.health.write_when_due)
-            box.recording.on_stored = jobs.note_activity
+            box.recording.on_stored = box.hand_ins.on_stored = jobs.note_activity
             jobs.start()
             stack.callback(jobs.stop)
             await stack.enter_async_context(watching_link(jobs.note_link_up))

@@ -12,6 +12,7 @@ from edgebox.services.checking import Checking
 from edgebox.services.exchanging import Exchanging
 from edgebox.services.exporting import Exporting
 from edgebox.services.fetching import Fetching
+from edgebox.services.hand_ins import HandIns
 from edgebox.services.health import Health
 from edgebox.services.hub_news import HubNews
 from edgebox.services.identity import Identity
@@ -22,6 +23,7 @@ from edgebox.services.loading import Loading
 from edgebox.services.local_packs import LocalPacks
 from edgebox.services.marks import Marks
 from edgebox.services.meter import Meter
+from edgebox.services.own_lessons import OwnLessons
 from edgebox.services.pdf_pages import PdfPages
 from edgebox.services.receiving import Receiving
 from edgebox.services.recording import Recording
@@ -60,6 +62,8 @@ class Box:
     receiving: Receiving
     hub_news: HubNews
     marks: Marks
+    hand_ins: HandIns
+    own_lessons: OwnLessons
     syncing: Syncing
     timekeeping: Timekeeping
     carrying: Carrying

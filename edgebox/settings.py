@@ -82,6 +82,11 @@ class Settings:
         return self.data / "packs"
 
     @property
+    def hand_ins(self) -> Path:
+        """Folder of the files that learners handed in, by hash."""
+        return self.data / "hand-ins"
+
+    @property
     def spool(self) -> Path:
         """Folder of bundles out and in."""
         return self.data / "spool"
@@ -114,5 +119,5 @@ def prepare_folders(settings: Settings) -> None:
     """Create the folders of a box; safe to repeat. Names of children are in them, so a new one is for its user only."""
     settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     settings.keys.mkdir(mode=0o700, exist_ok=True)
-    for folder in (settings.blobs, settings.packs, settings.spool / "out"):
+    for folder in (settings.blobs, settings.packs, settings.hand_ins, settings.spool / "out"):
         folder.mkdir(parents=True, exist_ok=True)

@@ -64,6 +64,25 @@ class BlobStore:
             beside.unlink(missing_ok=True)
             raise
 
+    def begin(self) -> Path:
+        """Return where content may be written whose hash is not known yet; then `adopt` it, or remove it."""
+        folder = self.root / INCOMING
+        make_folder(folder)
+        return folder / f"{ids.new_token()}.part"
+
+    def adopt(self, beside: Path, content_hash: bytes) -> None:
+        """Flush content that was written where `begin` said, and make it visible; `content_hash` was found meanwhile.
+
+        Raises:
+            OSError: the disk is full or broken.
+        """
+        descriptor = os.open(beside, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        self._show(beside, content_hash)
+
     def check(self, content_hash: bytes, stopped: Callable[[], bool] = lambda: False) -> Verdict:
         """Read the content from the disk, not from memory, and return what it is; `stopped` is asked on the way."""
         hasher = Hasher()
@@ -163,6 +182,9 @@ class BlobStore:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+        self._show(beside, content_hash)
+
+    def _show(self, beside: Path, content_hash: bytes) -> None:
         path = self.path_of(content_hash)
         make_folder(path.parent)
         beside.replace(path)

@@ -32,7 +32,7 @@ def _amount(value: Any) -> tuple[bool, int | None]:
     return value is None or is_amount, value
 
 
-def _price(value: Any) -> tuple[bool, int | None]:
+def _known(value: Any) -> tuple[bool, int | None]:
     is_good, amount = _amount(value)
     return is_good and amount is not None, amount
 
@@ -50,6 +50,8 @@ _READERS: dict[str, Callable[[Any], tuple[bool, Any]]] = {
     "month_bytes": _amount,
     "windows": _windows,
     "rate_kbit": _amount,
-    "price_micros": _price,
+    "price_micros": _known,
+    "file_soon_bytes": _known,
+    "file_hours_bytes": _known,
     "currency": lambda value: (isinstance(value, str), str(value)[:CURRENCY_MAX]),
 }

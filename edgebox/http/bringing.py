@@ -2,7 +2,6 @@
 
 import asyncio
 from pathlib import Path
-from typing import Any
 
 from aiohttp import BodyPartReader, web
 
@@ -11,9 +10,10 @@ from content_packs.format import texts
 from content_packs.importers.importing import Wishes
 from content_packs.installer.install import full_disk
 from edgebox.http import problems
-from edgebox.http.body import PROGRESS_SECONDS, read_form
+from edgebox.http.body import read_form
+from edgebox.http.form_parts import check_csrf, chunks_of, in_time, read_part
 from edgebox.http.loading import packs_page
-from edgebox.keys import BOX, SESSION
+from edgebox.keys import BOX
 from edgebox.services.importing import UPLOAD_MAX_BYTES, MadePack
 
 FIELD_MAX_BYTES = 4096
@@ -74,30 +74,16 @@ async def _read_parts(request: web.Request, folder: Path) -> tuple[Path, dict[st
     try:
         reader = await request.multipart()
         for _ in range(FIELDS_MAX):
-            part = await _in_time(reader.next())
+            part = await in_time(reader.next())
             if not isinstance(part, BodyPartReader):
                 break
             if part.name == "file":
-                _check_csrf(request, fields)
+                check_csrf(request, fields)
                 return await _write_file(part, folder), fields
-            fields[part.name or ""] = (await _read_part(part)).decode()
+            fields[part.name or ""] = await read_part(part, FIELD_MAX_BYTES)
     except ValueError as error:
         raise problems.BodyMalformed(reason="form") from error
     raise problems.BodyMalformed(reason="form")
-
-
-def _check_csrf(request: web.Request, fields: dict[str, str]) -> None:
-    if fields.get("csrf") != request[SESSION].csrf:
-        raise problems.OriginRefused
-
-
-async def _read_part(part: BodyPartReader) -> bytes:
-    content = b""
-    while chunk := await _in_time(part.read_chunk(FIELD_MAX_BYTES)):
-        content += chunk
-        if len(content) > FIELD_MAX_BYTES:
-            raise problems.BodyTooLarge(limit_bytes=FIELD_MAX_BYTES)
-    return content
 
 
 async def _write_file(part: BodyPartReader, folder: Path) -> Path:
@@ -106,17 +92,9 @@ async def _write_file(part: BodyPartReader, folder: Path) -> Path:
     path = folder / f"{texts.shorten(stem, NAME_MAX) or 'App'}.zip"
     left_bytes = UPLOAD_MAX_BYTES
     with await asyncio.to_thread(path.open, "xb") as file:
-        while chunk := await _in_time(part.read_chunk(1024**2)):
+        async for chunk in chunks_of(part, 1024**2):
             left_bytes -= len(chunk)
             if left_bytes < 0:
                 raise problems.BodyTooLarge(limit_bytes=UPLOAD_MAX_BYTES)
             await asyncio.to_thread(file.write, chunk)
     return path
-
-
-async def _in_time(reading: Any) -> Any:
-    try:
-        async with asyncio.timeout(PROGRESS_SECONDS):
-            return await reading
-    except TimeoutError as error:
-        raise problems.BodyTooSlow from error

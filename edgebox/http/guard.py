@@ -22,6 +22,8 @@ HOST_SHOWN_MAX = 80
 LIVE_HEADER = "X-Edgebox-Live"
 # Set by a page whose script talks to one more origin.
 CONNECTS_TO = web.RequestKey("CONNECTS_TO", str)
+# Set where somebody else's file is given out: whatever it is, it may do nothing.
+IS_SANDBOXED = web.RequestKey("IS_SANDBOXED", bool)
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -97,6 +99,8 @@ async def set_security_headers(request: web.Request, response: web.StreamRespons
         f"media-src 'self' {origin}; frame-src {origin}; "
         "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     )
+    if request.get(IS_SANDBOXED):
+        headers["Content-Security-Policy"] = "sandbox; default-src 'none'; frame-ancestors 'none'"
     headers["X-Content-Type-Options"] = "nosniff"
     headers["Referrer-Policy"] = "same-origin"
     headers["X-Frame-Options"] = "DENY"

@@ -14,6 +14,7 @@ from content_packs.format.manifest import Manifest, Resource
 from content_packs.format.resource import SPOKEN_KINDS
 from edgebox.domain.catalogue import Shelved
 from edgebox.domain.marking import Marked, Outcome, mark, outcome
+from edgebox.domain.session import Role
 from edgebox.http import problems
 from edgebox.http.body import FIELDS_MAX, FORM_MAX_BYTES, read_body
 from edgebox.http.catalogue_views import catalogue_of, number_or_zero
@@ -29,6 +30,7 @@ from edgebox.keys import BOX, SESSION
 from edgebox.services.library import Library
 from edgebox.services.shelf import PartLeftOut, ResourceGone
 from edgebox.store.learner_view import LearnerView, learner_view
+from sync.records.lessons import OWN_PACK
 
 QUERY_MAX_CHARACTERS = 80
 PACKS_SHOWN = 8
@@ -57,7 +59,7 @@ async def my_lessons(request: web.Request) -> web.StreamResponse:
     return page(
         request,
         "learn.html",
-        assigned=[] if catalogue.is_narrowed else await _assigned(library, shelves, view),
+        assigned=[] if catalogue.is_narrowed else await _assigned(request, shelves, view),
         packs=[await _pack(library, shelves, pack, view, limit=lessons_each) for pack in catalogue.page.packs],
         catalogue=catalogue,
     )
@@ -84,7 +86,8 @@ async def show_lesson(request: web.Request) -> web.StreamResponse:
         "lesson.html",
         lesson=shelves.card(library.shelf.find(pack, listed.version), listed, view),
         resources=[shelves.step(manifest, listed.lesson, resource, view) for resource in resources],
-        kind_names=_kind_names(request),
+        kind_names=kind_names(request),
+        hand_in=await hand_in_href(request, pack, lesson),
     )
 
 
@@ -256,9 +259,15 @@ def _shelves(request: web.Request) -> Shelves:
     return Shelves(language_of(request), content_origin(request))
 
 
-async def _assigned(library: Library, shelves: Shelves, view: LearnerView) -> list[LessonCard]:
-    cards = []
+async def _assigned(request: web.Request, shelves: Shelves, view: LearnerView) -> list[LessonCard]:
+    library, own_lessons = request.app[BOX].library, request.app[BOX].own_lessons
+    cards: list[LessonCard] = []
     for pack, lesson in view.assigned[:LESSONS_SHOWN]:
+        if pack == OWN_PACK:
+            with suppress(ResourceGone):
+                own = await own_lessons.find(lesson)
+                cards.append(shelves.own_card(own, await own_lessons.chosen(own), view, len(cards)))
+            continue
         version = view.version_of(pack, lesson, library.shelf.versions.get(pack, ()))
         with suppress(PackNotFound, ResourceGone):
             listed = await library.listed_lesson(pack, lesson, version)
@@ -283,6 +292,16 @@ async def _pack(
     }
 
 
-def _kind_names(request: web.Request) -> dict[str, str]:
+async def hand_in_href(request: web.Request, pack: str, lesson: str) -> str:
+    """Return where a learner hands in for a lesson; nothing if the learner was not given it."""
+    session = request[SESSION]
+    if session.role is not Role.LEARNER:
+        return ""
+    assigned = await request.app[BOX].hand_ins.assigned_lesson(session.person_no, pack, lesson)
+    return "" if assigned is None else f"/hand-in/{assigned.no}"
+
+
+def kind_names(request: web.Request) -> dict[str, str]:
+    """Return what the kinds of resources are called."""
     translate = page_words(request).gettext
     return {kind: translate(name) for kind, name in _KIND_NAMES.items()}

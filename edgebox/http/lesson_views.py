@@ -1,6 +1,6 @@
 """From packs and progress to what the lists of lessons and resources show."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -9,8 +9,10 @@ from content_packs.format import layout
 from content_packs.format.manifest import Lesson, Manifest, Resource
 from edgebox.domain.catalogue import Shelved
 from edgebox.domain.durations import whole_minutes
+from edgebox.services.own_lessons import Chosen
 from edgebox.store.catalogue import ListedLesson
 from edgebox.store.learner_view import LearnerView
+from edgebox.store.own_lessons import OwnLesson
 
 TONES = 6
 _SUBJECTS: Mapping[str, tuple[str, ...]] = {
@@ -76,6 +78,22 @@ class Shelves:
             subject_icon=subject_icon(pack.about),
             tone=listed.place % TONES,
             minutes=whole_minutes(lesson.time_required),
+            done=sum(state is True for state in states),
+            total=len(states),
+        )
+
+    def own_card(self, own: OwnLesson, chosen: Sequence[Chosen], view: LearnerView, place: int) -> LessonCard:
+        """Return a lesson that a teacher made, likewise."""
+        states = [view.progress.get((each.manifest.pack, each.resource.id)) for each in chosen]
+        return LessonCard(
+            href=f"/own/{own.id}",
+            title=own.title,
+            language="",
+            description="",
+            picture="",
+            subject_icon=subject_icon(chosen[0].manifest.about if chosen else ""),
+            tone=place % TONES,
+            minutes=sum(whole_minutes(each.resource.time_required) for each in chosen),
             done=sum(state is True for state in states),
             total=len(states),
         )

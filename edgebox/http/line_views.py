@@ -14,7 +14,7 @@ from edgebox.http.render import page, page_words
 from edgebox.http.staff import problem_text, size_text
 from edgebox.keys import BOX
 from edgebox.services.meter import Reading
-from sync.engine.lanes import MEGABYTE, Lane, Step, Tariff
+from sync.engine.lanes import FILE_HOURS_BYTES, FILE_SOON_BYTES, MEGABYTE, Lane, Step, Tariff
 
 HERE = "/staff/line"
 _MINUTE_MS = 60_000
@@ -24,8 +24,8 @@ _MICROS = 1_000_000
 _LANE_TEXTS = {
     Lane.CLOSING: N_("Finished work and receipts"),
     Lane.PROGRESS: N_("What learners do"),
-    Lane.SMALL: N_("Small updates"),
-    Lane.LARGE: N_("Large packs"),
+    Lane.SMALL: N_("Small updates and files"),
+    Lane.LARGE: N_("Large packs and files"),
     Lane.TELEMETRY: N_("How the box is doing"),
 }
 
@@ -154,6 +154,8 @@ def _form(tariff: Tariff) -> dict[str, Any]:
         "rate_kbit": _plain(tariff.rate_kbit, 1),
         "price": _plain(tariff.price_micros or None, _MICROS),
         "currency": tariff.currency,
+        "file_soon_mb": _plain(tariff.file_soon_bytes, MEGABYTE),
+        "file_hours_mb": _plain(tariff.file_hours_bytes, MEGABYTE),
     }
 
 
@@ -175,6 +177,8 @@ def _tariff(form: dict[str, str]) -> Tariff:
         rate_kbit=_number(form, "rate_kbit", 1) or None,
         price_micros=_number(form, "price", _MICROS) or 0,
         currency=" ".join(form.get("currency", "").split())[:CURRENCY_MAX],
+        file_soon_bytes=_size(form, "file_soon_mb", FILE_SOON_BYTES),
+        file_hours_bytes=_size(form, "file_hours_mb", FILE_HOURS_BYTES),
     )
 
 
@@ -189,6 +193,11 @@ def _number(form: dict[str, str], name: str, unit: int) -> int | None:
     if not 0 <= value <= _MOST * unit:
         raise problems.BodyMalformed(reason=name)
     return value
+
+
+def _size(form: dict[str, str], name: str, usual_bytes: int) -> int:
+    size_bytes = _number(form, name, MEGABYTE)
+    return usual_bytes if size_bytes is None else size_bytes
 
 
 def _windows(form: dict[str, str]) -> tuple[Window, ...]:

@@ -1,9 +1,10 @@
-"""The teacher's page of marks for one lesson of a class."""
+"""The teacher's page of what was handed in for one lesson of a class, and of the marks for it."""
 
 from aiohttp import web
 
 from content_packs.base.language import choose
 from edgebox.http.body import read_form
+from edgebox.http.hand_ins import shown
 from edgebox.http.render import page
 from edgebox.http.staff import number_in
 from edgebox.http.wording import language_of
@@ -12,9 +13,10 @@ from edgebox.services.marks import COMMENT_MAX_CHARACTERS, VALUE_MAX_CHARACTERS
 
 
 async def show_marks(request: web.Request) -> web.StreamResponse:
-    """Show the learners of a class with their marks for one lesson, and ask where there are two."""
+    """Show the learners of a class with what they handed in and their marks, and ask where there are two."""
     class_no, assignment_no = number_in(request, "class_no"), number_in(request, "assignment_no")
     lines = await request.app[BOX].marks.of_lesson(class_no, assignment_no)
+    has_hub = (await request.app[BOX].syncing.status()).hub_url is not None
     progress = await request.app[BOX].teaching.progress(class_no)
     assigned = next(each for each in progress.lessons if each.assignment.no == assignment_no)
     return page(
@@ -25,7 +27,16 @@ async def show_marks(request: web.Request) -> web.StreamResponse:
         assignment_no=assignment_no,
         name=assigned.assignment.lesson,
         title=choose(assigned.lesson.title, [language_of(request)]) if assigned.lesson else None,
-        lines=lines,
+        lines=[
+            {
+                "learner": line.learner,
+                "given": line.given,
+                "seen": line.seen,
+                "handed": [shown(request, each, has_hub=has_hub) for each in line.handed],
+            }
+            for line in lines
+        ],
+        here=f"/staff/classes/{class_no}/assignments/{assignment_no}/hand-ins",
         value_max=VALUE_MAX_CHARACTERS,
         comment_max=COMMENT_MAX_CHARACTERS,
     )

@@ -6,7 +6,7 @@ from typing import Any
 from aiohttp import web
 
 from content_packs.base.errors import N_, EdgeboxError
-from content_packs.base.language import choose
+from content_packs.base.language import NEUTRAL, choose
 from edgebox.domain.catalogue import Shelved
 from edgebox.domain.class_table import Cell
 from edgebox.domain.secret import SecretKind
@@ -20,6 +20,7 @@ from edgebox.http.wording import language_of
 from edgebox.keys import BOX, SESSION
 from edgebox.services.signing_in import NewSecret
 from edgebox.services.teaching import AssignedLesson, ClassProgress, Learner, Worked
+from sync.records.lessons import OWN_PACK
 
 PACKS_SHOWN = 8
 LESSONS_SHOWN = 48
@@ -127,7 +128,9 @@ async def choose_lesson(request: web.Request) -> web.StreamResponse:
     school_class = await teaching.school_class(class_no)
     catalogue = catalogue_of(request, PACKS_SHOWN)
     given = await teaching.given(class_no)
-    choices = await _choices(request, given, catalogue.page.packs, LESSONS_SHOWN // max(len(catalogue.page.packs), 1))
+    own = [] if catalogue.is_narrowed else await _own_choices(request, given)
+    lessons_each = LESSONS_SHOWN // max(len(catalogue.page.packs), 1)
+    choices = own + await _choices(request, given, catalogue.page.packs, lessons_each)
     return page(
         request,
         "staff/lesson_choice.html",
@@ -185,6 +188,7 @@ async def _class(request: web.Request, problem: str = "", status: int = 200) -> 
     packs = request.app[BOX].library.packs()
     is_large = sum(pack.lessons for pack in packs) > LESSONS_SHOWN
     given = {(each.assignment.pack, each.assignment.lesson) for each in progress.lessons}
+    own = await _own_choices(request, given)
     return page(
         request,
         "staff/class.html",
@@ -194,8 +198,9 @@ async def _class(request: web.Request, problem: str = "", status: int = 200) -> 
         has_refused_work=await request.app[BOX].recording.has_refused_work(),
         lessons=[_lesson(request, assigned) for assigned in progress.lessons],
         undecided=await request.app[BOX].marks.undecided(progress.school_class.no),
+        handed=await request.app[BOX].hand_ins.count(progress.school_class.no),
         has_large_choice=is_large,
-        choices=[] if is_large else await _choices(request, given, packs, LESSONS_SHOWN),
+        choices=[] if is_large else [*own, *await _choices(request, given, packs, LESSONS_SHOWN)],
         avatars={name: translate(text) for name, text in AVATAR_NAMES.items()},
         **_table_values(request, progress),
     )
@@ -263,7 +268,7 @@ def _lesson(request: web.Request, assigned: AssignedLesson) -> dict[str, Any]:
         "name": assigned.assignment.lesson,
         "pack": assigned.assignment.pack,
         "title": choose(assigned.lesson.title, wanted) if assigned.lesson else None,
-        "pack_title": choose(assigned.pack.title, wanted) if assigned.pack else None,
+        "pack_title": choose(assigned.pack.title, wanted) if assigned.pack else _own_title(request),
         "version": assigned.pack.version if assigned.pack else 0,
         "newer_version": assigned.newer_version,
     }
@@ -288,6 +293,22 @@ async def _choices(
         if lessons or more:
             choices.append({"id": pack.pack, "title": choose(pack.title, wanted), "lessons": lessons, "more": more})
     return choices
+
+
+async def _own_choices(request: web.Request, given: Set[tuple[str, str]]) -> list[dict[str, Any]]:
+    """Return the lessons that teachers made and that could still be given, as one more pack."""
+    lessons = [
+        {"value": f"{OWN_PACK}/{own.id}", "title": choose({NEUTRAL: own.title}, [])}
+        for own in await request.app[BOX].own_lessons.list_all()
+        if (OWN_PACK, own.id) not in given
+    ]
+    title = _own_title(request)
+    return [{"id": OWN_PACK, "title": title, "lessons": lessons, "more": 0}] if lessons else []
+
+
+def _own_title(request: web.Request) -> Any:
+    language = language_of(request)
+    return choose({language: page_words(request).gettext("Lessons of this school")}, [language])
 
 
 def _card(request: web.Request, learner: Learner, new: NewSecret) -> dict[str, Any]:

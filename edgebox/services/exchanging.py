@@ -173,7 +173,9 @@ class Exchanging:
         await self._syncing.take_introductions(stick)
         acks = [ack for path in await self._list_acks(stick) if (ack := await self._take_ack(path)) is not None]
         await remove_confirmed(self._database, self._identity, stick, acks)
-        return len(acks) + await self._receiving.import_(stick, on_progress)
+        taken = len(acks) + await self._receiving.import_(stick, on_progress)
+        await self._syncing.files.tidy_stick(stick)
+        return taken
 
     async def export(self, stick: Path, on_progress: OnProgress = lambda *_: None) -> int:
         """Put everything the hub does not have on a stick and return the number of bundles there. Safe to repeat.
@@ -252,14 +254,15 @@ class Exchanging:
 
     async def _put_all(self, stick: Path, waiting: list[Made], note: Note) -> bool:
         """Return whether every bundle could be read from the spool and is on the stick, flushed and read back."""
-        box_id, size_bytes = self._identity.box_id, sum(made.size_bytes for made in waiting)
+        box_id, files = self._identity.box_id, await self._syncing.files.list_due()
+        size_bytes = sum(made.size_bytes for made in waiting) + sum(file.size_bytes for file in files)
         writer = await asyncio.to_thread(StickWriter, stick)
         if note == self._note:
             # The writer knows now which file system it writes on, so no stick can be pulled unnoticed after this.
             await self._check_mounted(stick)
         note = partial(note, total_bytes=2 * size_bytes)
         await note(bundles_bytes=size_bytes, done_bytes=0)
-        if not waiting:
+        if not waiting and not files:
             with contextlib.suppress(EdgeboxError):  # nothing has to be written, so the stick may refuse it
                 await asyncio.to_thread(_leave_ready, writer, stick, box_id)
             return True
@@ -272,6 +275,11 @@ class Exchanging:
             await asyncio.to_thread(writer.put, place, content)
             put_bytes += made.size_bytes
             await note(done_bytes=2 * put_bytes - writer.pending_bytes)
+        for file in files:
+            if (found := await self._syncing.files.read_for_stick(file)) is not None:
+                await asyncio.to_thread(writer.put, *found)
+            put_bytes += file.size_bytes
+            await note(done_bytes=max(2 * put_bytes - writer.pending_bytes, 0))
         await asyncio.to_thread(writer.settle)
         await note(done_bytes=2 * put_bytes)
         await asyncio.to_thread(_leave_ready, writer, stick, box_id)

@@ -17,6 +17,7 @@ from edgebox.store.database import Database, StoreUnavailable
 from edgebox.store.spans import Span
 from sync.bundle.layout import AckHead
 from sync.engine.express import CHANGE_BYTES, is_time_to_look, is_worthwhile
+from sync.engine.lanes import Lane
 from sync.enrolment import Hub
 from sync.transport.errors import HubBusy, HubRefused, LinkCaptured
 
@@ -95,7 +96,7 @@ class Expressing:
         """Return whether a bundle of closing results is done with: it is there, or the hub does not want such."""
         is_begun, self._fresh = made != self._fresh, None
         try:
-            ack = await self._uploading.deliver(url, hub, made, content, is_begun=is_begun)
+            ack = await self._uploading.deliver(url, hub, made, content, is_begun=is_begun, lane=Lane.CLOSING)
         except HubRefused as error:
             # The main bundle brings the same, and if that is refused as well, it says why.
             log.warning("sync.express_refused %s", error)

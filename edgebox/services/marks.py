@@ -1,13 +1,15 @@
 """Marks for lessons of a class: given, seen side by side when two were given at once, and decided."""
 
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from content_packs.base.clock import Clock
+from edgebox.services.hand_ins import HandIns
 from edgebox.services.shelf import ResourceGone
 from edgebox.services.teaching import Learner, Teaching
 from edgebox.store import marks, roster
 from edgebox.store.database import Database
+from edgebox.store.hand_ins import Handed
 from sync.records.kinds import COMMENT_MAX_BYTES, MARK_MAX_BYTES
 from sync.records.merging import read_tags, tag_of, write_tags
 from sync.records.rows import Mark
@@ -34,20 +36,23 @@ class LearnerMarks:
     Attributes:
         given: newest first; two or more were given without knowing of each other.
         seen: names these marks in a form, so that a mark replaces only what its teacher saw.
+        handed: what the learner handed in, newest first.
     """
 
     learner: Learner
     given: tuple[GivenMark, ...]
     seen: str
+    handed: tuple[Handed, ...] = ()
 
 
 class Marks:
     """What teachers do with marks."""
 
-    def __init__(self, database: Database, clock: Clock, teaching: Teaching) -> None:
+    def __init__(self, database: Database, clock: Clock, teaching: Teaching, hand_ins: HandIns) -> None:
         self._database = database
         self._clock = clock
         self._teaching = teaching
+        self._hand_ins = hand_ins
 
     async def of_lesson(self, class_no: int, assignment_no: int) -> list[LearnerMarks]:
         """Return the learners of a class with their marks for one lesson.
@@ -62,7 +67,20 @@ class Marks:
         rows = await self._database.read(lambda connection: roster.list_learners(connection, class_no))
         pseudonyms = {row["no"]: row["pseudonym"] for row in rows}
         by_learner = await self._database.read(lambda connection: marks.list_open_marks(connection, assignment))
-        return [_shown(learner, by_learner.get(pseudonyms.get(learner.no, b""), [])) for learner in learners]
+        handed = await self._hand_ins.of_assignment(assignment)
+        shown = []
+        for learner in learners:
+            pseudonym = pseudonyms.get(learner.no, b"")
+            lines = _shown(learner, by_learner.get(pseudonym, []))
+            shown.append(replace(lines, handed=tuple(handed.get(pseudonym, []))))
+        return shown
+
+    async def of_learner(self, assignment: bytes, learner: bytes) -> GivenMark | None:
+        """Return the mark of one learner for a lesson; None while there is none, or two to choose from."""
+        by_learner = await self._database.read(lambda connection: marks.list_open_marks(connection, assignment))
+        given = by_learner.get(learner, [])
+        only = given[0] if len(given) == 1 else None
+        return GivenMark(only.value, only.comment, stamp_ms(only.stamp)) if only and only.value else None
 
     async def undecided(self, class_no: int) -> set[int]:
         """Return the numbers of those assignments of a class for which a learner has two marks."""

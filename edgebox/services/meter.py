@@ -98,7 +98,10 @@ class Meter:
 
     async def read(self) -> Reading:
         """Return what the meter shows now."""
-        waiting = Counter(self._fetching.waiting()) + Counter(_waiting_up(await self._syncing.status()))
+        status = await self._syncing.status()
+        waiting = Counter(self._fetching.waiting()) + Counter(_waiting_up(status))
+        if status.hub_url is not None:
+            waiting += Counter(await self._syncing.files.waiting())
         waiting[Lane.SMALL] += self._receiving.waiting_bytes
         now, rules = self._line.moment(), self._line.rules
         ledger, tariff = rules.ledger, rules.tariff

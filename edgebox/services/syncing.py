@@ -13,12 +13,14 @@ from pathlib import Path
 
 from content_packs.base import ids
 from content_packs.base.errors import EdgeboxError
+from content_packs.installer.blobs import BlobStore
 from edgebox.domain.clock_rules import Source
 from edgebox.services import enrolling
 from edgebox.services.asking import Asking
 from edgebox.services.box_clock import BoxClock
 from edgebox.services.confirmed import covers
 from edgebox.services.expressing import Expressing
+from edgebox.services.file_sending import FileSending
 from edgebox.services.identity import Identity
 from edgebox.services.introducing import Introducing
 from edgebox.services.line import Line, LinePaused
@@ -59,6 +61,7 @@ class Syncing:
         line: Line,
         receiving: Receiving,
         make_link: Callable[[str], HubLink],
+        blobs: BlobStore,
     ) -> None:
         self._database = database
         self._identity = identity
@@ -71,10 +74,12 @@ class Syncing:
         self._settling = Settling(database, clock, self._spool, self.introducing, self._asking, self._uploading)
         self._sender = Sender()
         self._last_error: EdgeboxError | None = None
+        self._file_error: EdgeboxError | None = None
         self._fresh: Made | None = None
         self._bringing: asyncio.Task[None] | None = None
         self._sending = asyncio.Lock()
         self._books = asyncio.Lock()
+        self.files = FileSending(database, identity, clock, blobs, spool / "files", line, self._uploading)
         self.expressing = Expressing(database, self._spool, self._uploading, self._books)
         self.expressing.may_go = lambda: self._line.left_bytes(Lane.PROGRESS) != 0
         self.on_told_time: Callable[[Source, int], Awaitable[object]] = _nobody_listens
@@ -249,6 +254,8 @@ class Syncing:
                 async with self._books:
                     await self._spool.sweep()
                 await self._send_all(*found, is_asked=is_asked)
+                while await self._send_file(*found):
+                    await self._send_all(*found, is_asked=is_asked)
             except (LinePaused, StoreUnavailable) as error:
                 log.warning("sync.stopped %s", error)
                 self._last_error = error
@@ -273,6 +280,27 @@ class Syncing:
             if seq is None and isinstance(outcome, Acknowledged):
                 seq = await self._queue_and_start(hub, is_asked=is_asked)
 
+    async def _send_file(self, url: str, hub: Hub) -> bool:
+        """Send one file, or a part of one if there is something to send before it; return whether to look on."""
+        if self._sender.phase is not Phase.IDLE or self._uploading.is_closing:
+            return False
+        if not await self.files.waiting():
+            # What the line could not do may be done by now: the hub has said so, or a stick was faster.
+            self._last_error = None if self._last_error is self._file_error else self._last_error
+            return False
+        try:
+            await self.introducing.tell(self._uploading.open_link(url), hub.verify_key)
+            sent = await self.files.send_next(url, hub)
+        except EdgeboxError as error:
+            log.warning("sync.file_not_sent %s", error)
+            self._last_error = self._file_error = error
+            return False
+        if sent is None:
+            return False
+        self._last_error = None
+        async with self._books:
+            return sent.ack is None or not await self._take_ack(sent.ack)
+
     @property
     def _is_at_rest(self) -> bool:
         """Return whether not a byte may cross the line for now, not even to ask."""
@@ -295,6 +323,7 @@ class Syncing:
             if found is None or not is_idle or self._is_at_rest or not (is_asked or self._asking.is_due):
                 return
             await self._asking.bring(self._uploading.open_link(found[0]))
+            await self.files.tidy()
         except EdgeboxError as error:
             log.warning("sync.not_received %s", error)
             self._last_error = error

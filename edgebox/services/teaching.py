@@ -12,12 +12,14 @@ from edgebox.domain.catalogue import Shelved
 from edgebox.domain.class_table import ClassTable, make_cell, make_table
 from edgebox.domain.secret import SecretKind
 from edgebox.services.library import Library
+from edgebox.services.own_lessons import OwnLessons
 from edgebox.services.shelf import ResourceGone
 from edgebox.services.signing_in import NewSecret, SigningIn
 from edgebox.store import roster, teaching, versions
 from edgebox.store.catalogue import ListedResource
 from edgebox.store.database import Database
 from edgebox.store.teaching import Assignment
+from sync.records.lessons import OWN_PACK
 
 NAME_MAX_CHARACTERS = 60
 _UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
@@ -62,10 +64,10 @@ class Learner:
 
 @dataclass(frozen=True)
 class AssignedLesson:
-    """An assignment with the lesson it names; both are None when the pack or the lesson is not on the box.
+    """An assignment with the lesson it names; None when the pack or the lesson is not on the box.
 
     Attributes:
-        pack: the version the class has.
+        pack: the version the class has; None for a lesson of our own.
         resources: of that version, and those of earlier ones in which somebody did something.
         newer_version: of the lesson, which the class could take over.
     """
@@ -99,11 +101,14 @@ class ClassProgress:
 class Teaching:
     """What teachers do with classes."""
 
-    def __init__(self, database: Database, clock: Clock, library: Library, signing_in: SigningIn) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, library: Library, signing_in: SigningIn, own: OwnLessons
+    ) -> None:
         self._database = database
         self._clock = clock
         self._library = library
         self._signing_in = signing_in
+        self._own = own
 
     async def classes(self) -> list[SchoolClass]:
         """Return all classes by title."""
@@ -169,12 +174,13 @@ class Teaching:
         return await self._signing_in.new_secrets([no for no in person_nos if no in members], kind)
 
     async def assign(self, class_no: int, pack: str, lesson: str, person_no: int | None = None) -> int:
-        """Give a lesson of an installed pack to a class and return the assignment's number; safe to repeat.
+        """Give a lesson of an installed pack, or one of our own, to a class and return its number; safe to repeat.
 
         Raises:
             PackNotFound, ResourceGone, ClassUnknown: there is no such thing.
         """
-        listed = await self._library.listed_lesson(pack, lesson)
+        is_own = pack == OWN_PACK
+        listed = await self._own.listed(lesson) if is_own else await self._library.listed_lesson(pack, lesson)
         now_ms = self._clock.now_ms()
         return await self._database.write(
             lambda connection: teaching.insert_assignment(
@@ -231,12 +237,25 @@ class Teaching:
         worked: dict[int, Worked] = {}
         for row in sorted(rows, key=lambda each: each.last_ms):
             worked[row.person_no] = Worked(row.last_ms, row.is_repaired)
-        columns = [(each.assignment.pack, resource.id) for each in lessons for resource in each.resources]
+        columns = [
+            (resource.pack or each.assignment.pack, resource.id) for each in lessons for resource in each.resources
+        ]
         return ClassProgress(
             school_class, learners, lessons, make_table([each.no for each in learners], columns, cells), worked
         )
 
+    async def _own_lesson(self, assignment: Assignment) -> AssignedLesson:
+        try:
+            listed = await self._own.listed(assignment.lesson)
+        except ResourceGone:
+            return AssignedLesson(assignment, None, None, ())
+        return AssignedLesson(
+            assignment, None, listed.lesson, tuple(await self._own.listed_resources(assignment.lesson))
+        )
+
     async def _assigned_lesson(self, assignment: Assignment, done: Set[tuple[str, str]]) -> AssignedLesson:
+        if assignment.pack == OWN_PACK:
+            return await self._own_lesson(assignment)
         pack, kept = assignment.pack, self._library.shelf.versions.get(assignment.pack, ())
         version = assignment.version if assignment.version in kept else None
         try:

@@ -11,6 +11,7 @@ from edgebox.store.changes import Made
 from sync.bundle.errors import BundleForged, BundleMalformed, BundleTooLarge, BundleUnknownOrigin, BundleUnsupported
 from sync.bundle.layout import AckHead
 from sync.bundle.read import read_ack
+from sync.engine.lanes import Lane
 from sync.enrolment import Hub
 from sync.transport.contract import Downlink, Transport
 from sync.transport.errors import LinkCaptured
@@ -52,7 +53,9 @@ class Uploading:
         self._task: asyncio.Task[bytes] | None = None
         self._listeners: list[Callable[[int, int], None]] = []
 
-    async def deliver(self, url: str, hub: Hub, made: Made, content: bytes, *, is_begun: bool) -> AckHead | None:
+    async def deliver(
+        self, url: str, hub: Hub, made: Made, content: bytes, *, is_begun: bool, lane: Lane = Lane.PROGRESS
+    ) -> AckHead | None:
         """Return the hub's ack of a bundle, None if the upload was ended from outside.
 
         Whatever is not the hub's signed word about this box counts as another page.
@@ -63,9 +66,7 @@ class Uploading:
         if self.is_closing:
             return None
         self.made, self.stored_bytes, self.has_progressed = made, 0, False
-        upload = self.open_link(url).deliver(
-            content, is_begun=is_begun, is_urgent=made.is_express, on_stored=self._note
-        )
+        upload = self.open_link(url).deliver(content, is_begun=is_begun, lane=lane, on_stored=self._note)
         task = self._task = asyncio.ensure_future(upload)
         try:
             # Not awaited by itself: whoever ends the upload must not end the caller.
@@ -84,7 +85,9 @@ class Uploading:
 
     async def end_covered(self, ack: AckHead) -> None:
         """Stop the bundle that is on its way if the hub has it already, brought by somebody else."""
-        if self.made is not None and not self.made.is_express and covers(ack, self.made.epoch, self.made.seq):
+        made = self.made
+        is_chained = made is not None and not made.is_express and not made.is_file
+        if made is not None and is_chained and covers(ack, made.epoch, made.seq):
             await self.end()
 
     async def close(self) -> None:

@@ -45,12 +45,13 @@ class ListedLesson:
 
 @dataclass(frozen=True, slots=True)
 class ListedResource:
-    """A resource as tables and search results show it."""
+    """A resource as tables and search results show it; `pack` is named in lessons of several."""
 
     id: str
     lesson: str
     kind: str
     title: dict[str, str]
+    pack: str = ""
 
 
 class Catalogue:

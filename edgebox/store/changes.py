@@ -61,6 +61,7 @@ class Made:
     size_bytes: int
     created_ms: int
     is_express: bool = False
+    is_file: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from sync.records.facts import (
     ClassField,
     Entity,
     LearnerField,
+    LessonField,
     SettingField,
     assignment_id,
     is_known,
@@ -52,6 +53,10 @@ INSERT INTO assignment (class_no, pack, lesson, version, assigned_ms, is_active)
 ON CONFLICT (class_no, pack, lesson) DO UPDATE SET version = excluded.version, assigned_ms = excluded.assigned_ms,
     is_active = excluded.is_active
 """
+_PUT_LESSON = """
+INSERT INTO own_lesson (id, title, resources, is_active) VALUES (?, ?, ?, ?)
+ON CONFLICT (id) DO UPDATE SET title = excluded.title, resources = excluded.resources, is_active = excluded.is_active
+"""
 # A document that was too large to travel has no stamp; it is not replaced by an older one that has.
 _STORE_STATE = """
 INSERT INTO activity_state (person_no, activity_iri, registration, state_id, content_type, content, updated_ms)
@@ -68,7 +73,7 @@ WHERE person_no = ? AND activity_iri = ? AND registration = ? AND state_id = ? A
 def project(connection: sqlite3.Connection, changed: Iterable[Merged], now_ms: int) -> None:
     """Bring the tables in line with records that were merged."""
     records = list(changed)
-    facts = [each for each in records if isinstance(each, Fact) and is_known(each)]
+    facts = [each for each in records if isinstance(each, Fact) and is_known(each) and each.entity in _PROJECT]
     for entity, row_id in dict.fromkeys((each.entity, each.id) for each in facts):
         _PROJECT[Entity(entity)](connection, row_id, now_ms)
     members = [each for each in records if isinstance(each, Member) and each.set_no == CLASS_MEMBERS]
@@ -153,13 +158,22 @@ def _project_setting(connection: sqlite3.Connection, row_id: bytes, _now_ms: int
         switches.set_switch(connection, switches.LOCAL_SCRIPTS, on=facts[SettingField.LOCAL_SCRIPTS] == ON)
 
 
+def _project_lesson(connection: sqlite3.Connection, row_id: bytes, _now_ms: int) -> None:
+    facts = read_facts(connection, Entity.LESSON, row_id)
+    title, resources = facts.get(LessonField.TITLE, ""), facts.get(LessonField.RESOURCES, "")
+    if title:
+        connection.execute(_PUT_LESSON, (row_id, title, resources, facts.get(LessonField.IS_ACTIVE, ON) == ON))
+
+
 _PROJECT = {
     Entity.CLASS: _project_class,
     Entity.LEARNER: _project_learner,
+    Entity.LESSON: _project_lesson,
     Entity.ASSIGNMENT: _project_assignment,
     Entity.SETTING: _project_setting,
 }
-assert {entity for entity, _field in FACT_FIELDS} == set(_PROJECT)
+# What is said of a hand-in is read where it is shown.
+assert {entity for entity, _field in FACT_FIELDS} - {Entity.HAND_IN} == set(_PROJECT)
 
 
 def _project_member(connection: sqlite3.Connection, class_id: bytes, learner_id: bytes, now_ms: int) -> None:

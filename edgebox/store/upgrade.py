@@ -1,6 +1,7 @@
 """Bring a database file to the current schema: forward only, copied first, one recorded step at a time."""
 
 import sqlite3
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,20 @@ from edgebox.store.telling import tell_all
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
-SCHEMA_VERSION = 9
+_RECORDS = "0003_records"
+_STEPS = (
+    "0001_initial",
+    "0002_versions",
+    _RECORDS,
+    "0004_inbox",
+    "0005_boots",
+    "0006_sticks",
+    "0007_identity",
+    "0008_line",
+    "0009_express",
+    "0010_files",
+)
+SCHEMA_VERSION = len(_STEPS)
 
 
 class SchemaTooNew(EdgeboxError):
@@ -68,43 +82,8 @@ def _apply(path: Path) -> None:
 
     steps = Migrations("edgebox.box")
 
-    @steps()
-    def m0001_initial(db: "Database") -> None:
-        _run(db, "0001_initial.sql")
-
-    @steps()
-    def m0002_versions(db: "Database") -> None:
-        _run(db, "0002_versions.sql")
-
-    @steps()
-    def m0003_records(db: "Database") -> None:
-        _run(db, "0003_records.sql")
-        tell_all(db.conn)
-
-    @steps()
-    def m0004_inbox(db: "Database") -> None:
-        _run(db, "0004_inbox.sql")
-
-    @steps()
-    def m0005_boots(db: "Database") -> None:
-        _run(db, "0005_boots.sql")
-
-    @steps()
-    def m0006_sticks(db: "Database") -> None:
-        _run(db, "0006_sticks.sql")
-
-    @steps()
-    def m0007_identity(db: "Database") -> None:
-        _run(db, "0007_identity.sql")
-
-    @steps()
-    def m0008_line(db: "Database") -> None:
-        _run(db, "0008_line.sql")
-
-    @steps()
-    def m0009_express(db: "Database") -> None:
-        _run(db, "0009_express.sql")
-
+    for name in _STEPS:
+        steps(name=f"m{name}")(_step(name))
     atomic.make_private(path)
     connection = sqlite3.connect(path)
     try:
@@ -114,6 +93,15 @@ def _apply(path: Path) -> None:
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     finally:
         connection.close()
+
+
+def _step(name: str) -> Callable[["Database"], None]:
+    def run(db: "Database") -> None:
+        _run(db, f"{name}.sql")
+        if name == _RECORDS:
+            tell_all(db.conn)
+
+    return run
 
 
 def _run(db: "Database", name: str) -> None:

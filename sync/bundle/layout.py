@@ -41,9 +41,12 @@ class BundleKind(IntEnum):
     RECORDS = 1
     ACK = 2
     EXPRESS = 3
+    FILE = 4
 
 
 CARRIES_RECORDS = frozenset({BundleKind.RECORDS, BundleKind.EXPRESS})
+ONLY_FILE = frozenset({BundleKind.FILE})
+HAS_BODY = CARRIES_RECORDS | ONLY_FILE
 # What closes something, and what explains its numbers and times.
 EXPRESS_KINDS = frozenset(
     {
@@ -92,10 +95,11 @@ class Vector:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The head of a bundle with records; (kind, origin, epoch, seq) is its identity.
+    """The head of a bundle with records or with a file; (kind, origin, epoch, seq) is its identity.
 
     `previous` is the start of the hash of bundle seq - 1, zeros for the first: a copy of a box cannot go on where the
-    original stopped without being noticed. An express bundle has numbers of its own and follows none: zeros.
+    original stopped without being noticed. An express bundle has numbers of its own and follows none: zeros. So has one
+    with a file, which is no part of the log.
     """
 
     origin: bytes
@@ -211,13 +215,13 @@ def head_to_list(head: Head) -> list[Any]:
 
 
 def head_from_list(values: list[Any]) -> Head:
-    """Return the head of a bundle with records, every value within its bounds.
+    """Return the head of a bundle with a body, every value within its bounds.
 
     Raises:
         BundleUnsupported: of another kind.
         BundleMalformed, BundleTooLarge: a value out of bounds.
     """
-    kind = _expect_kind(values, CARRIES_RECORDS, 16)
+    kind = _expect_kind(values, HAS_BODY, 16)
     _, origin, epoch, seq, previous, first, through, counts, quality, created_ms, acks, number, key_id, *sizes = values
     plain, sealed, digest = sizes
     head = Head(
@@ -238,7 +242,8 @@ def head_from_list(values: list[Any]) -> Head:
         hash=_bytes(digest, HASH_BYTES),
         kind=kind,
     )
-    if head.through_change < head.from_change or (head.is_express and head.previous != NO_PREVIOUS):
+    is_chained = head.kind is BundleKind.RECORDS
+    if head.through_change < head.from_change or not (is_chained or head.previous == NO_PREVIOUS):
         raise BundleMalformed(reason="head range")
     _check_sizes(head)
     return head
@@ -317,6 +322,8 @@ def check_counts(pairs: tuple[tuple[int, int], ...], bundle: BundleKind) -> None
     kinds = [kind for kind, _count in pairs]
     if bundle is BundleKind.EXPRESS and not set(kinds) <= EXPRESS_KINDS:
         raise BundleUnsupported(what="express kinds")
+    if bundle is BundleKind.FILE and kinds:
+        raise BundleMalformed(reason="head counts")
     if kinds != sorted(set(kinds)) or not set(kinds) <= set(Kind) or any(count < 1 for _kind, count in pairs):
         raise BundleMalformed(reason="head counts")
     if sum(count for _kind, count in pairs) > RECORDS_MAX:

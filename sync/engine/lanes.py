@@ -23,6 +23,9 @@ RESERVED_SHARE = 10
 MARGIN_BYTES = 8 * 1024
 AGED_MS = DAY_MS
 MEGABYTE = 1_000_000
+# Of what learners hand in: what goes at once, and what goes in the hours of the tariff; larger files wait for a stick.
+FILE_SOON_BYTES = 64_000
+FILE_HOURS_BYTES = 2_000_000
 # Before 2025 there was no Edgebox: a clock that says so was never set.
 KNOWN_FROM_MS = 1_735_689_600_000
 _NEVER = (Window(0, 0),)
@@ -60,6 +63,8 @@ class Tariff:
         rate_kbit: kilobits a second that the box may take of the line; None for all.
         price_micros: of 1,000,000 bytes, in millionths of the currency's unit.
         currency: as people write it, "" when nobody said.
+        file_soon_bytes: files that learners hand in go at once up to this size.
+        file_hours_bytes: likewise, in lane 3; larger ones wait for a stick.
     """
 
     is_metered: bool = True
@@ -69,6 +74,8 @@ class Tariff:
     rate_kbit: int | None = None
     price_micros: int = 0
     currency: str = ""
+    file_soon_bytes: int = FILE_SOON_BYTES
+    file_hours_bytes: int = FILE_HOURS_BYTES
 
     def cost_micros(self, size_bytes: int) -> int:
         """Return what so many bytes cost, rounded up."""
@@ -77,6 +84,16 @@ class Tariff:
     def passing_ms(self, size_bytes: int) -> int:
         """Return how long so many bytes take at the rate that is allowed, 0 without one."""
         return -(-size_bytes * 8 // self.rate_kbit) if self.rate_kbit else 0
+
+    def lane_of_file(self, size_bytes: int, *, is_released: bool) -> "Lane | None":
+        """Return the lane of a file that was handed in; None while it waits for a stick.
+
+        One that staff released goes over the line as well, if that costs nothing.
+        """
+        if size_bytes <= self.file_soon_bytes:
+            return Lane.SMALL
+        may_go = size_bytes <= self.file_hours_bytes or (is_released and not self.is_metered)
+        return Lane.LARGE if may_go else None
 
 
 @dataclass(slots=True)

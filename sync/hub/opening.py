@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from content_packs.base.signing import PairKey, SealingKey
 from sync.bundle.body import Body
 from sync.bundle.errors import BundleUnknownOrigin
-from sync.bundle.layout import CARRIES_RECORDS, Head, Vector
+from sync.bundle.layout import HAS_BODY, BundleKind, Head, Vector
 from sync.bundle.paired import Paired, is_paired, open_paired, parse_paired
 from sync.bundle.read import SignedBundle, open_bundle, peek_origin, unseal_bundle, verify_bundle, verify_head
 from sync.hub.decoding import decode_apart
@@ -26,6 +26,12 @@ class Checked:
 
     head: Head
     _found: SignedBundle | list[Record]
+
+    @property
+    def with_file(self) -> SignedBundle | None:
+        """Return the bundle if it carries a file and no records."""
+        is_file = self.head.kind is BundleKind.FILE
+        return self._found if is_file and isinstance(self._found, SignedBundle) else None
 
     @property
     def is_large(self) -> bool:
@@ -71,7 +77,7 @@ def check_start(start: bytes, box: Box, keys: HubKeys) -> Head:
     """
     if is_paired(start):
         return check(start, box, keys).head
-    return verify_head(start, {box.verify_key.key_id: box.verify_key}, CARRIES_RECORDS)
+    return verify_head(start, {box.verify_key.key_id: box.verify_key}, HAS_BODY)
 
 
 def check(content: bytes, box: Box, keys: HubKeys) -> Checked:
@@ -84,7 +90,7 @@ def check(content: bytes, box: Box, keys: HubKeys) -> Checked:
         paired = parse_paired(content)
         head = replace(paired.head, origin=box.verify_key.key_id, acks=(_vector(paired, keys),))
         return Checked(head, _open(paired, box, keys.sealing))
-    signed = verify_bundle(content, {box.verify_key.key_id: box.verify_key}, CARRIES_RECORDS)
+    signed = verify_bundle(content, {box.verify_key.key_id: box.verify_key}, HAS_BODY)
     return Checked(signed.head, signed)
 
 

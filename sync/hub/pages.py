@@ -35,6 +35,15 @@ async def overview(request: web.Request) -> web.StreamResponse:
     return render("overview.html", now_ms=now_ms, week_ms=reports.WEEK_MS, **more, **found)
 
 
+async def hand_ins(request: web.Request) -> web.StreamResponse:
+    """GET /hand-ins: what learners handed in, by school, class and lesson; the sign-in page for anybody else."""
+    hub = request.app[HUB]
+    if not await hub.admin.is_signed_in(request.cookies.get(COOKIE)):
+        return render("sign_in.html", code="", is_wrong=False)
+    rows, lessons = await hub.store.run(reports.list_hand_ins), await hub.store.run(reports.list_own_lessons)
+    return render("hand_ins.html", rows=rows, lessons=lessons)
+
+
 async def sign_in(request: web.Request) -> web.StreamResponse:
     """POST /sign-in: spend the one-time code."""
     hub = request.app[HUB]

@@ -11,12 +11,13 @@ from pathlib import Path
 from content_packs.base import atomic
 from content_packs.base.clock import Clock
 from content_packs.base.errors import EdgeboxError
-from sync.bundle.layout import AckHead, Head, Notice
+from sync.bundle.layout import AckHead, BundleKind, Head, Notice
 from sync.bundle.write import write_ack
 from sync.engine.receiver import Verdict, judge
 from sync.hub.effort import Effort
 from sync.hub.enrolling import Enrolling
 from sync.hub.errors import BoxRevoked
+from sync.hub.files import Files
 from sync.hub.keys import HubKeys
 from sync.hub.opening import Checked, check, check_start, find_sender
 from sync.hub.sending import Sending
@@ -89,6 +90,7 @@ class Receiving:
         self._store = store
         self._keys = keys
         self._clock = clock
+        self._files = Files(settings.files, store, keys, clock)
 
     async def admit(self, start: bytes) -> Head:
         """Return the head of a bundle whose body is still to come, once it is signed by a box that is known.
@@ -122,17 +124,21 @@ class Receiving:
         checked = await asyncio.to_thread(effort.timed(check), content, box, self._keys)
         place = Place(box.no, checked.head.epoch, checked.head.seq)
         now_ms, limit_bytes = self._clock.now_ms(), self._settings.day_quota_bytes
+        is_chained = checked.head.kind is BundleKind.RECORDS
 
         def count(connection: Transaction) -> bool:
             boxes.spend_quota(connection, box.no, now_ms, len(content), limit_bytes)
-            return not checked.head.is_express and bundles.is_known(connection, place, checked.head.hash)
+            return is_chained and bundles.is_known(connection, place, checked.head.hash)
 
         is_known = await self._store.run(effort.timed(count))
         if box.is_revoked:
             unread = Arrival(box, checked.head, [], content)
-            if not unread.head.is_express:
+            if is_chained:
                 await self._store.run(lambda connection: self._put_aside(connection, unread))
             raise BoxRevoked
+        if checked.with_file is not None:
+            await self._files.take(box, checked.with_file, effort)
+            return await self._acknowledge_file(box, place)
         word = None
         if is_known:
             word = await self._store.run(effort.timed(partial(self._meet_again, box=box, checked=checked)))
@@ -140,6 +146,14 @@ class Receiving:
         if await self._sending.take_heads_word(box, checked.head) and notice is Notice.NONE:
             notice = Notice.WAITING
         return self._acknowledged(held, notice, reads_tail=checked.head.codec > 0)
+
+    async def _acknowledge_file(self, box: Box, place: Place) -> Acknowledged:
+        """Return the word on the chain; the one on the file waits for the box by now, with what else goes down."""
+        origin, now_ms = box.verify_key.key_id, self._clock.now_ms()
+        await self._store.run(lambda connection: boxes.note_contact(connection, box.no, now_ms))
+        held, notice = await self._store.run(lambda connection: _find_word(connection, origin, place))
+        notice = Notice.WAITING if notice is Notice.NONE else notice
+        return self._acknowledged(held, notice, reads_tail=True)
 
     async def _take_in(self, box: Box, checked: Checked, content: bytes, effort: Effort) -> tuple[Held, Notice]:
         """Read a bundle and do with it what is to be done."""

@@ -36,6 +36,7 @@ PUBLIC = (
     Route("POST", "/carry", carry_pages.take),
     Route("GET", "/carry/answers.tar", carry_pages.send_answers),
     Route("GET", "/", pages.overview),
+    Route("GET", "/hand-ins", pages.hand_ins),
     Route("GET", "/hub.css", pages.style),
     Route("GET", "/icon.svg", pages.icon),
     Route("POST", "/codes", pages.make_code),

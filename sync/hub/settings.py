@@ -56,6 +56,11 @@ class HubSettings:
         return self.data / "uploads"
 
     @property
+    def files(self) -> Path:
+        """Folder of what learners handed in, by school and hash."""
+        return self.data / "files"
+
+    @property
     def depot_folder(self) -> Path:
         """Folder of what boxes may fetch."""
         return self.depot or self.data / "depot"
@@ -81,5 +86,6 @@ def prepare_folders(settings: HubSettings) -> None:
     settings.bundles.mkdir(exist_ok=True)
     settings.outgoing.mkdir(exist_ok=True)
     settings.uploads.mkdir(mode=0o700, exist_ok=True)
+    settings.files.mkdir(mode=0o700, exist_ok=True)
     if settings.depot is None:
         settings.depot_folder.mkdir(exist_ok=True)

@@ -14,7 +14,7 @@ from content_packs.base.errors import EdgeboxError
 from content_packs.format.errors import StickGone
 from sync import introduction
 from sync.bundle.errors import BundleMalformed
-from sync.bundle.layout import Head
+from sync.bundle.layout import BundleKind, Head
 from sync.bundle.read import peek_length
 from sync.enrolment import EnrolmentRefused
 from sync.hub.enrolling import Enrolling
@@ -23,6 +23,11 @@ from sync.transport import folder, tickets
 from sync.transport.stick_writing import StickWriter
 
 REFUSED_MAX = 100
+_NUMBERS = {
+    BundleKind.RECORDS: folder.bundle_numbers,
+    BundleKind.EXPRESS: folder.express_numbers,
+    BundleKind.FILE: folder.file_numbers,
+}
 
 
 @dataclass
@@ -74,6 +79,7 @@ async def _take_folder(receiving: Receiving, root: Path, origin: bytes, taken: T
     refused = 0
     files = await asyncio.to_thread(folder.list_express, root, origin)
     files += await asyncio.to_thread(folder.list_bundles, root, origin)
+    files += await asyncio.to_thread(folder.list_files, root, origin)
     for path in files:
         try:
             acknowledged = await _take_file(receiving, path)
@@ -91,8 +97,7 @@ async def _take_folder(receiving: Receiving, root: Path, origin: bytes, taken: T
 async def _take_file(receiving: Receiving, path: Path) -> Acknowledged:
     start = await asyncio.to_thread(folder.read_start, path)
     head = await admit_start(receiving, start, (await asyncio.to_thread(path.lstat)).st_size)
-    numbers = folder.express_numbers(path.name) if head.is_express else folder.bundle_numbers(path.name)
-    if numbers != (head.epoch, head.seq):
+    if _NUMBERS[head.kind](path.name) != (head.epoch, head.seq):
         raise BundleMalformed(reason="name")
     return await receiving.receive(await asyncio.to_thread(folder.read_bundle, path))
 

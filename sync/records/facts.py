@@ -1,7 +1,7 @@
 """What a fact may say: the mutable rows that merge field by field, their fields, and which way each may go.
 
 A field that is not in these tables can neither be written nor be taken in. A name goes from the hub to a box only.
-Numbers are never reused; entity 3 is kept for lessons that a teacher makes. See docs/bundle-format.md, "Facts".
+Numbers are never reused. See docs/bundle-format.md, "Facts".
 """
 
 from collections.abc import Mapping
@@ -28,8 +28,10 @@ class Entity(IntEnum):
 
     CLASS = 1
     LEARNER = 2
+    LESSON = 3
     ASSIGNMENT = 4
     SETTING = 5
+    HAND_IN = 6
 
 
 class ClassField(IntEnum):
@@ -48,6 +50,14 @@ class LearnerField(IntEnum):
     IS_ACTIVE = 3
 
 
+class LessonField(IntEnum):
+    """Fields of a lesson that a teacher made, whose id is 16 random bytes."""
+
+    TITLE = 1
+    RESOURCES = 2
+    IS_ACTIVE = 3
+
+
 class AssignmentField(IntEnum):
     """Fields of a lesson given to a class, whose id is `assignment_id`."""
 
@@ -63,6 +73,13 @@ class SettingField(IntEnum):
     """Switches of a school, whose id is `SCHOOL_ID`."""
 
     LOCAL_SCRIPTS = 1
+
+
+class HandInField(IntEnum):
+    """What is said of something a learner handed in, whose id is that of its record."""
+
+    TEXT = 1
+    ARRIVED_MS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +116,9 @@ FACT_FIELDS: Mapping[tuple[int, int], FactField] = MappingProxyType(
         (Entity.LEARNER, LearnerField.GIVEN_NAME): _NAME,
         (Entity.LEARNER, LearnerField.FAMILY_NAME): _NAME,
         (Entity.LEARNER, LearnerField.IS_ACTIVE): _SWITCH,
+        (Entity.LESSON, LessonField.TITLE): FactField(FieldType.TEXT),
+        (Entity.LESSON, LessonField.RESOURCES): FactField(FieldType.TEXT, VALUE_MAX_BYTES),
+        (Entity.LESSON, LessonField.IS_ACTIVE): _SWITCH,
         (Entity.ASSIGNMENT, AssignmentField.CLASS_ID): FactField(FieldType.TEXT, 2 * ID_BYTES),
         (Entity.ASSIGNMENT, AssignmentField.PACK): FactField(FieldType.TEXT, 80),
         (Entity.ASSIGNMENT, AssignmentField.LESSON): FactField(FieldType.TEXT, 200),
@@ -106,6 +126,10 @@ FACT_FIELDS: Mapping[tuple[int, int], FactField] = MappingProxyType(
         (Entity.ASSIGNMENT, AssignmentField.ASSIGNED_MS): _NUMBER,
         (Entity.ASSIGNMENT, AssignmentField.IS_ACTIVE): _SWITCH,
         (Entity.SETTING, SettingField.LOCAL_SCRIPTS): _SWITCH,
+        (Entity.HAND_IN, HandInField.TEXT): FactField(FieldType.TEXT, VALUE_MAX_BYTES),
+        (Entity.HAND_IN, HandInField.ARRIVED_MS): FactField(
+            FieldType.INTEGER, directions=Direction.DOWN, is_official=True
+        ),
     }
 )
 assert all(field.high_bytes <= VALUE_MAX_BYTES for field in FACT_FIELDS.values())

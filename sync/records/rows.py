@@ -253,7 +253,7 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class HandIn:
-    """A file that a learner handed in; its name stays in the school."""
+    """What a learner handed in: a file, whose bytes travel apart, or a text; `stamp` tells when. It has no name."""
 
     id: bytes
     assignment: bytes

@@ -1,8 +1,20 @@
 """What is too large to travel by itself, in one place."""
 
-from sync.records.kinds import STATE_MAX_BYTES
+from sync.records.kinds import STATE_MAX_BYTES, VALUE_MAX_BYTES
+
+TEXT_TYPE = "text/plain"
 
 
 def state_travels(size_bytes: int) -> bool:
     """Return whether a state document is small enough to go with the records; a larger one stays on its box."""
     return size_bytes <= STATE_MAX_BYTES
+
+
+def text_travels(size_bytes: int) -> bool:
+    """Return whether a text that was handed in is small enough to go with the records; a larger one is a file."""
+    return size_bytes <= VALUE_MAX_BYTES
+
+
+def is_file(media_type: str, size_bytes: int) -> bool:
+    """Return whether what was handed in is a file, which travels apart from its record."""
+    return media_type != TEXT_TYPE or not text_travels(size_bytes)

@@ -25,12 +25,8 @@ class Transport(Protocol):
     for success, and may deliver one bundle more than once.
     """
 
-    async def deliver(
-        self, bundle: bytes, *, is_begun: bool, is_urgent: bool, on_stored: Callable[[int], None]
-    ) -> bytes:
-        """Return the answer to `bundle`, of which the hub may have some already if `is_begun`.
-
-        One that `is_urgent` goes in the first lane.
+    async def deliver(self, bundle: bytes, *, is_begun: bool, lane: Lane, on_stored: Callable[[int], None]) -> bytes:
+        """Return the answer to `bundle`, which goes in a lane, and of which the hub may have some if `is_begun`.
 
         `on_stored` hears how many of its bytes are durable at the hub, as far as it says so.
 

@@ -2,6 +2,7 @@
 
     edgebox/outbox/<origin>/<epoch>-<seq>.eb     from box to hub
     edgebox/outbox/<origin>/<epoch>-<seq>.ebx    from box to hub, ahead of the others
+    edgebox/outbox/<origin>/<epoch>-<no>.ebf     a file that was handed in, from box to hub
     edgebox/outbox/<origin>/<epoch>.eba          ack from box to hub, for what came down
     edgebox/inbox/<origin>/<epoch>.eba           ack from hub to box, replaced by a newer one
     edgebox/inbox/<origin>/<epoch>-<seq>.eb      from hub to box
@@ -35,8 +36,9 @@ START_BYTES = PAIRED_MAX_BYTES
 _ORIGIN = re.compile(r"[0-9a-f]{32}")
 _BUNDLE = re.compile(r"(0|[1-9][0-9]{0,15})-([1-9][0-9]{0,15})\.eb")
 _EXPRESS = re.compile(_BUNDLE.pattern + "x")
+_FILE = re.compile(_BUNDLE.pattern + "f")
 _ACK = re.compile(r"(0|[1-9][0-9]{0,15})\.eba")
-_LEFT = re.compile(rf"({_BUNDLE.pattern}|{_EXPRESS.pattern}|{_ACK.pattern}){re.escape(BESIDE)}")
+_LEFT = re.compile(rf"({_BUNDLE.pattern}|{_EXPRESS.pattern}|{_FILE.pattern}|{_ACK.pattern}){re.escape(BESIDE)}")
 
 
 def bundle_name(epoch: int, seq: int, *, is_express: bool = False) -> str:
@@ -47,6 +49,11 @@ def bundle_name(epoch: int, seq: int, *, is_express: bool = False) -> str:
 def bundle_place(origin: bytes, epoch: int, seq: int, *, is_express: bool = False) -> Path:
     """Return where a bundle lies, relative to the stick."""
     return OUTBOX / origin.hex() / bundle_name(epoch, seq, is_express=is_express)
+
+
+def file_place(origin: bytes, epoch: int, no: int) -> Path:
+    """Return where the bundle of a file that was handed in lies, relative to the stick."""
+    return OUTBOX / origin.hex() / f"{epoch}-{no}.ebf"
 
 
 def ack_place(origin: bytes, epoch: int) -> Path:
@@ -62,6 +69,11 @@ def bundle_numbers(name: str) -> tuple[int, int] | None:
 def express_numbers(name: str) -> tuple[int, int] | None:
     """Return epoch and number that an express bundle's file is named after; None for any other name."""
     return _numbers(_EXPRESS, name)
+
+
+def file_numbers(name: str) -> tuple[int, int] | None:
+    """Return epoch and number that the bundle of a file is named after; None for any other name."""
+    return _numbers(_FILE, name)
 
 
 def ack_epoch(name: str) -> int | None:
@@ -91,6 +103,11 @@ def list_bundles(root: Path, origin: bytes | None = None) -> list[Path]:
 def list_express(root: Path, origin: bytes) -> list[Path]:
     """Return the files of a box's express bundles on the stick, in order. Raises like `list_bundles`."""
     return _list_up(root, origin, _EXPRESS)
+
+
+def list_files(root: Path, origin: bytes) -> list[Path]:
+    """Return the bundles of files that were handed in at a box, in order. Raises like `list_bundles`."""
+    return _list_up(root, origin, _FILE)
 
 
 def list_acks(root: Path, origin: bytes) -> list[Path]:

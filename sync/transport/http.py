@@ -76,12 +76,12 @@ class HttpTransport:
         bundle: bytes,
         *,
         is_begun: bool = False,
-        is_urgent: bool = False,
+        lane: Lane = Lane.PROGRESS,
         on_stored: Callable[[int], None] = lambda _: None,
     ) -> bytes:
         """Return the hub's answer to `bundle`; see `Transport`."""
         if self._wire is not None:
-            self._wire.lane = Lane.CLOSING if is_urgent else Lane.PROGRESS
+            self._wire.lane = lane
         if self.way is None:
             self.way = Way(parse_address(self._url), await self._context(), self._wire)
         try:

@@ -14,7 +14,7 @@ from unittest.mock import patch
 from content_packs.base import codec, ids
 from content_packs.base.hashing import blake2b_256
 from content_packs.base.signing import PairKey, SealingKey, SigningKey
-from sync.bundle import codec0, codec1
+from sync.bundle import codec0, codec1, file
 from sync.bundle.layout import (
     NO_PREVIOUS,
     RECORDS_DOMAIN,
@@ -145,6 +145,19 @@ _HEADS = {
         _RECORDS_HEAD, epoch=0, seq=1, previous=NO_PREVIOUS, from_change=1, acks=(), codec=0, clock_quality=0
     ),
     "express": replace(_RECORDS_HEAD, kind=BundleKind.EXPRESS, seq=2, previous=NO_PREVIOUS, counts=((1, 1), (6, 1))),
+    "a file": replace(
+        _RECORDS_HEAD,
+        kind=BundleKind.FILE,
+        seq=5,
+        previous=NO_PREVIOUS,
+        from_change=1,
+        through_change=1,
+        counts=(),
+        acks=(),
+        codec=file.CODEC,
+        plain_bytes=9,
+        sealed_bytes=57,
+    ),
 }
 _OF_BOX = Vector(BOX.verify_key.key_id, 3, 7, 900, ((9, 12),))
 _ACKS = {

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from content_packs.base.signing import PairKey
-from sync.bundle.layout import CARRIES_RECORDS, AckHead, BundleKind, Vector
+from sync.bundle.file import open_file, write_file_bundle
+from sync.bundle.layout import CARRIES_RECORDS, ONLY_FILE, AckHead, BundleKind, Vector
 from sync.bundle.paired import open_paired, parse_paired, write_paired
 from sync.bundle.read import open_bundle, read_ack, verify_bundle
 from sync.bundle.write import Range, write_ack, write_bundle
@@ -55,7 +56,7 @@ SIZES: dict[str, list[Record]] = {
 
 def references(maker: Maker) -> list[Reference]:
     """Return bundles of each form, of 1, 8 and 256 kB where the form allows it, and an ack."""
-    found = [_ack(maker)]
+    found = [_ack(maker), _file("file, 1 kB", maker, 1_000), _file("file, 256 kB", maker, 256_000)]
     for size, records in SIZES.items():
         found += [
             _usual(f"codec 0, {size}", replace(maker, codec_no=0), [*registries(), *records]),
@@ -109,6 +110,20 @@ def _paired(name: str, maker: Maker, records: list[Record], kind: BundleKind) ->
     content = write_paired(records, span, pair=pair, box_no=BOX_NO, created_ms=NOW_MS, kind=kind)
     theirs = PairKey(maker.receiver, maker.key.verify_key.sealing_public)
     return Reference(name, content, lambda damaged: open_paired(parse_paired(damaged), theirs))
+
+
+def _file(name: str, maker: Maker, size_bytes: int) -> Reference:
+    content = write_file_bundle(
+        random.Random(size_bytes).randbytes(size_bytes),
+        epoch=1,
+        no=3,
+        key=maker.key,
+        receiver_public=maker.receiver.public,
+        created_ms=NOW_MS,
+    )
+    return Reference(
+        name, content, lambda damaged: open_file(verify_bundle(damaged, maker.trusted, ONLY_FILE), maker.receiver)
+    )
 
 
 def _ack(maker: Maker) -> Reference:

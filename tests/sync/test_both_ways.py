@@ -11,18 +11,21 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from content_packs.base import ids
+from content_packs.base.hashing import blake2b_256
 from content_packs.base.signing import SigningKey
 from content_packs.format.manifest import Lesson
-from edgebox.store import health, merged, roster, states, switches, teaching, writing
+from edgebox.store import hand_ins, health, marks, merged, own_lessons, roster, states, switches, teaching, writing
 from edgebox.store.catalogue import ListedLesson
 from edgebox.store.log import append_change, number_key
+from sync.hub.store import files
 from sync.hub.store.applying import RecordUnresolved
 from sync.hub.store.outgoing import read_due
-from sync.hub.store.reports import list_boxes
-from sync.hub.store.schema import class_, enrollment, learner, statement
+from sync.hub.store.reports import list_boxes, list_own_lessons
+from sync.hub.store.schema import class_, enrollment, learner, own_lesson, statement
 from sync.hub.store.writing import SchoolWriter
-from sync.records.facts import CLASS_MEMBERS, ClassField, Entity, LearnerField, assignment_id
+from sync.records.facts import CLASS_MEMBERS, ClassField, Entity, HandInField, LearnerField, LessonField, assignment_id
 from sync.records.kinds import Kind
+from sync.records.lessons import OWN_PACK
 from sync.records.merging import open_marks, tag_of
 from sync.records.rows import Class, Enrollment, Fact, Health, Learner, Mark, Member, Message, Record, State, Statement
 from sync.records.stamps import STAMP_MAX
@@ -449,3 +452,114 @@ def test_whatever_a_fact_says_it_is_taken_or_refused_with_a_code(
     two.fetch()
     two.take(list(records))
     assert two.fetch() == []
+
+
+def hand_in(box: BoxReplica, person_no: int, text: str, content: bytes | None = None, now_ms: int = NOW_MS) -> bytes:
+    """Hand in a text, or a file with a text, and return the hash."""
+    assigned = hand_ins.find_assigned(box.db, person_no, 1)
+    assert assigned is not None
+    raw = text.encode() if content is None else content
+    media_type, digest = "text/plain" if content is None else "image/jpeg", blake2b_256(raw)
+    hand_ins.insert_hand_in(
+        box.db, assigned, media_type=media_type, size_bytes=len(raw), digest=digest, text=text, now_ms=now_ms
+    )
+    return digest
+
+
+def shown(box: BoxReplica) -> list[tuple[bytes, str, bool]]:
+    """Return what the teacher's page of a box lists of the first learner, newest first."""
+    assignment = marks.find_assignment_id(box.db, 1, 1)
+    assert assignment is not None
+    (handed,) = hand_ins.list_handed(box.db, assignment).values()
+    return [(each.record.hash, each.text, each.is_arrived) for each in handed]
+
+
+def test_what_was_handed_in_at_one_box_is_listed_at_the_other_with_its_text(
+    pair: tuple[BoxReplica, BoxReplica], hub: HubReplica
+) -> None:
+    one, two = pair
+    _class_no, person_no = fill(one)
+    first, second = hand_in(one, person_no, "first"), hand_in(one, person_no, "second", b"photo", NOW_MS + 5)
+    exchange(one, two)
+    assert shown(one) == shown(two) == [(second, "second", False), (first, "first", False)]
+    hub.read(lambda db: files.add_file(db, one.enrolled, second, 5, NOW_MS))
+    exchange(one, two)
+    assert shown(one) == shown(two) == [(second, "second", True), (first, "first", False)]
+    assert hand_ins.list_due_files(one.db) == []
+
+
+def test_a_file_that_is_there_before_its_record_is_told_of_once(
+    pair: tuple[BoxReplica, BoxReplica], hub: HubReplica
+) -> None:
+    one, two = pair
+    _class_no, person_no = fill(one)
+    digest = hand_in(one, person_no, "", b"photo")
+    for _ in range(2):
+        hub.read(lambda db: files.add_file(db, one.enrolled, digest, 5, NOW_MS))
+    exchange(one, two)
+    exchange(one, two)
+    assert shown(one) == shown(two) == [(digest, "", True)]
+    arrived = "SELECT count(*) FROM fact WHERE entity = 6 AND field = 2"
+    assert one.ask(arrived) == two.ask(arrived) == [(1,)]
+
+
+def test_a_box_cannot_say_that_a_file_has_arrived(pair: tuple[BoxReplica, BoxReplica], hub: HubReplica) -> None:
+    one, two = pair
+    _class_no, person_no = fill(one)
+    digest = hand_in(one, person_no, "", b"photo")
+    row_id = one.ask("SELECT id FROM hand_in")[0][0]
+    hub.take(two.enrolled, 1, 1, [Fact(Entity.HAND_IN, row_id, HandInField.ARRIVED_MS, "1", 5)], NOW_MS)
+    exchange(one, two)
+    assert shown(one) == [(digest, "", False)]
+
+
+def test_files_of_another_school_are_none_of_ours(hub: HubReplica, tmp_path: Path) -> None:
+    one, other = BoxReplica(tmp_path / "one", hub), BoxReplica(tmp_path / "other", hub, "Lake School")
+    with contextlib.closing(one), contextlib.closing(other):
+        _class_no, person_no = fill(one)
+        digest = hand_in(one, person_no, "", b"photo")
+        hub.read(lambda db: files.add_file(db, other.enrolled, digest, 5, NOW_MS))
+        exchange(one)
+        assert shown(one) == [(digest, "", False)]
+
+
+LESSONS_MADE = "SELECT title, resources, is_active FROM own_lesson ORDER BY title"
+RESOURCES = [("org.example.sums", "adding-quiz"), ("org.example.more", "film"), ("org.example.sums", "adding-read")]
+
+
+def test_a_lesson_that_a_teacher_made_can_be_given_at_the_other_box(
+    pair: tuple[BoxReplica, BoxReplica], hub: HubReplica
+) -> None:
+    one, two = pair
+    lesson = own_lessons.insert_lesson(one.db, "Monday", RESOURCES, NOW_MS)
+    exchange(one, two)
+    assert one.ask(LESSONS_MADE) == two.ask(LESSONS_MADE)
+    found = own_lessons.find_lesson(two.db, lesson)
+    assert found is not None
+    assert list(found.resources) == RESOURCES
+    assert hub.read(list_own_lessons) == [{"school": "Hill School", "title": "Monday", "resources": 3}]
+    class_no, _person_no = fill(two)
+    listed = ListedLesson(OWN_PACK, 0, 0, Lesson(lesson, {"und": "Monday"}, {}, ()))
+    teaching.insert_assignment(two.db, class_no, listed, person_no=None, now_ms=NOW_MS + 1)
+    exchange(two, one)
+    assert (OWN_PACK, lesson) in {row[1:3] for row in one.ask(LESSONS)}
+
+
+def test_two_who_change_one_lesson_keep_title_and_resources_of_the_last_and_an_end_stays(
+    pair: tuple[BoxReplica, BoxReplica], hub: HubReplica
+) -> None:
+    one, two = pair
+    lesson = own_lessons.insert_lesson(one.db, "Monday", RESOURCES, NOW_MS)
+    exchange(one, two)
+    id_ = bytes.fromhex(lesson)
+    write = writing.write_fact
+    write(one.db, Entity.LESSON, id_, LessonField.TITLE, "Tuesday", now_ms=NOW_MS + 10)
+    write(two.db, Entity.LESSON, id_, LessonField.RESOURCES, "org.example.more/film", now_ms=NOW_MS + 5)
+    own_lessons.end_lesson(two.db, lesson, NOW_MS + 6)
+    for _ in range(2):
+        exchange(one, two)
+    hub_row = hub.read(lambda db: db.execute(select(own_lesson.c.title, own_lesson.c.resources)).one())
+    assert tuple(hub_row) == ("Tuesday", "org.example.more/film")
+    assert hub.read(list_own_lessons) == [] == own_lessons.list_lessons(two.db) == own_lessons.list_lessons(one.db)
+    assert two.ask("SELECT title FROM own_lesson") == [("Tuesday",)]
+    assert one.ask("SELECT resources FROM own_lesson") == [("org.example.more/film",)]

@@ -7,13 +7,17 @@ from typing import Any
 
 import msgpack
 import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from nacl.public import PrivateKey, SealedBox
 from nacl.signing import SigningKey as NaclSigningKey
 from nacl.signing import VerifyKey as NaclVerifyKey
 
 from content_packs.base import ids
 from content_packs.base.signing import SigningKey
-from sync.bundle.layout import AckHead, Vector
+from sync.bundle.file import open_file, write_file_bundle
+from sync.bundle.layout import ONLY_FILE, AckHead, Vector
+from sync.bundle.read import verify_bundle
 from sync.bundle.write import write_ack
 from sync.records.facts import assignment_id
 from sync.records.kinds import KINDS, kind_of
@@ -64,6 +68,19 @@ def read_bundle(content: bytes, public: bytes, receiver: bytes) -> tuple[list[An
         k for k in (6, 5, 7, 2, 3, 4, 8, 9, 1, *range(11, 20), 10) if k in dict(head[7])
     ]
     return head, dict(sections)
+
+
+def read_file(content: bytes, public: bytes, receiver: bytes) -> tuple[list[Any], bytes]:
+    """Return the head and the file of a bundle that carries one."""
+    head, body = open_frame(content, public, b"edgebox bundle 1")
+    assert (head[0], head[1], head[11]) == (4, digest(public)[:16], 4)
+    assert (head[4], head[5], head[6], head[7], head[10]) == (bytes(8), 1, 1, [], [])
+    assert (head[14], head[15]) == (len(body), digest(body))
+    secret = PrivateKey(receiver)
+    assert head[12] == digest(bytes(secret.public_key))[:16]
+    plain = SealedBox(secret).decrypt(body)
+    assert (len(plain), len(body)) == (head[13], head[13] + 48)
+    return head, plain
 
 
 def signed64(value: int) -> int:
@@ -348,3 +365,15 @@ def test_an_ack_that_names_express_bundles_is_read_alike() -> None:
     head, body = open_frame(ack, bytes(NaclSigningKey(hub.seed).verify_key), b"edgebox ack 1")
     assert head == [2, hub.verify_key.key_id, [DEVICE, 3, 7, 900, []], NOW_MS, 9, tail, [[1, 4], [6, 6]], tail[::-1]]
     assert body == b""
+
+
+@settings(max_examples=20)
+@given(st.binary(max_size=2_000), st.integers(1, 2**53 - 1))
+def test_a_file_is_read_as_the_document_says(content: bytes, no: int) -> None:
+    maker = Maker()
+    written = write_file_bundle(
+        content, epoch=4, no=no, key=maker.key, receiver_public=maker.receiver.public, created_ms=NOW_MS
+    )
+    head, found = read_file(written, maker.key.verify_key.raw, maker.receiver.seed)
+    assert (head[2], head[3], head[9], found) == (4, no, NOW_MS, content)
+    assert open_file(verify_bundle(written, maker.trusted, ONLY_FILE), maker.receiver) == content

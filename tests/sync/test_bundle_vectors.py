@@ -9,7 +9,7 @@ import pytest
 
 from content_packs.base.signing import PairKey, SealingKey, SigningKey
 from sync.bundle import codec0, codec1
-from sync.bundle.layout import CARRIES_RECORDS, head_to_list
+from sync.bundle.layout import HAS_BODY, head_to_list
 from sync.bundle.paired import open_paired, parse_paired
 from sync.bundle.read import read_ack, verify_head
 from sync.records.kinds import Kind
@@ -90,7 +90,7 @@ def test_statements_are_read_alike_by_the_readers_of_the_document(name: str) -> 
 @named("heads")
 def test_a_head_is_read_once_its_signature_passed(entry: dict[str, Any]) -> None:
     start = bytes.fromhex(entry["start"])
-    head = verify_head(start, {BOX.verify_key.key_id: BOX.verify_key}, CARRIES_RECORDS)
+    head = verify_head(start, {BOX.verify_key.key_id: BOX.verify_key}, HAS_BODY)
     assert as_plain(head_to_list(head)) == entry["values"]
     values, rest = open_frame(start, BOX.verify_key.raw, b"edgebox bundle 1")
     assert (as_plain(values), rest) == (entry["values"], b"")

@@ -274,7 +274,7 @@ async def test_a_hub_that_was_put_back_to_an_older_version_gets_the_main_bundle_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with met(tmp_path) as scene:
-        monkeypatch.setattr(opening, "CARRIES_RECORDS", ONLY_RECORDS)
+        monkeypatch.setattr(opening, "HAS_BODY", ONLY_RECORDS)
         monkeypatch.setattr(spool, "PAIRED_MAX_RECORDS", 0)
         await scene.answer(60)
         await scene.complete()

@@ -2,14 +2,16 @@
 
 import random
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
 from content_packs.format.manifest import Lesson
-from edgebox.store import merged, roster, states, switches, teaching, writing
+from edgebox.store import hand_ins, merged, own_lessons, roster, states, switches, teaching, writing
 from edgebox.store.catalogue import ListedLesson
+from sync.hub.store import files
 from sync.hub.store.writing import SchoolWriter
 from sync.records.facts import CLASS_MEMBERS, ClassField, Entity, LearnerField, assignment_id
 from sync.records.kinds import KINDS, Kind
@@ -18,7 +20,7 @@ from tests.support.replicas import NOW_MS, BoxReplica, HubReplica
 
 STEPS = 60
 SEEDS = 8
-TRAVELLING = (Kind.FACT, Kind.MEMBER, Kind.MARK, Kind.STATE)
+TRAVELLING = (Kind.FACT, Kind.MEMBER, Kind.MARK, Kind.STATE, Kind.HAND_IN)
 PROJECTED = (
     "SELECT pseudonym, code, removed_ms IS NULL FROM class",
     """SELECT class.pseudonym, person.pseudonym FROM enrollment JOIN class ON class.no = class_no
@@ -27,6 +29,7 @@ PROJECTED = (
     FROM assignment JOIN class ON class.no = class_no""",
     """SELECT pseudonym, activity_iri, state_id, content
     FROM activity_state JOIN person ON person.no = person_no""",
+    "SELECT id, title, resources, is_active FROM own_lesson",
     "SELECT name, value FROM setting WHERE name = 'local_scripts'",
 )
 
@@ -49,7 +52,7 @@ class History:
     def run(self) -> None:
         changes: list[Callable[[BoxReplica, int], None]] = [
             self.add_class, self.add_learner, self.move, self.give_lesson, self.change_lesson, self.turn, self.mark,
-            self.save_place,
+            self.save_place, self.hand_in, self.make_lesson,
         ]  # fmt: skip
         for _step in range(STEPS):
             self.now_ms += self.dice.randrange(1, 100_000)
@@ -60,6 +63,11 @@ class History:
                 box.send(self.now_ms)
             elif what < 0.3:
                 box.fetch(now_ms, max_records=self.dice.choice((1, 3, 1000)))
+            elif what < 0.32:
+                digest = bytes([self.dice.randrange(4)]) * 32
+                self.hub.read(
+                    partial(files.add_file, box=box.enrolled, digest=digest, size_bytes=9, now_ms=self.now_ms)
+                )
             elif what < 0.4:
                 self.hub.write(box.enrolled.school_no, self.enter, self.now_ms)
             else:
@@ -119,6 +127,23 @@ class History:
             place, is_kept = states.Place(person_no, "http://a"), self.dice.random() < 0.7
             document = states.Document("text/plain", self.dice.randbytes(3), now_ms) if is_kept else None
             states.change_state(box.db, place, "place", lambda _before, _count: document, now_ms)
+
+    def hand_in(self, box: BoxReplica, now_ms: int) -> None:
+        if person_no := self.pick(box, "person"):
+            learner = box.ask("SELECT pseudonym FROM person WHERE no = ?", person_no)[0][0]
+            key = assignment_id(bytes(16), "org.example.sums", "adding")
+            assigned = hand_ins.Assigned(1, key, "org.example.sums", "adding", learner)
+            digest, text = bytes([self.dice.randrange(4)]) * 32, self.dice.choice(("", "see the photo"))
+            hand_ins.insert_hand_in(
+                box.db, assigned, media_type="image/png", size_bytes=9, digest=digest, text=text, now_ms=now_ms
+            )
+
+    def make_lesson(self, box: BoxReplica, now_ms: int) -> None:
+        known, title = own_lessons.list_lessons(box.db), self.dice.choice("abc")
+        if not known or self.dice.random() < 0.4:
+            own_lessons.insert_lesson(box.db, title, [("org.example.sums", title)], now_ms)
+        elif self.dice.random() < 0.5:
+            own_lessons.end_lesson(box.db, self.dice.choice(sorted(own.id for own in known)), now_ms)
 
     def pick(self, box: BoxReplica, table: str) -> int | None:
         found = box.ask(f"SELECT no FROM {table} ORDER BY random()")

@@ -12,6 +12,7 @@ from sync.hub.store.boxes import Box
 from sync.hub.store.bundles import Place
 from sync.hub.store.clock import observe
 from sync.hub.store.database import add_row, add_rows
+from sync.hub.store.files import tell_arrived
 from sync.hub.store.outgoing import log_rows
 from sync.hub.store.projecting import find_learner, project
 from sync.hub.store.schema import (
@@ -52,6 +53,7 @@ from sync.records.rows import (
     Device,
     Enrollment,
     Fact,
+    HandIn,
     Learner,
     Member,
     Merged,
@@ -210,6 +212,8 @@ class Applier:
                 self._log(kind_of(whole), [row_no])
         observe(self._connection, self._box.school_no, [record.stamp for record in changed], self._now_ms)
         project(self._connection, self._box.school_no, changed)
+        hand_ins = [record for record in changed if isinstance(record, HandIn)]
+        tell_arrived(self._connection, self._box.school_no, hand_ins, self._now_ms)
 
     def _log(self, kind: Kind, keys: list[Any]) -> None:
         log_rows(self._connection, self._box.school_no, self._box.no, kind, keys)

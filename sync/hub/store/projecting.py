@@ -10,8 +10,18 @@ from sqlalchemy import Connection, Table, and_, insert, select, update
 
 from sync.hub.store import merged
 from sync.hub.store.database import add_row
-from sync.hub.store.schema import assignment, class_, enrollment, learner
-from sync.records.facts import CLASS_MEMBERS, OFF, ON, AssignmentField, ClassField, Entity, assignment_id, is_known
+from sync.hub.store.schema import assignment, class_, enrollment, learner, own_lesson
+from sync.records.facts import (
+    CLASS_MEMBERS,
+    OFF,
+    ON,
+    AssignmentField,
+    ClassField,
+    Entity,
+    LessonField,
+    assignment_id,
+    is_known,
+)
 from sync.records.kinds import NO_MAX, Kind
 from sync.records.merging import is_member
 from sync.records.rows import Fact, Member, Merged
@@ -25,6 +35,8 @@ def project(connection: Connection, school_no: int, changed: Iterable[Merged]) -
     for entity, row_id in dict.fromkeys((each.entity, each.id) for each in records if isinstance(each, Fact)):
         if entity == Entity.CLASS:
             _project_class(connection, school_no, row_id)
+        elif entity == Entity.LESSON:
+            _project_lesson(connection, school_no, row_id)
         elif entity == Entity.ASSIGNMENT:
             _project_assignment(connection, school_no, row_id)
     members = [each for each in records if isinstance(each, Member) and each.set_no == CLASS_MEMBERS]
@@ -72,6 +84,18 @@ def _project_assignment(connection: Connection, school_no: int, row_id: bytes) -
     keys = {"class_no": _find_class(connection, school_no, class_id), "pack": pack, "lesson": lesson}
     at_ms, is_active = int(facts.get(AssignmentField.ASSIGNED_MS) or 0), facts.get(AssignmentField.IS_ACTIVE, OFF) == ON
     _put(connection, assignment, keys, {"at_ms": at_ms, "is_active": is_active})
+
+
+def _project_lesson(connection: Connection, school_no: int, row_id: bytes) -> None:
+    facts = _facts(connection, school_no, Entity.LESSON, row_id)
+    this = and_(own_lesson.c.school_no == school_no, own_lesson.c.id == row_id)
+    values = {
+        "title": facts.get(LessonField.TITLE, ""),
+        "resources": facts.get(LessonField.RESOURCES, ""),
+        "is_active": facts.get(LessonField.IS_ACTIVE, ON) == ON,
+    }
+    if connection.execute(update(own_lesson).where(this).values(values)).rowcount == 0:
+        add_row(connection, own_lesson, {"school_no": school_no, "id": row_id} | values)
 
 
 def _project_member(connection: Connection, school_no: int, class_id: bytes, learner_id: bytes) -> None:

@@ -2,28 +2,49 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, Select, and_, case, cast, distinct, exists, func, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    case,
+    cast,
+    distinct,
+    exists,
+    func,
+    or_,
+    select,
+)
 
 from sync.hub.store.retiming import is_repaired, is_told_in, repaired_ms, wrong_boots
 from sync.hub.store.schema import (
     MERGED,
     activity,
+    assignment,
     box,
     bundle,
     class_,
     enrollment,
     learner,
+    own_lesson,
     pack_install,
     school,
+    school_file,
     statement,
     statement_conflict,
     stream,
     verb,
 )
-from sync.records.kinds import Kind
+from sync.records.facts import assignment_id
+from sync.records.kinds import VALUE_MAX_BYTES, Kind
+from sync.records.lessons import OWN_PACK, read_resources
+from sync.records.sizes import TEXT_TYPE
+from sync.records.stamps import stamp_ms
 
 WEEK_MS = 7 * 86_400_000
 _NUMBERS = 2**32
+_HAND_IN_COUNTS = ("hand_ins", "learners", "size_bytes", "arrived", "missing")
 _FINISHING = ("http://adlnet.gov/expapi/verbs/completed", "http://adlnet.gov/expapi/verbs/passed")
 
 
@@ -97,6 +118,67 @@ def list_pack_progress(connection: Connection) -> list[dict[str, Any]]:
         .order_by(school.c.title, class_.c.code, activity.c.pack)
     )
     return [dict(row._mapping) for row in connection.execute(query)]
+
+
+def list_hand_ins(connection: Connection) -> list[dict[str, Any]]:
+    """Return, for every school, class and lesson: what was handed in, by how many, and how much of it is here.
+
+    `size_bytes` is of all; `missing` counts the files whose record is here and whose bytes are still to come. Class,
+    pack and lesson are empty while the assignment itself is not known.
+    """
+    hand_in = MERGED[Kind.HAND_IN]
+    is_file = or_(hand_in.c.media_type != TEXT_TYPE, hand_in.c.size_bytes > VALUE_MAX_BYTES)
+    here = and_(school_file.c.school_no == hand_in.c.school_no, school_file.c.hash == hand_in.c.hash)
+    query = (
+        select(
+            hand_in.c.school_no,
+            hand_in.c.assignment,
+            school.c.title.label("school"),
+            func.count().label("hand_ins"),
+            func.count(distinct(hand_in.c.learner)).label("learners"),
+            func.sum(hand_in.c.size_bytes).label("size_bytes"),
+            func.sum(_is(and_(is_file, school_file.c.no.is_not(None)))).label("arrived"),
+            func.sum(_is(and_(is_file, school_file.c.no.is_(None)))).label("missing"),
+            func.max(hand_in.c.stamp).label("last_stamp"),
+        )
+        .join_from(hand_in, school, school.c.no == hand_in.c.school_no)
+        .outerjoin(school_file, here)
+        .group_by(hand_in.c.school_no, hand_in.c.assignment, school.c.title)
+    )
+    named, own = _assignments(connection), _own_titles(connection)
+    found = []
+    for row in connection.execute(query):
+        class_code, pack, lesson = named.get((row.school_no, row.assignment), ("", "", ""))
+        if pack == OWN_PACK:
+            pack, lesson = "", own.get((row.school_no, lesson), "")
+        values = {name: row._mapping[name] for name in ("school", *_HAND_IN_COUNTS)}
+        names = {"class_code": class_code, "pack": pack, "lesson": lesson}
+        found.append(values | names | {"last_ms": stamp_ms(row.last_stamp)})
+    return sorted(found, key=lambda row: (row["school"], row["class_code"], row["pack"], row["lesson"]))
+
+
+def list_own_lessons(connection: Connection) -> list[dict[str, Any]]:
+    """Return the lessons that teachers made and have not taken away: school, title and how many resources."""
+    columns = select(school.c.title.label("school"), own_lesson.c.title, own_lesson.c.resources)
+    query = columns.join_from(own_lesson, school, school.c.no == own_lesson.c.school_no).where(own_lesson.c.is_active)
+    rows = connection.execute(query.order_by(school.c.title, own_lesson.c.title))
+    return [{"school": row.school, "title": row.title, "resources": len(read_resources(row.resources))} for row in rows]
+
+
+def _own_titles(connection: Connection) -> dict[tuple[int, str], str]:
+    """Return the titles of lessons that teachers made by school and id, as assignments name them."""
+    rows = connection.execute(select(own_lesson.c.school_no, own_lesson.c.id, own_lesson.c.title))
+    return {(row.school_no, row.id.hex()): row.title for row in rows}
+
+
+def _assignments(connection: Connection) -> dict[tuple[int, bytes], tuple[str, str, str]]:
+    """Return class code, pack and lesson of every assignment by its school and id."""
+    columns = (class_.c.school_no, class_.c.pseudonym, class_.c.code, assignment.c.pack, assignment.c.lesson)
+    rows = connection.execute(select(*columns).join_from(assignment, class_, class_.c.no == assignment.c.class_no))
+    return {
+        (row.school_no, assignment_id(row.pseudonym, row.pack, row.lesson)): (row.code, row.pack, row.lesson)
+        for row in rows
+    }
 
 
 def sum_up(connection: Connection, now_ms: int) -> dict[str, int]:

@@ -354,6 +354,32 @@ school_change = Table(
 )
 Index("ix_school_change_school", school_change.c.school_no, school_change.c.no)
 
+# Files that learners handed in, by the hash of their content; each is in the folder `files`, once in a school.
+school_file = Table(
+    "school_file",
+    METADATA,
+    _no(),
+    _ref("school_no", "school.no"),
+    Column("hash", LargeBinary(32), nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    _ref("box_no", "box.no"),
+    Column("received_ms", BigInteger, nullable=False),
+    UniqueConstraint("school_no", "hash"),
+)
+
+# Lessons that teachers made of resources of packs, which are told as pack/resource, one a line, in order.
+own_lesson = Table(
+    "own_lesson",
+    METADATA,
+    _no(),
+    _ref("school_no", "school.no"),
+    Column("id", LargeBinary(KEY_BYTES), nullable=False),
+    Column("title", String(200), nullable=False),
+    Column("resources", Text, nullable=False),
+    Column("is_active", Boolean, nullable=False),
+    UniqueConstraint("school_no", "id"),
+)
+
 
 def _type(field: Field) -> TypeEngine[Any]:
     if field.type is FieldType.INTEGER:
@@ -364,12 +390,11 @@ def _type(field: Field) -> TypeEngine[Any]:
 
 
 def _merged(kind: Kind) -> Table:
-    names = KEYS[kind]
-    is_optional = {field.name: field.is_optional and field.name != "origin" for field in KINDS[kind].fields}
-    columns = [Column(field.name, _type(field), nullable=is_optional[field.name]) for field in KINDS[kind].fields]
-    unique = UniqueConstraint("school_no", *names, name=f"uq_{kind.name.lower()}_key")
+    columns = [Column(f.name, _type(f), nullable=f.is_optional and f.name != "origin") for f in KINDS[kind].fields]
+    unique = UniqueConstraint("school_no", *KEYS[kind], name=f"uq_{kind.name.lower()}_key")
     return Table(kind.name.lower(), METADATA, _no(), _ref("school_no", "school.no"), *columns, unique)
 
 
 # What merges: one table per record kind, with the columns of the table of kinds.
 MERGED: Mapping[Kind, Table] = MappingProxyType({kind: _merged(kind) for kind in KEYS})
+Index("ix_hand_in_hash", MERGED[Kind.HAND_IN].c.school_no, MERGED[Kind.HAND_IN].c.hash)

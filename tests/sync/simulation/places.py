@@ -9,7 +9,7 @@ from sync.bundle.layout import NO_PREVIOUS
 from sync.engine.sender import Acknowledged, Due, Failed, Phase, Queued, Send, Sender
 from sync.records import stamps
 from sync.records.merging import join, key_of
-from sync.records.rows import Mark, Merged
+from sync.records.rows import HandIn, Mark, Merged
 from tests.sync.simulation.messages import Ack, Bundle, Event, Held, Inbox, Record
 
 HUB = b"hub-------------"
@@ -27,7 +27,7 @@ def merge(held: Merging, record: Merged) -> bool:
 
 
 def _is_closing(record: Record) -> bool:
-    return record.answer >= CLOSING_FROM if isinstance(record, Event) else isinstance(record, Mark)
+    return record.answer >= CLOSING_FROM if isinstance(record, Event) else isinstance(record, Mark | HandIn)
 
 
 @dataclass

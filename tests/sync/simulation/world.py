@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from sync.records.merging import tag_of, write_tags
-from sync.records.rows import Fact, Mark, Member, Merged
+from sync.records.rows import Fact, HandIn, Mark, Member, Merged
 from tests.sync.simulation.messages import Ack, Bundle
 from tests.sync.simulation.places import Box, Disk, Hub, Tablet, merge
 
@@ -141,7 +141,7 @@ class World:
 
     def _change(self, known: object) -> Callable[[int, bytes], Merged]:
         """Return a write of any kind about one of a few things, so that writes meet."""
-        thing, kind, value = bytes([self.dice.randrange(2)]) * 16, self.dice.randrange(4), str(self.dice.randrange(5))
+        thing, kind, value = bytes([self.dice.randrange(2)]) * 16, self.dice.randrange(5), str(self.dice.randrange(5))
         members = [record for record in known if isinstance(record, Member)]  # type: ignore[attr-defined]
         marks = [record for record in known if isinstance(record, Mark)]  # type: ignore[attr-defined]
         if kind == 0 and members:
@@ -152,6 +152,9 @@ class World:
         if kind == 2:
             seen = write_tags({tag_of(mark) for mark in marks if mark.assignment == thing})
             return lambda stamp, key: Mark(thing, bytes(16), value, "", stamp, key, seen)
+        if kind == 4:
+            id_ = self.dice.randbytes(16)
+            return lambda stamp, key: HandIn(id_, thing, bytes(16), "image/png", 9, bytes(32), stamp, key)
         return lambda stamp, key: Fact(1, thing, self.dice.randint(1, 2), value, stamp, key)
 
     def _call(self) -> None:

@@ -1,0 +1,210 @@
+"""Files that were handed in, on their way to the hub: with the line, at its hours, or on a stick, by their size.
+
+A file is sealed once for its hub and kept in the spool until the hub has said that it has it, so that an upload goes on
+where it broke off. That the hub answered to its last byte is no such word: an old answer looks the same. The word comes
+down with the other records, by line or by stick, and until then the file goes again after a day, or on the next stick.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from content_packs.base import atomic
+from content_packs.base.errors import EdgeboxError
+from content_packs.installer.blobs import BlobStore
+from edgebox.services.box_clock import BoxClock
+from edgebox.services.identity import Identity
+from edgebox.services.line import Line, LinePaused
+from edgebox.services.uploading import Uploading
+from edgebox.store import changes, hand_ins
+from edgebox.store.changes import Made
+from edgebox.store.database import Database
+from edgebox.store.hand_ins import FileRow
+from sync.bundle.file import write_file_bundle
+from sync.bundle.layout import ONLY_FILE, AckHead
+from sync.bundle.read import verify_bundle
+from sync.bundle.write import sealing_key_id
+from sync.engine.express import is_time_to_look
+from sync.engine.lanes import Lane
+from sync.enrolment import Hub
+from sync.transport import folder
+from sync.transport.errors import HubRefused
+from sync.transport.stick_writing import StickWriter
+
+log = logging.getLogger(__name__)
+
+SENT_AGAIN_MS = 86_400_000
+_SUFFIX = ".ebf"
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A file that was on its way; `ack` is what the hub said to the whole, None if something goes before the rest."""
+
+    ack: AckHead | None
+
+
+class FileSending:
+    """Sends one file at a time while somebody holds the line."""
+
+    def __init__(
+        self,
+        database: Database,
+        identity: Identity,
+        clock: BoxClock,
+        blobs: BlobStore,
+        place: Path,
+        line: Line,
+        uploading: Uploading,
+    ) -> None:
+        self._database = database
+        self._identity = identity
+        self._clock = clock
+        self._blobs = blobs
+        self._folder = place
+        self._line = line
+        self._uploading = uploading
+        self._looked_bytes = 0
+        self._looking: asyncio.Task[None] | None = None
+        self._refused_ms: int | None = None
+
+    async def waiting(self) -> Mapping[Lane, int]:
+        """Return how many bytes wait for the line, by lane; what waits for a stick is not among them."""
+        sizes: Counter[Lane] = Counter()
+        for file, lane in await self._list_for_line():
+            sizes[lane] += file.size_bytes
+        return sizes
+
+    async def send_next(self, url: str, hub: Hub) -> Sent | None:
+        """Send the next file that may use the line now, or a part of it; None when there is none.
+
+        Raises:
+            LinkDown, LinkCaptured, HubBusy: like `Transport`; the hub keeps what it has of it.
+        """
+        for file, lane in await self._list_for_line():
+            if self._line.left_bytes(lane) == 0 or (content := await self._sealed(file, hub)) is None:
+                continue
+            try:
+                return Sent(await self._send(url, hub, file, content, lane))
+            except LinePaused:
+                continue
+            except HubRefused as error:
+                # A hub of a time before files, or one that has had enough of them today; the rest of the work goes on.
+                log.warning("sync.file_refused %d %s", file.no, error)
+                self._refused_ms = self._clock.monotonic_ms()
+                return None
+        return None
+
+    async def list_due(self) -> list[FileRow]:
+        """Return the files that the hub has not said to have; all of them go on a stick."""
+        return await self._database.read(hand_ins.list_due_files)
+
+    async def read_for_stick(self, file: FileRow) -> tuple[Path, bytes] | None:
+        """Return where a file lies on a stick, and its bundle; None when no hub is known or the disk lost the file."""
+        found = await self._database.read(changes.find_hub)
+        epoch = await self._database.read(changes.find_epoch)
+        content = None if found is None else await self._sealed(file, found[1])
+        return None if content is None else (folder.file_place(self._identity.box_id, epoch, file.no), content)
+
+    async def tidy(self) -> None:
+        """Remove what the hub has by now from the spool. Safe to repeat."""
+        kept = {f"{file.no}{_SUFFIX}" for file in await self.list_due()}
+        await asyncio.to_thread(self._sweep, kept)
+
+    async def tidy_stick(self, root: Path) -> None:
+        """Remove what the hub has by now from a stick, if that can be written."""
+        due = {file.no for file in await self.list_due()}
+        found = await asyncio.to_thread(folder.list_files, root, self._identity.box_id)
+        arrived = [path for path in found if (folder.file_numbers(path.name) or (0, 0))[1] not in due]
+        if not arrived:
+            return
+        try:
+            writer = await asyncio.to_thread(StickWriter, root)
+            for path in arrived:
+                await asyncio.to_thread(writer.remove, path)
+        except EdgeboxError as error:
+            log.info("sync.stick_not_tidied %s", error)
+
+    async def _list_for_line(self) -> list[tuple[FileRow, Lane]]:
+        """Return the files that go over the line by their size, each with its lane, the first lane first."""
+        if self._refused_ms is not None and self._clock.monotonic_ms() - self._refused_ms < SENT_AGAIN_MS:
+            return []
+        now_ms, tariff = self._clock.now_ms(), self._line.tariff
+        found = []
+        for file in await self.list_due():
+            lane = tariff.lane_of_file(file.size_bytes, is_released=file.is_released)
+            # A clock that was set back must not keep a file here for years.
+            is_sent = file.sent_ms is not None and file.sent_ms <= now_ms < file.sent_ms + SENT_AGAIN_MS
+            if lane is not None and not is_sent:
+                found.append((file, lane))
+        return sorted(found, key=lambda each: each[1])
+
+    async def _send(self, url: str, hub: Hub, file: FileRow, content: bytes, lane: Lane) -> AckHead | None:
+        epoch, now_ms = await self._database.read(changes.find_epoch), self._clock.now_ms()
+        made = Made(epoch, file.no, 1, 1, file.hash, len(content), now_ms, is_file=True)
+        self._looked_bytes = 0
+        with self._uploading.telling(self._note_progress):
+            try:
+                ack = await self._uploading.deliver(url, hub, made, content, is_begun=True, lane=lane)
+            finally:
+                if self._looking is not None:
+                    self._looking.cancel()
+                    await asyncio.wait({self._looking})
+                    self._looking = None
+        if ack is not None:
+            await self._database.write(lambda connection: hand_ins.note_sent(connection, file.no, now_ms))
+            await asyncio.to_thread((self._folder / f"{file.no}{_SUFFIX}").unlink, missing_ok=True)
+        return ack
+
+    def _note_progress(self, stored_bytes: int, size_bytes: int) -> None:
+        """At every slice, look whether there is anything to send that goes before files."""
+        is_looking = self._looking is not None and not self._looking.done()
+        if not is_looking and is_time_to_look(self._looked_bytes, stored_bytes, size_bytes):
+            self._looked_bytes = stored_bytes
+            self._looking = asyncio.ensure_future(self._look())
+
+    async def _look(self) -> None:
+        if (await self._database.read(changes.find_backlog)).changes:
+            await self._uploading.end()
+
+    async def _sealed(self, file: FileRow, hub: Hub) -> bytes | None:
+        """Return the bundle of a file for this hub, made if need be; None when the disk lost the file."""
+        epoch = await self._database.read(changes.find_epoch)
+        return await asyncio.to_thread(self._read_or_make, file, hub, epoch)
+
+    def _read_or_make(self, file: FileRow, hub: Hub, epoch: int) -> bytes | None:
+        path = self._folder / f"{file.no}{_SUFFIX}"
+        try:
+            content = path.read_bytes()
+            head = verify_bundle(content, {self._identity.box_id: self._identity.signing.verify_key}, ONLY_FILE).head
+            if (head.epoch, head.seq, head.sealed_to) == (epoch, file.no, sealing_key_id(hub.sealing_key)):
+                return content
+        except FileNotFoundError:
+            pass
+        except EdgeboxError:
+            log.warning("sync.sealed_file_damaged %d", file.no)
+        return self._make(path, file, hub, epoch)
+
+    def _make(self, path: Path, file: FileRow, hub: Hub, epoch: int) -> bytes | None:
+        if not self._blobs.is_intact(file.hash):
+            log.error("sync.file_lost %d", file.no)
+            return None
+        content = write_file_bundle(
+            self._blobs.path_of(file.hash).read_bytes(),
+            epoch=epoch,
+            no=file.no,
+            key=self._identity.signing,
+            receiver_public=hub.sealing_key,
+            created_ms=self._clock.now_ms(),
+        )
+        path.parent.mkdir(exist_ok=True)
+        atomic.write_file(path, content, mode=atomic.PRIVATE_MODE)
+        return content
+
+    def _sweep(self, kept: set[str]) -> None:
+        for path in self._folder.iterdir() if self._folder.is_dir() else ():
+            if path.name not in kept:
+                path.unlink(missing_ok=True)

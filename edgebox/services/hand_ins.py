@@ -1,0 +1,248 @@
+"""What learners hand in: a text, a photo, a recording or a PDF for a lesson they were given.
+
+The file is on the disk before its row is. It never travels under a name, and nothing that it calls itself is believed.
+"""
+
+import asyncio
+import os
+import unicodedata
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from content_packs.base.clock import Clock
+from content_packs.base.errors import N_, EdgeboxError
+from content_packs.base.hashing import Hasher, blake2b_256
+from content_packs.format.errors import PackSpace
+from content_packs.installer import measure_disk
+from content_packs.installer.blobs import BlobStore
+from content_packs.installer.install import full_disk
+from content_packs.installer.planning import MeasureDisk, reserve_bytes
+from content_packs.usb.writing import write_all
+from edgebox.domain.media_type import START_BYTES, media_type_of
+from edgebox.services.shelf import ResourceGone
+from edgebox.settings import Settings
+from edgebox.store import hand_ins
+from edgebox.store.database import Database
+from edgebox.store.hand_ins import Assigned, Handed
+from sync.records.sizes import TEXT_TYPE, text_travels
+
+FILE_MAX_BYTES = 20_000_000
+TEXT_MAX_CHARACTERS = 20_000
+HAND_INS_MAX = 20
+# Learners' work may use most of what packs must leave free, but the database has to go on.
+_KEPT_SHARE = 4
+
+
+class HandInRefused(EdgeboxError):
+    """Something that a learner cannot hand in like this."""
+
+    code = "hand_in.refused"
+    status = 422
+    exit_code = 254
+    sentence = N_("This cannot be handed in: {reason}.")
+    remedy = N_("Photos, recordings and PDF files of up to 20 MB can be handed in. What you handed in before is safe.")
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A file that came whole and is not visible yet."""
+
+    beside: Path
+    media_type: str
+    size_bytes: int
+    hash: bytes
+
+
+class HandIns:
+    """Takes in, lists and gives out what was handed in.
+
+    Attributes:
+        on_stored: called when something was handed in, which is worth sending.
+    """
+
+    def __init__(
+        self, database: Database, settings: Settings, clock: Clock, *, measure: MeasureDisk = measure_disk
+    ) -> None:
+        self.blobs = BlobStore(settings.hand_ins)
+        self._database = database
+        self._data = settings.data
+        self._clock = clock
+        self._measure = measure
+        self.on_stored: Callable[[], None] = lambda: None
+
+    async def assigned(self, person_no: int, assignment_no: int) -> Assigned:
+        """Return a lesson that a learner was given.
+
+        Raises:
+            ResourceGone: the learner does not have it.
+        """
+        found = await self._database.read(
+            lambda connection: hand_ins.find_assigned(connection, person_no, assignment_no)
+        )
+        if found is None:
+            raise ResourceGone(pack="", name=str(assignment_no))
+        return found
+
+    async def assigned_lesson(self, person_no: int, pack: str, lesson: str) -> Assigned | None:
+        """Return by which assignment a learner was given a lesson; None when by none."""
+        find = partial(hand_ins.find_assigned_lesson, person_no=person_no, pack=pack, lesson=lesson)
+        return await self._database.read(find)
+
+    async def of_assignment(self, assignment: bytes) -> dict[bytes, list[Handed]]:
+        """Return what was handed in for an assignment, by the learner's pseudonym; newest first."""
+        return await self._database.read(lambda connection: hand_ins.list_handed(connection, assignment))
+
+    async def of_learner(self, assigned: Assigned) -> list[Handed]:
+        """Return what a learner handed in for a lesson, newest first."""
+        return (await self.of_assignment(assigned.id)).get(assigned.learner, [])
+
+    async def count(self, class_no: int) -> dict[int, int]:
+        """Return how many learners of a class handed something in, by the number of the assignment."""
+        return await self._database.read(lambda connection: hand_ins.count_learners(connection, class_no))
+
+    async def find(self, no: int) -> Handed:
+        """Return what was handed in under a number.
+
+        Raises:
+            ResourceGone: there is none.
+        """
+        found = await self._database.read(lambda connection: hand_ins.find_handed(connection, no))
+        if found is None:
+            raise ResourceGone(pack="", name=str(no))
+        return found
+
+    async def path_of(self, handed: Handed) -> Path:
+        """Return where a file that was handed in lies.
+
+        Raises:
+            ResourceGone: it was handed in at another box, or the disk lost it.
+        """
+        record = handed.record
+        if not handed.has_file or not await asyncio.to_thread(self.blobs.has, record.hash, record.size_bytes):
+            raise ResourceGone(pack="", name=str(handed.no))
+        return self.blobs.path_of(record.hash)
+
+    async def check_space(self, size_bytes: int) -> None:
+        """Return if there is room for a file.
+
+        Raises:
+            PackSpace: it would leave too little for the database.
+        """
+        space = await asyncio.to_thread(self._measure, self._data)
+        usable_bytes = space.free_bytes - reserve_bytes(space.total_bytes) // _KEPT_SHARE
+        if size_bytes > usable_bytes:
+            raise PackSpace(needed_bytes=size_bytes, usable_bytes=max(usable_bytes, 0))
+
+    async def take(self, content: AsyncIterator[bytes]) -> Taken | None:
+        """Write a file as it comes and return it, or None when it is empty; then hand it in or `drop` it.
+
+        Raises:
+            HandInRefused: it is too large, or not of a kind that can be handed in; nothing of it is kept.
+            PackSpace: the disk is full.
+        """
+        beside = await asyncio.to_thread(self.blobs.begin)
+        try:
+            with full_disk(FILE_MAX_BYTES):
+                taken = await _write(beside, content)
+        except BaseException:
+            await asyncio.to_thread(beside.unlink, missing_ok=True)
+            raise
+        if taken is None:
+            await asyncio.to_thread(beside.unlink, missing_ok=True)
+        return taken
+
+    async def drop(self, taken: Taken) -> None:
+        """Remove a file that is not handed in after all; safe to repeat."""
+        await asyncio.to_thread(taken.beside.unlink, missing_ok=True)
+
+    async def hand_in(self, person_no: int, assignment_no: int, text: str, taken: Taken | None) -> bool:
+        """Hand in a text, a file or both, and return whether that is more than what was handed in last.
+
+        Raises:
+            HandInRefused: nothing, too much, or a long text beside a file.
+            ResourceGone: the learner does not have the lesson.
+        """
+        assigned, plain = await self.assigned(person_no, assignment_no), _plain(text)
+        raw = plain.encode()
+        if taken is None and not raw:
+            raise HandInRefused(reason=N_("there is nothing to hand in"))
+        if len(plain) > TEXT_MAX_CHARACTERS or (taken is not None and not text_travels(len(raw))):
+            raise HandInRefused(reason=N_("the text is too long; hand in a long text by itself"))
+        if len(await self.of_learner(assigned)) >= HAND_INS_MAX:
+            raise HandInRefused(reason=N_("you have handed in too often for this lesson"))
+        if taken is None and text_travels(len(raw)):
+            return await self._note(assigned, TEXT_TYPE, len(raw), blake2b_256(raw), plain)
+        if taken is None:
+            taken, plain = await self._take_text(raw), ""
+        await asyncio.to_thread(self.blobs.adopt, taken.beside, taken.hash)
+        return await self._note(assigned, taken.media_type, taken.size_bytes, taken.hash, plain)
+
+    async def release(self, no: int) -> None:
+        """Let a large file go over the line. Safe to repeat."""
+        handed = await self.find(no)
+        if handed.file_no is not None:
+            file_no = handed.file_no
+            await self._database.write(lambda connection: hand_ins.release(connection, file_no))
+
+    async def sweep(self) -> None:
+        """Remove what a power cut left of files that did not come whole; only before any is taken."""
+        await asyncio.to_thread(self.blobs.sweep_incoming)
+
+    async def _take_text(self, raw: bytes) -> Taken:
+        beside = await asyncio.to_thread(self.blobs.begin)
+        await asyncio.to_thread(_append, beside, raw)
+        return Taken(beside, TEXT_TYPE, len(raw), blake2b_256(raw))
+
+    async def _note(self, assigned: Assigned, media_type: str, size_bytes: int, digest: bytes, text: str) -> bool:
+        insert = partial(
+            hand_ins.insert_hand_in,
+            assigned=assigned,
+            media_type=media_type,
+            size_bytes=size_bytes,
+            digest=digest,
+            text=text,
+            now_ms=self._clock.now_ms(),
+        )
+        is_new = await self._database.write(insert)
+        self.on_stored()
+        return is_new
+
+
+async def _write(beside: Path, content: AsyncIterator[bytes]) -> Taken | None:
+    hasher, start, size_bytes, media_type = Hasher(), b"", 0, None
+    async for chunk in content:
+        size_bytes += len(chunk)
+        if size_bytes > FILE_MAX_BYTES:
+            raise HandInRefused(reason=N_("the file is larger than 20 MB"))
+        if media_type is None:
+            start = (start + chunk)[:START_BYTES]
+            media_type = media_type_of(start)
+            if media_type is None and len(start) == START_BYTES:
+                raise _kind_refused()
+        await asyncio.to_thread(_append, beside, chunk, hasher)
+    if size_bytes and media_type is None:
+        raise _kind_refused()
+    return Taken(beside, media_type, size_bytes, hasher.digest()) if media_type else None
+
+
+def _append(beside: Path, chunk: bytes, hasher: Hasher | None = None) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+    descriptor = os.open(beside, flags, 0o600)
+    try:
+        write_all(descriptor, chunk)
+    finally:
+        os.close(descriptor)
+    if hasher is not None:
+        hasher.update(chunk)
+
+
+def _kind_refused() -> HandInRefused:
+    return HandInRefused(reason=N_("it is no photo, recording or PDF"))
+
+
+def _plain(text: str) -> str:
+    """Return a text in normal form, with line ends as they are stored and nothing that cannot be."""
+    lines = unicodedata.normalize("NFC", text.replace("\0", "").replace("\r\n", "\n")).strip()
+    return lines.encode(errors="ignore").decode()

@@ -1,0 +1,47 @@
+"""Which files that learners handed in are at the hub, and that their boxes are told so.
+
+The record of a hand-in comes with the log of its box, its file apart from that, in any order. Whichever is the later
+writes the fact that the file has arrived, which goes down to the boxes of the school like any other.
+"""
+
+from collections.abc import Iterable
+
+from sqlalchemy import Connection, and_, insert, select
+
+from sync.hub.store import merged
+from sync.hub.store.boxes import Box
+from sync.hub.store.schema import school_file
+from sync.hub.store.writing import SchoolWriter
+from sync.records.facts import Entity, HandInField
+from sync.records.kinds import Kind
+from sync.records.rows import HandIn
+
+
+def has_file(connection: Connection, school_no: int, digest: bytes) -> bool:
+    """Return whether a file is here."""
+    return _received_ms(connection, school_no, digest) is not None
+
+
+def add_file(connection: Connection, box: Box, digest: bytes, size_bytes: int, now_ms: int) -> None:
+    """Note a file that is on the disk, and tell whoever waits for the word on it. Safe to repeat."""
+    if not has_file(connection, box.school_no, digest):
+        values = {"school_no": box.school_no, "hash": digest, "size_bytes": size_bytes}
+        connection.execute(insert(school_file).values(values | {"box_no": box.no, "received_ms": now_ms}))
+    waiting: list[HandIn] = merged.list_where(connection, box.school_no, Kind.HAND_IN, hash=digest)
+    tell_arrived(connection, box.school_no, waiting, now_ms)
+
+
+def tell_arrived(connection: Connection, school_no: int, hand_ins: Iterable[HandIn], now_ms: int) -> None:
+    """Say of those hand-ins whose file is here that it has arrived. Safe to repeat."""
+    writer = SchoolWriter(connection, school_no, now_ms)
+    for hand_in in hand_ins:
+        received_ms = _received_ms(connection, school_no, hand_in.hash)
+        if received_ms is not None:
+            value = str(max(received_ms, 0))
+            writer.write_fact(Entity.HAND_IN, hand_in.id, HandInField.ARRIVED_MS, value)
+
+
+def _received_ms(connection: Connection, school_no: int, digest: bytes) -> int | None:
+    this = and_(school_file.c.school_no == school_no, school_file.c.hash == digest)
+    found: int | None = connection.execute(select(school_file.c.received_ms).where(this)).scalar()
+    return found
