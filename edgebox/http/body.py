@@ -2,12 +2,15 @@
 
 import asyncio
 import json
-from typing import Any
+from collections.abc import Awaitable
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 from aiohttp import web
 
 from edgebox.http import problems
+
+T = TypeVar("T")
 
 PROGRESS_SECONDS = 15.0
 TOTAL_SECONDS = 60.0  # a body of 256 kB, the largest allowed anywhere, at 4 kB a second
@@ -61,6 +64,19 @@ async def read_form(request: web.Request) -> dict[str, str]:
     except ValueError as error:
         raise problems.BodyMalformed(reason="form") from error
     return dict(pairs)
+
+
+async def in_time(reading: Awaitable[T]) -> T:
+    """Return what is read next of a body that is read in parts.
+
+    Raises:
+        BodyTooSlow: nothing arrived for 15 seconds.
+    """
+    try:
+        async with asyncio.timeout(PROGRESS_SECONDS):
+            return await reading
+    except TimeoutError as error:
+        raise problems.BodyTooSlow from error
 
 
 async def _read_all(request: web.Request, limit_bytes: int) -> bytes:

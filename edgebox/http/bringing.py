@@ -11,7 +11,7 @@ from content_packs.importers.importing import Wishes
 from content_packs.installer.install import full_disk
 from edgebox.http import problems
 from edgebox.http.body import read_form
-from edgebox.http.form_parts import check_csrf, chunks_of, in_time, read_part
+from edgebox.http.form_parts import check_csrf, chunks_of, read_part, wait_for_part
 from edgebox.http.loading import packs_page
 from edgebox.keys import BOX
 from edgebox.services.importing import UPLOAD_MAX_BYTES, MadePack
@@ -74,7 +74,7 @@ async def _read_parts(request: web.Request, folder: Path) -> tuple[Path, dict[st
     try:
         reader = await request.multipart()
         for _ in range(FIELDS_MAX):
-            part = await in_time(reader.next())
+            part = await wait_for_part(reader.next())
             if not isinstance(part, BodyPartReader):
                 break
             if part.name == "file":

@@ -10,13 +10,13 @@ import re
 from collections.abc import AsyncIterator
 from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from aiohttp import BodyPartReader, web
 
 from content_packs.base.errors import N_, EdgeboxError
 from edgebox.http import problems
-from edgebox.http.body import PROGRESS_SECONDS, read_body
+from edgebox.http.body import in_time, read_body
 from edgebox.http.guard import CONNECTS_TO
 from edgebox.http.render import page, page_words
 from edgebox.http.staff import problem_text
@@ -199,24 +199,16 @@ async def _file_chunks(request: web.Request) -> AsyncIterator[bytes]:
         raise problems.BodyMalformed(reason="form")
     left_bytes = FILE_MAX_BYTES
     try:
-        part = await _in_time((await request.multipart()).next())
+        part = await in_time((await request.multipart()).next())
         if not isinstance(part, BodyPartReader) or part.name != "file":
             raise problems.BodyMalformed(reason="form")
-        while chunk := await _in_time(part.read_chunk(CHUNK_BYTES)):
+        while chunk := await in_time(part.read_chunk(CHUNK_BYTES)):
             left_bytes -= len(chunk)
             if left_bytes < 0:
                 raise problems.BodyTooLarge(limit_bytes=FILE_MAX_BYTES)
             yield chunk
     except ValueError as error:
         raise problems.BodyMalformed(reason="form") from error
-
-
-async def _in_time(reading: Any) -> Any:
-    try:
-        async with asyncio.timeout(PROGRESS_SECONDS):
-            return await reading
-    except TimeoutError as error:
-        raise problems.BodyTooSlow from error
 
 
 async def _write_archive(response: web.StreamResponse, box_id: bytes, found: list[tuple[Made, Path]]) -> None:

@@ -1,14 +1,15 @@
 """The parts of a form with a file (`multipart/form-data`), read as they come and each against a limit."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable
+from typing import TypeVar
 
 from aiohttp import BodyPartReader, web
 
 from edgebox.http import problems
-from edgebox.http.body import PROGRESS_SECONDS
+from edgebox.http.body import in_time
 from edgebox.keys import SESSION
+
+T = TypeVar("T")
 
 CHUNK_BYTES = 256 * 1024
 
@@ -46,16 +47,13 @@ async def chunks_of(part: BodyPartReader, chunk_bytes: int = CHUNK_BYTES) -> Asy
     Raises:
         BodyTooSlow: nothing came for 15 seconds; BodyMalformed: it broke off.
     """
-    while chunk := await in_time(part.read_chunk(chunk_bytes)):
+    while chunk := await wait_for_part(part.read_chunk(chunk_bytes)):
         yield chunk
 
 
-async def in_time(reading: Any) -> Any:
+async def wait_for_part(reading: Awaitable[T]) -> T:
     """Wait for a part, or more of one. Raises like `chunks_of`."""
     try:
-        async with asyncio.timeout(PROGRESS_SECONDS):
-            return await reading
-    except TimeoutError as error:
-        raise problems.BodyTooSlow from error
+        return await in_time(reading)
     except (web.RequestPayloadError, ValueError) as error:
         raise problems.BodyMalformed(reason="form") from error

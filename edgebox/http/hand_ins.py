@@ -11,7 +11,7 @@ from content_packs.format.errors import PackNotFound
 from edgebox.domain.media_type import ENDINGS
 from edgebox.http import problems
 from edgebox.http.body import read_form
-from edgebox.http.form_parts import check_csrf, chunks_of, in_time, read_part
+from edgebox.http.form_parts import check_csrf, chunks_of, read_part, wait_for_part
 from edgebox.http.guard import IS_SANDBOXED
 from edgebox.http.render import page, page_words
 from edgebox.http.staff import moment_text, number_in, problem_text, size_text
@@ -179,7 +179,7 @@ async def _read_parts(request: web.Request, fields: dict[str, str]) -> Taken | N
     try:
         reader = await request.multipart()
         for _ in range(FIELDS_MAX):
-            part = await in_time(reader.next())
+            part = await wait_for_part(reader.next())
             if not isinstance(part, BodyPartReader):
                 break
             if part.name == "file" and taken is None:

@@ -9,6 +9,8 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
+from sync.transport import tcp
+
 # linux/tcp.h: bytes received, waiting to be sent, sent, and sent again. The last two are known since Linux 4.19.
 _RECEIVED_AT, _UNSENT_AT, _SENT_AT, _INFO_BYTES = 128, 144, 200, 216
 
@@ -77,21 +79,10 @@ class CountedSocket(socket.socket):
     def _crossed_bytes(self, *, is_last: bool) -> int:
         if self.fileno() < 0:
             return self._told_bytes
-        told = _tcp_info(self)
+        told = tcp.ask_kernel(self, _INFO_BYTES)
         if told is None:
             return self._counted_bytes
         (received,) = struct.unpack_from("=Q", told, _RECEIVED_AT)
         (unsent,) = struct.unpack_from("=I", told, _UNSENT_AT)
         sent, again = struct.unpack_from("=QQ", told, _SENT_AT)
         return int(received + sent - again + (unsent if is_last else 0))
-
-
-def _tcp_info(sock: socket.socket) -> bytes | None:
-    """Return what the kernel says, None if it does not say enough."""
-    if not hasattr(socket, "TCP_INFO"):
-        return None
-    try:
-        told = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO_BYTES)
-    except OSError:
-        return None
-    return told if len(told) == _INFO_BYTES else None

@@ -48,6 +48,10 @@ class Expressing:
         self._fresh: Made | None = None
         self.may_go: Callable[[], bool] = lambda: True
 
+    def begin_anew(self) -> None:
+        """Forget what the hub before did not want."""
+        self._is_refused = self._has_failed = False
+
     async def deliver(
         self, url: str, hub: Hub, made: Made, content: bytes, *, is_begun: bool, take_ack: TakeAck
     ) -> AckHead | None:

@@ -108,6 +108,11 @@ class Line:
         self._wires.add(wire)
         return wire
 
+    @property
+    def is_at_rest(self) -> bool:
+        """Return whether not a byte may cross the line for now, not even to ask."""
+        return self.left_bytes(Lane.CLOSING) == 0
+
     def left_bytes(self, lane: Lane, *, is_asked: bool = False) -> int | None:
         """Return what a lane may still send now, None for no limit; see `Rules`."""
         now = self.moment()

@@ -21,7 +21,13 @@ from edgebox.services.identity import Identity
 from edgebox.store import changes, inbox
 from edgebox.store.database import Database
 from edgebox.store.inbox import Arrival, InboxState, Kept, Pair
-from sync.bundle.errors import BundleForged, BundleMalformed
+from sync.bundle.errors import (
+    BundleForged,
+    BundleMalformed,
+    BundleTooLarge,
+    BundleUnknownOrigin,
+    BundleUnsupported,
+)
 from sync.bundle.layout import AckHead, Head, Notice, Vector, start_bytes
 from sync.bundle.limits import FILE_MAX_BYTES
 from sync.bundle.read import SignedBundle, open_bundle, verify_bundle, verify_head
@@ -36,6 +42,7 @@ log = logging.getLogger(__name__)
 ROUNDS_MAX = 20
 GIVE_UP_MS = 60_000
 KEEP_PARTS_MS = 30 * 86_400_000
+NOT_FOR_US = (BundleForged, BundleMalformed, BundleTooLarge, BundleUnknownOrigin, BundleUnsupported)
 
 
 class HubForked(EdgeboxError):
@@ -240,6 +247,9 @@ class Receiving:
             await self.receive(content)
         except HubForked as error:
             log.warning("sync.hub_forked %s", error)
+        except NOT_FOR_US as error:
+            log.warning("sync.bundle_refused %s %s", target.name, error)
+            return False
         finally:
             await asyncio.to_thread(PartialFile.discard, partial)
         return True

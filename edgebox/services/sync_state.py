@@ -4,6 +4,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from content_packs.base.errors import N_, EdgeboxError
+from edgebox.services.introducing import Introducing
+from edgebox.services.uploading import Uploading
+from edgebox.store import changes
+from edgebox.store.database import Database
+from edgebox.store.identities import Reason
 
 
 @dataclass(frozen=True)
@@ -43,3 +48,36 @@ class NotEnrolled(EdgeboxError):
     exit_code = 45
     sentence = N_("This box is not connected to a hub.")
     remedy = N_("Ask the hub for a code and enrol the box with it. Until then everything is kept here.")
+
+
+async def read_status(
+    database: Database,
+    box_id: bytes,
+    introducing: Introducing,
+    uploading: Uploading,
+    next_try_ms: int | None,
+    last_error: EdgeboxError | None,
+    *,
+    is_sending: bool,
+) -> SyncStatus:
+    """Return what the teacher's page shows, from what the sender says of itself and what is stored."""
+    found = await database.read(changes.find_hub)
+    backlog = await database.read(changes.find_backlog)
+    life = await introducing.last_life()
+    is_renewed = life is not None and life.reason is not Reason.FIRST
+    sending = uploading.made
+    return SyncStatus(
+        hub_url=None if found is None else found[0],
+        box_id=box_id.hex(),
+        waiting_changes=backlog.changes,
+        waiting_bundles=backlog.bundles,
+        waiting_bytes=backlog.size_bytes,
+        sending_bytes=0 if sending is None else sending.size_bytes,
+        stored_bytes=0 if sending is None else uploading.stored_bytes,
+        last_success_ms=backlog.last_success_ms,
+        next_try_ms=next_try_ms,
+        is_sending=is_sending,
+        last_error=None if last_error is None else last_error.as_record(),
+        renewed_ms=life.since_ms if life and is_renewed else None,
+        renewed_reason=life.reason.value if life and is_renewed else None,
+    )

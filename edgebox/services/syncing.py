@@ -27,12 +27,11 @@ from edgebox.services.line import Line, LinePaused
 from edgebox.services.receiving import Receiving
 from edgebox.services.settling import Settling, read_carried
 from edgebox.services.spool import Spool
-from edgebox.services.sync_state import NotEnrolled, SyncStatus
+from edgebox.services.sync_state import NotEnrolled, SyncStatus, read_status
 from edgebox.services.uploading import HubLink, Uploading
 from edgebox.store import changes, identities
 from edgebox.store.changes import Made
 from edgebox.store.database import NOT_WRITTEN, Database, StoreUnavailable
-from edgebox.store.identities import Reason
 from sync.bundle.layout import AckHead
 from sync.engine.lanes import Lane
 from sync.engine.sender import Acknowledged, Due, Event, Failed, Phase, Queued, Send, Sender
@@ -112,6 +111,7 @@ class Syncing:
     async def _meet_hub(self) -> None:
         await self._spool.sweep()
         self._sender, self._last_error = Sender(), None
+        self.expressing.begin_anew()
 
     async def sync_now(self, on_progress: Callable[[int, int], None] = lambda *_: None) -> SyncStatus:
         """Send whatever waits, now, whatever the waiting time says; return how it went.
@@ -133,26 +133,9 @@ class Syncing:
 
     async def status(self) -> SyncStatus:
         """Return what the teacher's page shows."""
-        found = await self._database.read(changes.find_hub)
-        backlog = await self._database.read(changes.find_backlog)
-        life = await self.introducing.last_life()
-        is_renewed = life is not None and life.reason is not Reason.FIRST
-        sending = self._uploading.made
-        return SyncStatus(
-            hub_url=None if found is None else found[0],
-            box_id=self._identity.box_id.hex(),
-            waiting_changes=backlog.changes,
-            waiting_bundles=backlog.bundles,
-            waiting_bytes=backlog.size_bytes,
-            sending_bytes=0 if sending is None else sending.size_bytes,
-            stored_bytes=0 if sending is None else self._uploading.stored_bytes,
-            last_success_ms=backlog.last_success_ms,
-            next_try_ms=self._next_try_ms(),
-            is_sending=self._sender.phase is Phase.SENDING,
-            last_error=None if self._last_error is None else self._last_error.as_record(),
-            renewed_ms=life.since_ms if life and is_renewed else None,
-            renewed_reason=life.reason.value if life and is_renewed else None,
-        )
+        stored = self._database, self._identity.box_id, self.introducing, self._uploading
+        is_sending = self._sender.phase is Phase.SENDING
+        return await read_status(*stored, self._next_try_ms(), self._last_error, is_sending=is_sending)
 
     async def prepare(self) -> list[Made]:
         """Make bundles of everything the hub does not have, and return those that wait, in order. Safe to repeat.
@@ -268,7 +251,7 @@ class Syncing:
     async def _send_all(self, url: str, hub: Hub, *, is_asked: bool) -> None:
         restarts = 0
         seq = await self._queue_and_start(hub, is_asked=is_asked)
-        if seq is None and not self._sender.pending and not self._is_at_rest:
+        if seq is None and not self._sender.pending and not self._line.is_at_rest:
             await self._introduce_alone(url, hub)
         while seq is not None and not self._uploading.is_closing:
             outcome = await self._send(url, hub, seq)
@@ -301,11 +284,6 @@ class Syncing:
         async with self._books:
             return sent.ack is None or not await self._take_ack(sent.ack)
 
-    @property
-    def _is_at_rest(self) -> bool:
-        """Return whether not a byte may cross the line for now, not even to ask."""
-        return self._line.left_bytes(Lane.CLOSING) == 0
-
     async def _introduce_alone(self, url: str, hub: Hub) -> None:
         """Make the box known although it has nothing to send."""
         try:
@@ -320,7 +298,7 @@ class Syncing:
         try:
             found = await self._database.read(changes.find_hub)
             is_idle = self._sender.phase is Phase.IDLE and not self._uploading.is_closing
-            if found is None or not is_idle or self._is_at_rest or not (is_asked or self._asking.is_due):
+            if found is None or not is_idle or self._line.is_at_rest or not (is_asked or self._asking.is_due):
                 return
             await self._asking.bring(self._uploading.open_link(found[0]))
             await self.files.tidy()

@@ -35,15 +35,20 @@ def prepare(sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_MAX_BYTES)
 
 
-def measure(sock: socket.socket) -> Measure | None:
-    """Return what the kernel knows, None where it does not tell."""
+def ask_kernel(sock: socket.socket, size_bytes: int) -> bytes | None:
+    """Return the start of what the kernel says of a connection (`struct tcp_info`), None if it does not say as much."""
     if not hasattr(socket, "TCP_INFO"):
         return None
     try:
-        told = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO_BYTES)
+        told = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, size_bytes)
     except OSError:
         return None
-    if len(told) < _INFO_BYTES:
+    return told if len(told) == size_bytes else None
+
+
+def measure(sock: socket.socket) -> Measure | None:
+    """Return what the kernel knows, None where it does not tell."""
+    if (told := ask_kernel(sock, _INFO_BYTES)) is None:
         return None
     unacked, usual, packets, unsent, shortest = (
         struct.unpack_from("=I", told, at)[0]

@@ -1,5 +1,6 @@
 """What goes down by stick is what goes down a line; both at once, in any order, end in the same database."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from itertools import permutations
 from pathlib import Path
@@ -10,6 +11,7 @@ from edgebox.control import sync_operations
 from edgebox.services import copy_marks
 from sync.hub.sticks import exchange_stick
 from sync.hub.sticks_down import fill_stick
+from sync.transport import folder
 from tests.sync.school_scene import WHOLE, SchoolScene, copied_scene, message, school_scene
 
 WHOLE_TEXT = "Exams begin on Monday."
@@ -65,6 +67,12 @@ async def test_a_stick_brings_what_was_sent_and_takes_the_receipt_back(scene: Sc
     assert (await scene.waiting(), files(scene, ".eb")) == (0, [])
     await at_the_box(scene)
     assert await scene.told() == WHOLE
+
+
+async def test_a_stick_that_is_only_filled_tells_the_hub_what_the_box_holds(scene: SchoolScene) -> None:
+    stick = scene.folder / "stick"
+    await scene.box.exchanging.export(stick)
+    assert len(await asyncio.to_thread(folder.list_words, stick, scene.box.identity.box_id)) == 1
 
 
 async def test_taking_what_a_stick_brings_tells_how_far_it_is(scene: SchoolScene) -> None:

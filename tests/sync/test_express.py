@@ -409,6 +409,16 @@ def test_a_result_waits_for_little_more_than_a_slice() -> None:
         assert size_bytes - looked_bytes <= SLICE_BYTES + told_bytes
 
 
+async def test_a_box_that_meets_a_hub_again_tries_express_bundles_again(tmp_path: Path) -> None:
+    async with met(tmp_path) as scene:
+        scene.never_ahead()
+        await scene.box.syncing.enroll(scene.line.url, await scene.hub.listening.hub.enrolling.make_code("Hill School"))
+        await scene.answer(60)
+        await scene.complete()
+        assert await scene.sync() is None
+        assert await scene.express() == [(1, 1, "applied")]
+
+
 async def test_a_courier_may_be_faster_by_a_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with met(tmp_path) as scene:
         await scene.answer(1)

@@ -10,7 +10,7 @@ from aiohttp import FormData
 from content_packs.base.signing import SigningKey
 from sync.bundle.read import read_ack
 from sync.hub import carry_pages
-from sync.hub.sticks import Taken
+from sync.hub.sticks import REFUSED_MAX, Taken
 from sync.transport import archive, folder
 from tests.sync.hub_support import TYPE, TestHub, hub_on
 from tests.sync.makers import Maker, answered, registries
@@ -86,6 +86,16 @@ async def test_what_is_no_bundle_of_an_enrolled_box_is_named_and_keeps_no_good_o
             assert code in text
         assert "<script>" not in text
         assert len(await hub.rows("SELECT * FROM bundle")) == 1
+
+
+async def test_of_many_bad_files_some_are_named_and_the_good_one_is_taken(tmp_path: Path) -> None:
+    async with hub_on(tmp_path) as hub:
+        maker, stranger = await hub.enrolled(), Maker()
+        strange = stranger.next(registries())
+        files = [(place_of(stranger, seq), strange) for seq in range(1, REFUSED_MAX + 6)]
+        _, text = await give(hub, packed([*files, (place_of(maker, 1), maker.next([*registries(), answered(1)]))]))
+        assert text.count("<li>") == REFUSED_MAX
+        assert "1 bundle was taken." in text
 
 
 @pytest.mark.parametrize(

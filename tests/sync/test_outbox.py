@@ -1,11 +1,13 @@
 """What a box keeps on its card for the hub: at most twice what waits, and a little, whenever the power goes."""
 
 import asyncio
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import closing, suppress
 from pathlib import Path
+from sqlite3 import Connection
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from content_packs.base import ids
@@ -52,21 +54,28 @@ async def test_what_is_kept_is_at_most_what_waits_and_a_little_and_the_latest_st
         assert waiting < on_card <= 2 * waiting + KEPT_BYTES
 
 
-@given(st.lists(st.tuples(st.integers(1, 2), st.integers(1, 900), st.booleans()), max_size=12), st.integers(0, 2_000))
-def test_whatever_waits_has_its_file_and_of_the_confirmed_the_oldest_go_first(
-    tmp_path_factory: pytest.TempPathFactory, made: list[tuple[int, int, bool]], more_bytes: int
-) -> None:
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connection]:
     path = tmp_path_factory.mktemp("outbox") / "box.db"
     upgrade(path)
-    connection = open_writer(path)
+    with closing(open_writer(path)) as connection:
+        yield connection
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 2), st.integers(1, 900), st.booleans()), max_size=12), st.integers(0, 2_000))
+def test_whatever_waits_has_its_file_and_of_the_confirmed_the_oldest_go_first(
+    store: Connection, made: list[tuple[int, int, bool]], more_bytes: int
+) -> None:
+    store.execute("BEGIN")
     bundles = {}
     for seq, (epoch, size_bytes, is_confirmed) in enumerate(made, 1):
-        changes.insert_bundle(connection, Made(epoch, seq, seq, seq, ids.random_bytes(32), size_bytes, NOW_MS))
+        changes.insert_bundle(store, Made(epoch, seq, seq, seq, ids.random_bytes(32), size_bytes, NOW_MS))
         if is_confirmed:
-            connection.execute("UPDATE bundle_out SET acked_ms = 1 WHERE epoch = ? AND seq = ?", (epoch, seq))
+            store.execute("UPDATE bundle_out SET acked_ms = 1 WHERE epoch = ? AND seq = ?", (epoch, seq))
         bundles[epoch, seq] = (size_bytes, is_confirmed)
-    kept = changes.list_kept(connection, more_bytes)
-    connection.close()
+    kept = changes.list_kept(store, more_bytes)
+    store.execute("ROLLBACK")
     waiting = {place for place, (_, is_confirmed) in bundles.items() if not is_confirmed}
     waiting_bytes = sum(bundles[place][0] for place in waiting)
     assert len(kept) == len(set(kept))

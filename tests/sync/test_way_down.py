@@ -72,6 +72,25 @@ async def test_what_is_to_go_up_does_not_wait_for_what_comes_down(
     assert await scene.told() == WHOLE
 
 
+async def test_a_bundle_that_is_refused_keeps_no_other_back(
+    scene: SchoolScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for text in ("one", "two"):
+        await scene.send(message(text))
+        await scene.prepared()
+    receive, seen = scene.box.receiving.receive, list[bytes]()
+
+    async def refuse_the_first(content: bytes) -> Verdict:
+        seen.append(content)
+        if content == seen[0]:
+            raise BundleForged(part="seal")
+        return await receive(content)
+
+    monkeypatch.setattr(scene.box.receiving, "receive", refuse_the_first)
+    await scene.sync()
+    assert (await scene.vector()).ranges == ((2, 2),)
+
+
 async def test_either_end_may_stop_between_any_two_steps(scene: SchoolScene) -> None:
     await scene.send()
     await scene.restart_hub()

@@ -10,7 +10,7 @@ from aiohttp import FormData
 from content_packs.installer.planning import DiskSpace
 from edgebox.app import Part, running_box
 from edgebox.domain.media_type import media_type_of
-from edgebox.http import form_parts
+from edgebox.http import body as http_body
 from edgebox.services import hand_ins
 from edgebox.services.hand_ins import HAND_INS_MAX
 from tests.support.box import Person, make_school
@@ -212,7 +212,7 @@ async def test_an_upload_that_breaks_off_leaves_nothing(site: Site) -> None:
 
 
 async def test_an_upload_that_stops_is_given_up(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(form_parts, "PROGRESS_SECONDS", 0.05)
+    monkeypatch.setattr(http_body, "PROGRESS_SECONDS", 0.05)
     head = {"Content-Type": "multipart/form-data; boundary=x", "Content-Length": "1000"}
     assert (await raw_request(site, learner(site), head, b"")).startswith(b"HTTP/1.1 408 ")
 

@@ -10,6 +10,7 @@ import pytest
 
 from content_packs.format.errors import StickGone
 from content_packs.usb.errors import StickBusy, StickReadOnly
+from content_packs.usb.writing import BESIDE
 from edgebox.services.exchanging import ACKS_MAX, Exchange, ExchangeState
 from sync.hub.sticks import REFUSED_MAX, exchange_stick
 from sync.transport import folder
@@ -84,6 +85,23 @@ async def test_a_round_trip_settles_everything_and_leaves_the_stick_empty(desk: 
     assert await desk.waiting() == 0
     assert await asyncio.to_thread(folder.list_bundles, stick) == []
     assert await asyncio.to_thread(folder.list_origins, stick) == [desk.scene.box.identity.box_id]
+
+
+async def test_a_folder_that_is_no_stick_is_left_as_it_is(desk: Desk) -> None:
+    left = desk.media.parent / "left"
+    await asyncio.to_thread(left.mkdir)
+    assert (await desk.exchange(left)).state is ExchangeState.STICK_GONE
+    assert not await asyncio.to_thread(lambda: list(left.iterdir()))
+
+
+async def test_half_files_that_an_interrupted_exchange_left_are_taken_away(desk: Desk) -> None:
+    stick = await desk.plug_in()
+    ours = stick / folder.OUTBOX / desk.scene.box.identity.box_id.hex()
+    await asyncio.to_thread(ours.mkdir, parents=True)
+    for name in (f"1-7.eb{BESIDE}", f"holiday.jpg{BESIDE}"):
+        await asyncio.to_thread((ours / name).write_bytes, b"half")
+    await desk.exchange(stick)
+    assert sorted(path.name for path in ours.iterdir() if path.name.endswith(BESIDE)) == [f"holiday.jpg{BESIDE}"]
 
 
 async def test_a_stick_pulled_at_any_moment_has_whole_files_or_none_and_goes_on_when_it_is_back(desk: Desk) -> None:
@@ -173,6 +191,20 @@ async def test_one_exchange_at_a_time(desk: Desk) -> None:
     with pytest.raises(StickBusy):
         await desk.scene.box.exchanging.start(stick)
     assert (await desk.end()).state is ExchangeState.DONE
+
+
+async def test_of_two_sticks_put_in_together_the_second_has_its_turn_after_the_first(desk: Desk) -> None:
+    exchanging = desk.scene.box.exchanging
+    sticks = [await desk.plug_in(name) for name in ("ONE", "TWO")]
+    for stick in sticks:
+        await exchanging.stick_ids.remember(stick)
+    served = []
+    for _ in sticks:
+        await exchanging.look()
+        last = await desk.end()
+        assert last.state is ExchangeState.DONE
+        served.append(last.stick)
+    assert sorted(served) == sorted(sticks)
 
 
 async def test_a_write_protected_stick_brings_what_it_has_and_says_why_nothing_went_onto_it(

@@ -16,13 +16,13 @@ from content_packs.base import sockets
 from content_packs.fetch import Ask, HttpSource, Target, Transfer
 from content_packs.fetch.http import HttpStream
 from edgebox.domain.tariff import read_tariff
-from edgebox.services import counted_socket
 from edgebox.services.allowance import FetchAllowance
 from edgebox.services.line import FLUSH_BYTES, Line, LinePaused, Wire
 from edgebox.settings import Settings
 from edgebox.store import line as store
 from edgebox.store.database import Database, StoreUnavailable
 from sync.engine.lanes import FREE_BYTES, SLICE_BYTES, SMALL_MAX_BYTES, Lane, Tariff
+from sync.transport import tcp
 from tests.support import tls
 from tests.support.clock import FakeClock
 from tests.support.counting_proxy import CountingProxy, counting_proxy
@@ -133,7 +133,7 @@ async def test_what_crossed_before_a_connection_was_dropped_is_counted(line: Lin
 
 
 async def test_where_the_kernel_does_not_count_the_calls_are(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(counted_socket, "_tcp_info", lambda _: None)
+    monkeypatch.setattr(tcp, "ask_kernel", lambda *_: None)
     wire = line.wire(Lane.PROGRESS)
     async with echo() as proxy, session_on(wire) as session:
         async with session.post(f"http://127.0.0.1:{proxy.port}/?bytes=70000", data=bytes(150_000)) as response:
