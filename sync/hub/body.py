@@ -19,7 +19,7 @@ GRACE_MS = 30_000
 PACE_BYTES_PER_SECOND = 500
 
 
-async def _go_on() -> None:
+async def _go_on(_size_bytes: int) -> None:
     return None
 
 
@@ -42,9 +42,9 @@ async def read_body(
     clock: Clock,
     max_bytes: int,
     start: bytes = b"",
-    take_part: Callable[[], Awaitable[None]] = _go_on,
+    take_part: Callable[[int], Awaitable[None]] = _go_on,
 ) -> bytes:
-    """Return the whole body, of which `start` was read before; `take_part` is awaited after every part of it.
+    """Return the whole body, of which `start` was read before; `take_part` hears of every part's length.
 
     Raises:
         RequestTooLarge: over `max_bytes`, announced or not.
@@ -60,7 +60,7 @@ async def read_body(
         if total_bytes > max_bytes:
             raise RequestTooLarge(limit_bytes=max_bytes)
         _check_pace(total_bytes, clock.monotonic_ms() - start_ms)
-        await take_part()
+        await take_part(len(part))
     return b"".join(parts)
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
 _DEFAULT_SCHOOL = "School"
+_LARGE_BYTES = 1 << 20
 
 
 def register(subparsers: "Subparsers") -> None:
@@ -99,7 +100,7 @@ def run_serve(options: argparse.Namespace) -> int:
 
 async def serve(settings: HubSettings) -> None:
     """Run a hub until it is asked to stop."""
-    give_back_large_blocks()
+    give_back_large_blocks(_LARGE_BYTES)
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)

@@ -80,7 +80,7 @@ class TooManyAtOnce(EdgeboxError):
 
     code = "hub.too_many_at_once"
     status = 429
-    exit_code = 254
+    exit_code = 8
     retryable = True
     sentence = N_("The box sends too much at the same time ({most} uploads are possible).")
     remedy = N_("It goes on by itself when one of them is done. Nothing is lost.")

@@ -255,7 +255,7 @@ class _Copy:
                 if self._partial.stored_bytes + len(self._waiting) > self._partial.length_bytes:
                     raise RequestTooLarge(limit_bytes=self._partial.length_bytes)
                 await self._flush_and_tell()
-                await self._reading.take_part()
+                await self._reading.take_part(len(part))
         finally:
             await self._flush()
 

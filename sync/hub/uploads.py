@@ -19,6 +19,7 @@ LOOK_AGAIN_SECONDS = 1.0
 AT_ONCE_MAX = 4  # a bundle, an express one, a question beside them, and one on a line that died and was not missed yet
 PLACE_SECONDS = 30.0
 PART_SECONDS = 0.0002  # what taking one part of a body from the line costs, however small
+BYTE_SECONDS = 5e-9  # what each byte costs more until it is read, beside the work that is measured
 SETTLE_SECONDS = 0.02
 
 
@@ -104,9 +105,9 @@ class Reading:
     def __exit__(self, *_ended: object) -> None:
         self._settle()
 
-    async def take_part(self) -> None:
+    async def take_part(self, size_bytes: int) -> None:
         """Note that a part came. A box without credit waits now and then, so briefly that its line is not given up."""
-        self.effort.seconds += PART_SECONDS
+        self.effort.seconds += PART_SECONDS + size_bytes * BYTE_SECONDS
         if self.effort.seconds >= SETTLE_SECONDS:
             self._settle()
             await self._uploads.wait(self._origin)

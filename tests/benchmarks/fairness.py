@@ -1,13 +1,16 @@
 """How much longer a good box takes while another enrolled box sends the worst it may; what that makes the hub hold.
 
-The hub, the good boxes and the bad one are processes of their own. Rounds without and with the bad box take turns, and
-each round with it is set beside the mean of the two without it around it, so that what else the machine does counts in
-both. The bad box begins well before the good one, so that what every box has free at first is spent. Everything goes
-over loopback, where a delay at the hub shows most. `python -m tests.benchmarks.fairness drips tiny` does some of it.
+The hubs, the good boxes and the bad one are processes of their own on one machine. The bad box does the same in every
+round, at another hub and at that of the good box in turns, so that what it takes of the machine counts in both and the
+difference is the hub's doing; each round here is set beside the mean of the two around it. What the hub's process took
+of the processor for the bad box is printed besides. The bad box begins well before the good one, so that what every box
+has free at first is spent. Everything goes over loopback, where a delay at the hub shows most.
+`python -m tests.benchmarks.fairness drips tiny` does some of it.
 """
 
 import asyncio
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -49,7 +52,6 @@ TINY = 2_000
 LARGE = 2  # of each kind, and then the same again
 FIRST_WARM_UP_SECONDS = 12.0
 WARM_UP_SECONDS = 3.0
-CALM_SECONDS = 1.0
 LIMIT_PERCENT = 5.0
 MEMORY_MAX_MB = 200
 DRIPS, DRIP_SECONDS = 50, 0.02
@@ -73,44 +75,72 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         rows, memory = asyncio.run(_measure(Path(folder), ways))
     title = f"{BUNDLES} bundles of {EVENTS_PER_BUNDLE} events of a good box, beside a bad one; {ROUNDS} rounds each"
-    header = ["", "alone", "longer beside it: median, 95 % interval", "longest bundle, before and beside",
-              "hub's CPU per bundle, before and beside", f"limit {LIMIT_PERCENT:.0f} %"]  # fmt: skip
+    header = ["", "bad box elsewhere", "longer with it here: median, 95 % interval", "longest bundle, there and here",
+              "hub's CPU per bundle", "of a processor, for it", f"limit {LIMIT_PERCENT:.0f} %"]  # fmt: skip
     show(title, header, rows)
     show("Memory at its peak, one hostile bundle", ["", "sealed, plain", "hub", "child", "limit of each"], memory)
     print(f"load of the machine, with this: {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
 
 
 async def _measure(folder: Path, ways: list[str]) -> tuple[list[list[str]], list[list[str]]]:
-    await _prepare(folder, 1 + 2 * ROUNDS * len(ways) + len(ways))
-    with _running("serve", folder) as hub:
-        assert hub.stdout is not None
-        url = (await asyncio.to_thread(hub.stdout.readline)).split()[-1].rstrip("/")
+    await _prepare(folder, 1 + (2 * ROUNDS + 2) * len(ways))
+    await asyncio.to_thread(shutil.copytree, folder / "hub", folder / "other" / "hub")
+    with _running("serve", folder) as hub, _running("serve", folder / "other") as other:
+        url, elsewhere = [await _url(each) for each in (hub, other)]
         memory = [await _hold(url, folder, hub.pid, way) for way in ("maximal", "bomb")]
-        turns = iter(range(1_000_000))
-        await _deliver(url, folder, next(turns), hub.pid)  # what is only slow the first time
-        rows = [await _beside(url, folder, turns, hub.pid, way) for way in ways]
+        scene = Scene(folder, hub.pid, url, elsewhere, iter(range(1_000_000)))
+        await scene.deliver()  # what is only slow the first time
+        rows = [await _beside(scene, way) for way in ways]
     return rows, memory
 
 
-async def _beside(url: str, folder: Path, turns: Iterator[int], hub_pid: int, way: str) -> list[str]:
-    alone, beside = [await _deliver(url, folder, next(turns), hub_pid)], []
-    for number in range(ROUNDS):
-        with _running("attack", folder, url, *(WAYS if way not in WAYS else (way,))):
-            await asyncio.sleep(WARM_UP_SECONDS if number else FIRST_WARM_UP_SECONDS)
-            beside.append(await _deliver(url, folder, next(turns), hub_pid))
-        await asyncio.sleep(CALM_SECONDS)
-        alone.append(await _deliver(url, folder, next(turns), hub_pid))
-    before = [(one.seconds + other.seconds) / 2 for one, other in pairwise(alone)]
-    longer = sorted(100 * (found.seconds / base - 1) for found, base in zip(beside, before, strict=True))
-    low, high = median_interval(longer)
-    middle = median(longer)
+async def _url(hub: subprocess.Popen[str]) -> str:
+    assert hub.stdout is not None
+    return (await asyncio.to_thread(hub.stdout.readline)).split()[-1].rstrip("/")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Two hubs, of which the good boxes use the first, and how many good boxes have delivered."""
+
+    folder: Path
+    hub_pid: int
+    url: str
+    elsewhere: str
+    turns: Iterator[int]
+
+    async def deliver(self) -> Delivery:
+        """Let the next good box deliver."""
+        return await _deliver(self.url, self.folder, next(self.turns), self.hub_pid)
+
+    async def deliver_beside(self, url: str, way: str, warm_up_seconds: float) -> Delivery:
+        """Let the next good box deliver while a bad one is at work at the hub of that address."""
+        with _running("attack", self.folder, url, *(WAYS if way not in WAYS else (way,))):
+            await asyncio.sleep(warm_up_seconds)
+            return await self.deliver()
+
+
+async def _beside(scene: Scene, way: str) -> list[str]:
+    await scene.deliver_beside(scene.url, way, FIRST_WARM_UP_SECONDS)
+    there, here = [await scene.deliver_beside(scene.elsewhere, way, FIRST_WARM_UP_SECONDS)], []
+    for _ in range(ROUNDS):
+        here.append(await scene.deliver_beside(scene.url, way, WARM_UP_SECONDS))
+        there.append(await scene.deliver_beside(scene.elsewhere, way, WARM_UP_SECONDS))
+    pairs = [(each, (one, other)) for each, (one, other) in zip(here, pairwise(there), strict=True)]
+    longer = sorted(200 * each.seconds / (one.seconds + other.seconds) - 100 for each, (one, other) in pairs)
+    took = [
+        100 * (each.cpu_seconds - (one.cpu_seconds + other.cpu_seconds) / 2) / each.seconds
+        for each, (one, other) in pairs
+    ]
     print(f"{way}: {' '.join(f'{percent:+.1f} %' for percent in longer)}", file=sys.stderr, flush=True)
+    (low, high), middle = median_interval(longer), median(longer)
     return [
         way,
-        f"{median(before):.2f} s",
+        f"{median(each.seconds for each in there):.2f} s",
         f"{middle:+.1f} %, {low:+.1f} to {high:+.1f} %",
-        " ".join(f"{1000 * max(each.longest_seconds for each in found):.0f} ms" for found in (alone, beside)),
-        " ".join(f"{1000 * median(each.cpu_seconds for each in found) / BUNDLES:.1f} ms" for found in (alone, beside)),
+        ", ".join(f"{1000 * max(each.longest_seconds for each in found):.0f} ms" for found in (there, here)),
+        ", ".join(f"{1000 * median(each.cpu_seconds for each in found) / BUNDLES:.1f} ms" for found in (there, here)),
+        f"{median(took):+.1f} %",
         verdict(middle <= LIMIT_PERCENT),
     ]
 

@@ -331,6 +331,15 @@ async def test_the_first_teacher_is_made_once_by_the_printed_code(desk: Desk) ->
         assert service.set_up_code is None
 
 
+async def test_of_two_who_use_the_set_up_code_at_the_same_moment_one_becomes_the_teacher(desk: Desk) -> None:
+    async with desk.open() as service:
+        code = service.set_up_code
+        assert code is not None
+        tries = [service.set_up_staff(code, name, name, PASSWORD, name) for name in ("anna", "eve")]
+        done = await asyncio.gather(*tries, return_exceptions=True)
+        assert sorted(type(one) for one in done if isinstance(one, Exception)) == [SetUpRefused]
+
+
 async def test_a_weak_password_is_no_wrong_code(desk: Desk) -> None:
     async with desk.open() as service:
         for _ in range(6):

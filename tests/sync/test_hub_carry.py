@@ -146,10 +146,16 @@ async def test_what_strangers_send_is_passed_over_without_being_kept(tmp_path: P
     assert peak_bytes < 2 << 20
 
 
-async def test_a_file_without_end_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("is_chunked", [None, True])  # with a length that says it, and with none
+async def test_a_file_without_end_is_cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_chunked: bool | None
+) -> None:
     monkeypatch.setattr(carry_pages, "UPLOAD_MAX_BYTES", 100_000)
     async with hub_on(tmp_path) as hub:
-        assert (await give(hub, packed([("x", bytes(200_000))])))[0] == 413
+        form = FormData()
+        form.add_field("file", packed([("x", bytes(200_000))]), filename="file")
+        async with hub.session.post(f"{hub.url}/carry", data=form, chunked=is_chunked) as response:
+            assert response.status == 413
 
 
 @pytest.mark.parametrize("query", ["", "for=x", "for=" + "0" * 32 + "-01", "&".join(["for=" + "0" * 32 + "-1"] * 101)])

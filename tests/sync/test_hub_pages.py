@@ -165,12 +165,16 @@ async def test_the_hub_answers_to_its_addresses_as_the_box_does(tmp_path: Path, 
         assert response.status == 200
 
 
-async def test_a_body_that_drips_is_cut_off(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("path", "content_type"),
+    [("/api/bundles", TYPE["Content-Type"]), ("/sign-in", "application/x-www-form-urlencoded")],
+)
+async def test_a_body_that_drips_is_cut_off(tmp_path: Path, path: str, content_type: str) -> None:
     clock = FakeClock(NOW_MS)
     async with hub_on(tmp_path, clock) as hub:
         reader, writer = await asyncio.open_connection("127.0.0.1", hub.listening.port)
-        head = f"POST /api/bundles HTTP/1.1\r\nHost: localhost\r\nContent-Type: {TYPE['Content-Type']}\r\n"
-        writer.write(head.encode() + b"Content-Length: 1000000\r\n\r\nE")
+        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {content_type}\r\n"
+        writer.write(head.encode() + b"Content-Length: 10000\r\n\r\nE")
         await writer.drain()
         answer = asyncio.create_task(reader.readline())
         while not answer.done():

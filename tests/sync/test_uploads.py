@@ -71,7 +71,7 @@ async def test_a_body_in_many_small_parts_costs_its_box_even_if_it_never_ends() 
             parts = round((CREDIT_MAX_SECONDS + 1) / PART_SECONDS)
             uploads.close()  # so that nobody waits here
             for _ in range(parts):
-                await reading.take_part()
+                await reading.take_part(1)
             raise ConnectionError
     assert shares.wait_seconds(b"dripping", now_seconds) > 0
     assert shares.wait_seconds(b"modest", now_seconds) == 0
