@@ -40,6 +40,7 @@ _DONE_TEXTS = {
     "enrolled": N_("This box is now connected to the hub."),
     "ticket": N_("This box is now connected to the hub. It makes itself known by line, or on the next stick."),
     "sent": N_("Everything has been sent."),
+    "files": N_("All results have been sent. Files that were handed in still wait for their hours, or for a stick."),
 }
 
 
@@ -55,10 +56,11 @@ async def show_state(request: web.Request) -> web.StreamResponse:
 
 async def sync_now(request: web.Request) -> web.StreamResponse:
     """Send what waits, now."""
-    status = await request.app[BOX].syncing.sync_now()
+    syncing = request.app[BOX].syncing
+    status = await syncing.sync_now()
     if status.last_error is not None:
         return await sync_page(request, recorded_problem(request, status.last_error))
-    raise web.HTTPSeeOther(f"{HERE}?done=sent")
+    raise web.HTTPSeeOther(f"{HERE}?done={'files' if await syncing.files.list_due() else 'sent'}")
 
 
 async def enroll(request: web.Request) -> web.StreamResponse:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from content_packs.base.clock import SystemClock
 from content_packs.base.signing import SealingKey, SigningKey
 from edgebox.store import changes
 from edgebox.store.identities import Reason
@@ -15,7 +16,10 @@ from sync.enrolment import Hub
 from sync.introduction import Ticket, fingerprint, write_ticket
 from sync.transport import folder, tickets
 from tests.support.box import School
+from tests.support.hand_ins import give_lesson, hand_in, photo
 from tests.support.site import Site, site_with_sticks
+from tests.sync.hub_support import hub_on
+from tests.sync.school_scene import HILL
 
 CODE = "-".join(["ABCD"] * 6)
 CLOSED = "http://127.0.0.1:9"
@@ -75,6 +79,21 @@ async def test_a_failed_try_is_shown_until_the_next_success(site: Site) -> None:
         _, text = await browser.get("/staff/sync")
         assert 'class="notice"' in text
         assert CLOSED in text
+
+
+@pytest.mark.parametrize(("size_bytes", "done"), [(50_000, "sent"), (3_000_000, "files")])
+async def test_all_is_said_to_be_sent_only_when_no_file_waits(
+    site: Site, tmp_path: Path, size_bytes: int, done: str
+) -> None:
+    async with hub_on(tmp_path / "hub", SystemClock()) as hub, site.teacher() as browser:
+        await site.box.syncing.enroll(hub.url, await hub.listening.hub.enrolling.make_code(HILL))
+        await give_lesson(site.box, site.school.class_no)
+        assert await hand_in(site.box, site.school.learners[0].no, 1, "", photo(size_bytes))
+        response, _ = await browser.submit("/staff/sync/now")
+        assert response.headers["Location"] == f"/staff/sync?done={done}"
+        _, text = await browser.get(response.headers["Location"])
+        assert ("Everything has been sent." in text) == (done == "sent")
+        assert ("Files that were handed in still wait" in text) == (done == "files")
 
 
 async def test_one_button_exchanges_with_a_stick_but_with_nothing_else(site: Site) -> None:
