@@ -13,7 +13,7 @@ from edgebox.http.render import page, page_words
 from edgebox.http.staff import problem_text, recorded_problem, size_text
 from edgebox.http.stick_views import chosen_stick, stick_values
 from edgebox.keys import BOX
-from edgebox.services.sync_state import SyncStatus
+from edgebox.services.sync_state import SyncStatus, read_hub
 from sync.introduction import fingerprint, is_address
 
 HERE = "/staff/sync"
@@ -94,7 +94,7 @@ async def exchange(request: web.Request) -> web.StreamResponse:
     """Begin to exchange with a stick; nothing but a stick that is in the box can be named."""
     box = request.app[BOX]
     try:
-        await box.syncing.check_enrolled()
+        await read_hub(box.database)
         await box.exchanging.start(await chosen_stick(request))
     except EdgeboxError as error:
         return await sync_page(request, problem_text(request, error), error.status)

@@ -1,12 +1,22 @@
 """Ask the hub what waits for this box, and bring it: when the hub has said so, when somebody wants it, now and then."""
 
 import asyncio
+import logging
+from collections.abc import Callable
 
+from content_packs.base.errors import EdgeboxError
 from edgebox.services.box_clock import BoxClock
+from edgebox.services.file_sending import FileSending
 from edgebox.services.line import Line
 from edgebox.services.receiving import Receiving
+from edgebox.services.sync_state import LastFailure
+from edgebox.services.uploading import Uploading
+from edgebox.store import changes
+from edgebox.store.database import NOT_WRITTEN, Database, StoreUnavailable
 from sync.engine.lanes import SLICE_BYTES, Lane
 from sync.transport.contract import Downlink
+
+log = logging.getLogger(__name__)
 
 ASK_EVERY_MS = 6 * 3_600_000
 
@@ -16,15 +26,32 @@ class Asking:
 
     Attributes:
         has_waiting: the hub said that something waits.
+        may_ask: whether nothing is to go up first.
+        bringing: what was begun last without waiting for its end.
     """
 
-    def __init__(self, receiving: Receiving, line: Line, clock: BoxClock) -> None:
+    def __init__(
+        self,
+        database: Database,
+        receiving: Receiving,
+        line: Line,
+        clock: BoxClock,
+        uploading: Uploading,
+        files: FileSending,
+        failure: LastFailure,
+    ) -> None:
+        self._database = database
         self._receiving = receiving
         self._line = line
         self._clock = clock
+        self._uploading = uploading
+        self._files = files
+        self._failure = failure
         self._asked_ms: int | None = None
         self._task: asyncio.Task[int] | None = None
         self.has_waiting = False
+        self.may_ask: Callable[[], bool] = lambda: True
+        self.bringing: asyncio.Task[None] | None = None
 
     @property
     def is_due(self) -> bool:
@@ -37,7 +64,37 @@ class Asking:
         """Return whether something is on its way down."""
         return self._task is not None and not self._task.done()
 
-    async def bring(self, link: Downlink) -> None:
+    def begin(self) -> None:
+        """Bring what waits if it is time to, without waiting for its end; safe to repeat."""
+        if self.bringing is None or self.bringing.done():
+            # What comes down may take an hour, and what is to go up meanwhile does not wait for it.
+            self.bringing = asyncio.get_running_loop().create_task(self.bring(is_asked=False))
+
+    async def bring(self, *, is_asked: bool) -> None:
+        """Bring what waits at the hub, if it said that something does, or was not asked for long; note a failure."""
+        try:
+            found = await self._database.read(changes.find_hub)
+            if found is None or not self._may_begin() or not (is_asked or self.is_due):
+                return
+            await self._bring(self._uploading.open_link(found[0]))
+            await self._files.tidy()
+        except EdgeboxError as error:
+            log.warning("sync.not_received %s", error)
+            self._failure.error = error
+        except OSError as error:
+            log.exception("sync.not_received")
+            self._failure.error = StoreUnavailable(reason=NOT_WRITTEN, fault=type(error).__name__)
+
+    async def end(self) -> None:
+        """Stop what is on its way down, and see the end of it; what came of it is kept. Safe to repeat."""
+        await self._stop()
+        if self.bringing is not None:
+            await asyncio.wait({self.bringing})
+
+    def _may_begin(self) -> bool:
+        return self.may_ask() and not self._uploading.is_closing and not self._line.is_at_rest
+
+    async def _bring(self, link: Downlink) -> None:
         """Bring what waits; returns as well when `end` was called meanwhile. Raises like `Receiving.exchange`."""
         if self._task is not None and self.is_busy:
             await asyncio.wait({self._task})
@@ -51,10 +108,9 @@ class Asking:
                 task.result()
                 self.has_waiting, self._asked_ms = False, now_ms
         finally:
-            await self.end()
+            await self._stop()
 
-    async def end(self) -> None:
-        """Stop what is on its way down; what came of it is kept."""
+    async def _stop(self) -> None:
         if self._task is not None and not self._task.done():
             self._task.cancel()
             await asyncio.wait({self._task})

@@ -22,6 +22,7 @@ from edgebox.services.identity import Identity
 from edgebox.services.receiving import Receiving
 from edgebox.services.stick_ids import StickIds
 from edgebox.services.sticks import Sticks
+from edgebox.services.sync_state import read_hub
 from edgebox.services.syncing import RESTARTS_MAX, Syncing
 from edgebox.services.uploading import NOT_AN_ACK
 from edgebox.store import changes
@@ -169,7 +170,6 @@ class Exchanging:
             NotEnrolled: no hub is known whose word would count.
             StickMissing, StickUnwritable: there is no such folder, or it cannot be read.
         """
-        await self._syncing.check_enrolled()
         await self._syncing.take_introductions(stick)
         acks = [ack for path in await self._list_acks(stick) if (ack := await self._take_ack(path)) is not None]
         await remove_confirmed(self._database, self._identity, stick, acks)
@@ -190,8 +190,8 @@ class Exchanging:
         return await self._export(stick, _telling(on_progress))
 
     async def _export(self, stick: Path, note: Note) -> int:
-        await self._syncing.check_enrolled()
-        await self._syncing.put_introductions(stick)
+        await read_hub(self._database)
+        await self._syncing.introducing.put_on_stick(stick)
         for _ in range(RESTARTS_MAX):
             waiting = await self._syncing.prepare()
             if await self._put_all(stick, waiting, note):

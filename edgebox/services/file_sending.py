@@ -17,7 +17,9 @@ from content_packs.base.errors import EdgeboxError
 from content_packs.installer.blobs import BlobStore
 from edgebox.services.box_clock import BoxClock
 from edgebox.services.identity import Identity
+from edgebox.services.introducing import Introducing
 from edgebox.services.line import Line, LinePaused
+from edgebox.services.sync_state import LastFailure
 from edgebox.services.uploading import Uploading
 from edgebox.store import changes, hand_ins
 from edgebox.store.changes import Made
@@ -59,6 +61,8 @@ class FileSending:
         place: Path,
         line: Line,
         uploading: Uploading,
+        introducing: Introducing,
+        failure: LastFailure,
     ) -> None:
         self._database = database
         self._identity = identity
@@ -67,6 +71,9 @@ class FileSending:
         self._folder = place
         self._line = line
         self._uploading = uploading
+        self._introducing = introducing
+        self._failure = failure
+        self._error: EdgeboxError | None = None
         self._looked_bytes = 0
         self._looking: asyncio.Task[None] | None = None
         self._refused_ms: int | None = None
@@ -79,24 +86,22 @@ class FileSending:
         return sizes
 
     async def send_next(self, url: str, hub: Hub) -> Sent | None:
-        """Send the next file that may use the line now, or a part of it; None when there is none.
-
-        Raises:
-            LinkDown, LinkCaptured, HubBusy: like `Transport`; the hub keeps what it has of it.
-        """
-        for file, lane in await self._list_for_line():
-            if self._line.left_bytes(lane) == 0 or (content := await self._sealed(file, hub)) is None:
-                continue
-            try:
-                return Sent(await self._send(url, hub, file, content, lane))
-            except LinePaused:
-                continue
-            except HubRefused as error:
-                # A hub of a time before files, or one that has had enough of them today; the rest of the work goes on.
-                log.warning("sync.file_refused %d %s", file.no, error)
-                self._refused_ms = self._clock.monotonic_ms()
-                return None
-        return None
+        """Send the next file that may use the line now, or a part of it; None when there is none, or it went wrong."""
+        if not await self.waiting():
+            # What the line could not do may be done by now: the hub has said so, or a stick was faster.
+            if self._failure.error is self._error:
+                self._failure.error = None
+            return None
+        try:
+            await self._introducing.tell(self._uploading.open_link(url), hub.verify_key)
+            sent = await self._send_first(url, hub)
+        except EdgeboxError as error:
+            log.warning("sync.file_not_sent %s", error)
+            self._failure.error = self._error = error
+            return None
+        if sent is not None:
+            self._failure.error = None
+        return sent
 
     async def list_due(self) -> list[FileRow]:
         """Return the files that the hub has not said to have; all of them go on a stick."""
@@ -127,6 +132,26 @@ class FileSending:
                 await asyncio.to_thread(writer.remove, path)
         except EdgeboxError as error:
             log.info("sync.stick_not_tidied %s", error)
+
+    async def _send_first(self, url: str, hub: Hub) -> Sent | None:
+        """Send the first file that the line has bytes for, or a part of it; None when there is none.
+
+        Raises:
+            LinkDown, LinkCaptured, HubBusy: like `Transport`; the hub keeps what it has of it.
+        """
+        for file, lane in await self._list_for_line():
+            if self._line.left_bytes(lane) == 0 or (content := await self._sealed(file, hub)) is None:
+                continue
+            try:
+                return Sent(await self._send(url, hub, file, content, lane))
+            except LinePaused:
+                continue
+            except HubRefused as error:
+                # A hub of a time before files, or one that has had enough of them today; the rest of the work goes on.
+                log.warning("sync.file_refused %d %s", file.no, error)
+                self._refused_ms = self._clock.monotonic_ms()
+                return None
+        return None
 
     async def _list_for_line(self) -> list[tuple[FileRow, Lane]]:
         """Return the files that go over the line by their size, each with its lane, the first lane first."""

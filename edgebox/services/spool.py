@@ -131,6 +131,11 @@ class Spool:
         """Return a bundle from the spool; None when the disk lost or changed it."""
         return await asyncio.to_thread(self._read_file, made)
 
+    async def find_waiting(self, seq: int) -> tuple[Made | None, bytes | None]:
+        """Return a bundle that waits, None when it waits no more, and its content, None when the disk lost it."""
+        made = next((made for made in await self.list_waiting() if made.seq == seq), None)
+        return made, None if made is None else await self.read(made)
+
     async def start_epoch(self) -> None:
         """Begin an epoch whose number a copy of this box is unlikely to choose as well."""
         step = 1 + int.from_bytes(ids.random_bytes(_EPOCH_STEP_BYTES), "big")

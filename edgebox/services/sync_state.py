@@ -9,6 +9,7 @@ from edgebox.services.uploading import Uploading
 from edgebox.store import changes
 from edgebox.store.database import Database
 from edgebox.store.identities import Reason
+from sync.enrolment import Hub
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,17 @@ class SyncStatus:
     renewed_reason: str | None = None
 
 
+@dataclass
+class LastFailure:
+    """What went wrong last between box and hub; whoever does something there notes it here.
+
+    Attributes:
+        error: None since the last success.
+    """
+
+    error: EdgeboxError | None = None
+
+
 class NotEnrolled(EdgeboxError):
     """The box does not know a hub to send to."""
 
@@ -48,6 +60,18 @@ class NotEnrolled(EdgeboxError):
     exit_code = 45
     sentence = N_("This box is not connected to a hub.")
     remedy = N_("Ask the hub for a code and enrol the box with it. Until then everything is kept here.")
+
+
+async def read_hub(database: Database) -> tuple[str, Hub]:
+    """Return the address and keys of the hub this box is enrolled with.
+
+    Raises:
+        NotEnrolled: no hub is known.
+    """
+    found = await database.read(changes.find_hub)
+    if found is None:
+        raise NotEnrolled
+    return found
 
 
 async def read_status(

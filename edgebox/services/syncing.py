@@ -27,11 +27,11 @@ from edgebox.services.line import Line, LinePaused
 from edgebox.services.receiving import Receiving
 from edgebox.services.settling import Settling, read_carried
 from edgebox.services.spool import Spool
-from edgebox.services.sync_state import NotEnrolled, SyncStatus, read_status
+from edgebox.services.sync_state import LastFailure, SyncStatus, read_hub, read_status
 from edgebox.services.uploading import HubLink, Uploading
 from edgebox.store import changes, identities
 from edgebox.store.changes import Made
-from edgebox.store.database import NOT_WRITTEN, Database, StoreUnavailable
+from edgebox.store.database import Database, StoreUnavailable
 from sync.bundle.layout import AckHead
 from sync.engine.lanes import Lane
 from sync.engine.sender import Acknowledged, Due, Event, Failed, Phase, Queued, Send, Sender
@@ -68,17 +68,17 @@ class Syncing:
         self._line = line
         self._spool = Spool(database, identity, clock, spool / "out")
         self.introducing = Introducing(database, identity, clock)
-        self._asking = Asking(receiving, line, clock)
         self._uploading = Uploading(identity, make_link)
-        self._settling = Settling(database, clock, self._spool, self.introducing, self._asking, self._uploading)
+        self._failure = LastFailure()
         self._sender = Sender()
-        self._last_error: EdgeboxError | None = None
-        self._file_error: EdgeboxError | None = None
         self._fresh: Made | None = None
-        self._bringing: asyncio.Task[None] | None = None
         self._sending = asyncio.Lock()
         self._books = asyncio.Lock()
-        self.files = FileSending(database, identity, clock, blobs, spool / "files", line, self._uploading)
+        way_up = line, self._uploading, self.introducing, self._failure
+        self.files = FileSending(database, identity, clock, blobs, spool / "files", *way_up)
+        self._asking = Asking(database, receiving, line, clock, self._uploading, self.files, self._failure)
+        self._asking.may_ask = lambda: self._sender.phase is Phase.IDLE
+        self._settling = Settling(database, clock, self._spool, self.introducing, self._asking, self._uploading)
         self.expressing = Expressing(database, self._spool, self._uploading, self._books)
         self.expressing.may_go = lambda: self._line.left_bytes(Lane.PROGRESS) != 0
         self.on_told_time: Callable[[Source, int], Awaitable[object]] = _nobody_listens
@@ -110,7 +110,7 @@ class Syncing:
 
     async def _meet_hub(self) -> None:
         await self._spool.sweep()
-        self._sender, self._last_error = Sender(), None
+        self._sender, self._failure.error = Sender(), None
         self.expressing.begin_anew()
 
     async def sync_now(self, on_progress: Callable[[int, int], None] = lambda *_: None) -> SyncStatus:
@@ -120,22 +120,20 @@ class Syncing:
         """
         with self._uploading.telling(on_progress):
             await self._send_waiting(is_asked=True)
-        await self._receive_waiting(is_asked=True)
+        await self._asking.bring(is_asked=True)
         return await self.status()
 
     async def sync_when_due(self) -> int | None:
         """Send whatever waits if it is time to; return when to come back, or None when nothing waits."""
         await self._send_waiting(is_asked=False)
-        if self._bringing is None or self._bringing.done():
-            # What comes down may take an hour, and what is to go up meanwhile does not wait for it.
-            self._bringing = asyncio.get_running_loop().create_task(self._receive_waiting(is_asked=False))
+        self._asking.begin()
         return self._next_try_ms()
 
     async def status(self) -> SyncStatus:
         """Return what the teacher's page shows."""
         stored = self._database, self._identity.box_id, self.introducing, self._uploading
         is_sending = self._sender.phase is Phase.SENDING
-        return await read_status(*stored, self._next_try_ms(), self._last_error, is_sending=is_sending)
+        return await read_status(*stored, self._next_try_ms(), self._failure.error, is_sending=is_sending)
 
     async def prepare(self) -> list[Made]:
         """Make bundles of everything the hub does not have, and return those that wait, in order. Safe to repeat.
@@ -146,7 +144,7 @@ class Syncing:
             NotEnrolled: bundles are sealed to a hub, and none is known.
         """
         async with self._books:
-            _url, hub = await self._find_hub()
+            _url, hub = await read_hub(self._database)
             while await self._spool.make_next(hub) is not None:
                 pass
             return [*await self._spool.list_express(), *await self._spool.list_waiting()]
@@ -155,14 +153,6 @@ class Syncing:
     def is_busy(self) -> bool:
         """Return whether something is on its way, so that whoever asks for more has to wait."""
         return self._books.locked()
-
-    async def check_enrolled(self) -> None:
-        """Return if a hub is known.
-
-        Raises:
-            NotEnrolled
-        """
-        await self._find_hub()
 
     async def list_waiting(self) -> list[Made]:
         """Return the bundles that wait already, in order."""
@@ -178,8 +168,7 @@ class Syncing:
             async with self._books:
                 if made.is_express:
                     await self._spool.drop_express(made)
-                    return None
-                if made in await self._spool.list_waiting():
+                elif made in await self._spool.list_waiting():
                     await self._start_over()
         return content
 
@@ -191,22 +180,18 @@ class Syncing:
             BundleMalformed, BundleTooLarge, BundleUnsupported, BundleUnknownOrigin, BundleForged: not the hub's word
                 about this box.
         """
-        _url, hub = await self._find_hub()
+        _url, hub = await read_hub(self._database)
         ack = read_carried(content, hub, self._identity.box_id)
         async with self._books:
             await self._take_carried(ack)
         await self.on_told_time(Source.SIGNED, ack.created_ms)
         return ack
 
-    async def put_introductions(self, root: Path) -> None:
-        """Put on a stick what the hub has to be told first. Raises like `Introducing.put_on_stick`."""
-        await self.introducing.put_on_stick(root)
-
     async def take_introductions(self, root: Path) -> None:
         """Take the hub's answers to that off a stick; a refusal is shown like one of the line."""
-        _url, hub = await self._find_hub()
+        _url, hub = await read_hub(self._database)
         async with self._books:
-            self._last_error = await self.introducing.take_from_stick(root, hub.verify_key) or self._last_error
+            self._failure.error = await self.introducing.take_from_stick(root, hub.verify_key) or self._failure.error
 
     async def close(self) -> None:
         """End what is on its way, and close the connection to the hub; safe to repeat."""
@@ -220,8 +205,6 @@ class Syncing:
         try:
             await self._uploading.end()
             await self._asking.end()
-            if self._bringing is not None:
-                await asyncio.wait({self._bringing})
             async with self._sending, self._books:
                 await self._uploading.close()
                 yield
@@ -241,7 +224,7 @@ class Syncing:
                     await self._send_all(*found, is_asked=is_asked)
             except (LinePaused, StoreUnavailable) as error:
                 log.warning("sync.stopped %s", error)
-                self._last_error = error
+                self._failure.error = error
                 await self._look_again()
             finally:
                 # A cancelled task or a fault of ours must not leave a bundle on its way for ever.
@@ -267,20 +250,9 @@ class Syncing:
         """Send one file, or a part of one if there is something to send before it; return whether to look on."""
         if self._sender.phase is not Phase.IDLE or self._uploading.is_closing:
             return False
-        if not await self.files.waiting():
-            # What the line could not do may be done by now: the hub has said so, or a stick was faster.
-            self._last_error = None if self._last_error is self._file_error else self._last_error
-            return False
-        try:
-            await self.introducing.tell(self._uploading.open_link(url), hub.verify_key)
-            sent = await self.files.send_next(url, hub)
-        except EdgeboxError as error:
-            log.warning("sync.file_not_sent %s", error)
-            self._last_error = self._file_error = error
-            return False
+        sent = await self.files.send_next(url, hub)
         if sent is None:
             return False
-        self._last_error = None
         async with self._books:
             return sent.ack is None or not await self._take_ack(sent.ack)
 
@@ -288,26 +260,10 @@ class Syncing:
         """Make the box known although it has nothing to send."""
         try:
             if await self.introducing.tell(self._uploading.open_link(url), hub.verify_key):
-                self._last_error = None
+                self._failure.error = None
         except EdgeboxError as error:
             log.warning("sync.not_introduced %s", error)
-            self._last_error = error
-
-    async def _receive_waiting(self, *, is_asked: bool) -> None:
-        """Bring what waits at the hub, if it said that something does, or was not asked for long."""
-        try:
-            found = await self._database.read(changes.find_hub)
-            is_idle = self._sender.phase is Phase.IDLE and not self._uploading.is_closing
-            if found is None or not is_idle or self._line.is_at_rest or not (is_asked or self._asking.is_due):
-                return
-            await self._asking.bring(self._uploading.open_link(found[0]))
-            await self.files.tidy()
-        except EdgeboxError as error:
-            log.warning("sync.not_received %s", error)
-            self._last_error = error
-        except OSError as error:
-            log.exception("sync.not_received")
-            self._last_error = StoreUnavailable(reason=NOT_WRITTEN, fault=type(error).__name__)
+            self._failure.error = error
 
     async def _queue_and_start(self, hub: Hub, *, is_asked: bool) -> int | None:
         """Queue what the spool has, or one new bundle when it has none; return the number to send now, if any."""
@@ -332,7 +288,7 @@ class Syncing:
         self._line.check(Lane.CLOSING)
         try:
             async with self._books:
-                made, content = await self._read(seq)
+                made, content = await self._spool.find_waiting(seq)
                 if made is None:
                     # Somebody else brought it, or the hub said so in another ack.
                     return Acknowledged(0, ((seq, seq),))
@@ -361,17 +317,12 @@ class Syncing:
             raise
         except EdgeboxError as error:
             log.warning("sync.not_sent %s", error)
-            self._last_error = error
+            self._failure.error = error
             await self.introducing.note_error(error)
             now_ms, has_progressed = self._clock.now_ms(), self._uploading.has_progressed
             return Failed(now_ms, _random_unit(), error.retryable, has_progressed)
-        self._last_error = None
+        self._failure.error = None
         return Acknowledged(ack.vector.through_seq, ack.vector.ranges)
-
-    async def _read(self, seq: int) -> tuple[Made | None, bytes | None]:
-        waiting = await self._spool.list_waiting()
-        made = next((made for made in waiting if made.seq == seq), None)
-        return made, None if made is None else await self._spool.read(made)
 
     async def _look_again(self) -> None:
         """The upload was ended, because a stick was faster or the line is wanted: what waits may be another bundle."""
@@ -399,20 +350,14 @@ class Syncing:
             self._advance(Acknowledged(ack.vector.through_seq, ack.vector.ranges))
             if not self._sender.pending:
                 # What the line could not do, the courier did.
-                self._last_error = None
+                self._failure.error = None
 
     async def _start_over(self) -> None:
         await self._settling.start_over()
         self._sender = Sender()
 
-    async def _find_hub(self) -> tuple[str, Hub]:
-        found = await self._database.read(changes.find_hub)
-        if found is None:
-            raise NotEnrolled
-        return found
-
     def _next_try_ms(self) -> int | None:
-        if isinstance(self._last_error, LinePaused) and self._sender.pending:
+        if isinstance(self._failure.error, LinePaused) and self._sender.pending:
             return max(self._line.next_ms(Lane.PROGRESS), self._sender.next_try_ms)
         return self._sender.next_try_ms if self._sender.phase in (Phase.WAITING, Phase.REFUSED) else None
 

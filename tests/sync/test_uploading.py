@@ -13,6 +13,7 @@ from aiohttp import web
 from content_packs.base import ids
 from edgebox.app import open_box
 from edgebox.control.operations import OPERATIONS
+from edgebox.services.sync_state import read_hub
 from sync.engine.lanes import Lane, Tariff
 from sync.hub.sticks import exchange_stick
 from sync.transport.contract import Waiting
@@ -144,7 +145,7 @@ async def test_a_restarted_box_asks_how_much_the_hub_has_and_sends_the_rest(tmp_
             await reach_through(scene, proxy)
             for _ in range(8):
                 await write_at_length(scene, 50)
-            _, known = await box.syncing._find_hub()
+            _, known = await read_hub(box.database)
             made = await box.syncing._spool.make_next(known)
             assert made is not None
             proxy.cuts = iter([("up", made.size_bytes // 2), *[("up", 0)] * 20])

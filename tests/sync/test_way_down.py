@@ -274,8 +274,8 @@ def _fail(connection: object, records: object, **_values: object) -> None:
 async def when_due(scene: SchoolScene) -> None:
     """Let the box do what it does by itself, and see the end of it."""
     await scene.box.syncing.sync_when_due()
-    assert scene.box.syncing._bringing is not None
-    await scene.box.syncing._bringing
+    assert scene.box.syncing._asking.bringing is not None
+    await scene.box.syncing._asking.bringing
 
 
 async def test_an_idle_box_asks_for_nothing_of_its_own(scene: SchoolScene, monkeypatch: pytest.MonkeyPatch) -> None:
