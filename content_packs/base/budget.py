@@ -110,9 +110,9 @@ def month_of(day: int) -> tuple[int, int]:
 
 
 def month_spent(spent: MutableMapping[int, int], day: int) -> int:
-    """Return what was spent in the month of `day`."""
-    month = month_of(day)
-    return sum(size_bytes for other, size_bytes in spent.items() if abs(other - day) < 31 and month_of(other) == month)
+    """Return what was spent in the month of `day`; of the other days only those near it are looked at."""
+    month, near = month_of(day), range(day - 30, day + 31)
+    return sum(spent[other] for other in near if other in spent and month_of(other) == month)
 
 
 def parse_window(text: str) -> Window:

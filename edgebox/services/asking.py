@@ -48,6 +48,7 @@ class Asking:
         self._files = files
         self._failure = failure
         self._asked_ms: int | None = None
+        self._left_bytes: int | None = None
         self._task: asyncio.Task[int] | None = None
         self.has_waiting = False
         self.may_ask: Callable[[], bool] = lambda: True
@@ -55,9 +56,10 @@ class Asking:
 
     @property
     def is_due(self) -> bool:
-        """Return whether something waits, or the hub was not asked for long."""
+        """Return whether something waits, or what was left there may come now, or the hub was not asked for long."""
         is_long_ago = self._asked_ms is None or self._clock.monotonic_ms() - self._asked_ms >= ASK_EVERY_MS
-        return self.has_waiting or is_long_ago
+        may_come = self._left_bytes is not None and self._may_come(self._left_bytes)
+        return self.has_waiting or may_come or is_long_ago
 
     @property
     def is_busy(self) -> bool:
@@ -99,8 +101,8 @@ class Asking:
         if self._task is not None and self.is_busy:
             await asyncio.wait({self._task})
             return
-        now_ms = self._clock.monotonic_ms()
-        task = self._task = asyncio.ensure_future(self._receiving.exchange(link, self._may_come))
+        now_ms, self._left_bytes = self._clock.monotonic_ms(), None
+        task = self._task = asyncio.ensure_future(self._receiving.exchange(link, self._take_or_leave))
         try:
             # Not awaited by itself: whoever ends it must not end the caller.
             await asyncio.wait({task})
@@ -114,6 +116,13 @@ class Asking:
         if self._task is not None and not self._task.done():
             self._task.cancel()
             await asyncio.wait({self._task})
+
+    def _take_or_leave(self, size_bytes: int) -> bool:
+        """Return whether a bundle may come down now, and remember the smallest of those that may not."""
+        may_come = self._may_come(size_bytes)
+        if not may_come:
+            self._left_bytes = size_bytes if self._left_bytes is None else min(self._left_bytes, size_bytes)
+        return may_come
 
     def _may_come(self, size_bytes: int) -> bool:
         """Return whether a bundle may come down now; a small one may be a revocation, and goes before."""

@@ -47,10 +47,12 @@ class CountedSocket(socket.socket):
             self.receive_bytes = size_bytes
 
     def close(self) -> None:
-        """Report a last time and close."""
-        if self.fileno() >= 0:
-            self.sample(is_last=True)
-        super().close()
+        """Report a last time and close, whatever becomes of the report."""
+        try:
+            if self.fileno() >= 0:
+                self.sample(is_last=True)
+        finally:
+            super().close()
 
     def send(self, content: Any, flags: int = 0, /) -> int:
         """Send, and count it where nobody else does."""

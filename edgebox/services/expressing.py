@@ -9,8 +9,9 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+from edgebox.services.box_clock import BoxClock
 from edgebox.services.spool import Spool
-from edgebox.services.uploading import Uploading
+from edgebox.services.uploading import Uploading, log_failure
 from edgebox.store import changes, express
 from edgebox.store.changes import Made
 from edgebox.store.database import Database, StoreUnavailable
@@ -21,6 +22,8 @@ from sync.engine.lanes import Lane
 from sync.enrolment import Hub
 from sync.transport.errors import HubBusy, HubRefused, LinkCaptured
 
+REFUSED_MS = 86_400_000
+
 log = logging.getLogger(__name__)
 
 TakeAck = Callable[[AckHead], Awaitable[bool]]
@@ -30,27 +33,30 @@ class Expressing:
     """Sends express bundles while somebody holds the line; `books` are held while one is made.
 
     Attributes:
-        may_go: whether the lane of the main bundles may use the line now.
+        left_bytes: what the tariff leaves the main bundles now, None for no limit.
     """
 
-    def __init__(self, database: Database, spool: Spool, uploading: Uploading, books: asyncio.Lock) -> None:
+    def __init__(
+        self, database: Database, clock: BoxClock, spool: Spool, uploading: Uploading, books: asyncio.Lock
+    ) -> None:
         self._database = database
+        self._clock = clock
         self._spool = spool
         self._uploading = uploading
         self._books = books
         self._looked: tuple[int, int] = (0, 0)
         self._looking: asyncio.Task[None] | None = None
         self._looked_bytes = 0
-        self._is_refused = False
+        self._refused_ms: int | None = None
         self._has_failed = False
         self._is_passed_over = False
         self._is_wanted = False
         self._fresh: Made | None = None
-        self.may_go: Callable[[], bool] = lambda: True
+        self.left_bytes: Callable[[], int | None] = lambda: None
 
     def begin_anew(self) -> None:
         """Forget what the hub before did not want."""
-        self._is_refused = self._has_failed = False
+        self._refused_ms, self._has_failed = None, False
 
     async def deliver(
         self, url: str, hub: Hub, made: Made, content: bytes, *, is_begun: bool, take_ack: TakeAck
@@ -77,8 +83,10 @@ class Expressing:
 
     @property
     def _is_off(self) -> bool:
-        """Return whether no express bundle is to be sent for now."""
-        return self._is_refused or self._is_passed_over
+        """Return whether no express bundle is to be sent for now. A hub that refused one may be another tomorrow."""
+        refused_ms = self._refused_ms
+        is_refused = refused_ms is not None and self._clock.monotonic_ms() - refused_ms < REFUSED_MS
+        return is_refused or self._is_passed_over
 
     async def _send_ahead(self, url: str, hub: Hub, ahead_bytes: int, take_ack: TakeAck) -> bool:
         """Send the closing results that have so many bytes before them; return whether to go on with those.
@@ -104,7 +112,7 @@ class Expressing:
         except HubRefused as error:
             # The main bundle brings the same, and if that is refused as well, it says why.
             log.warning("sync.express_refused %s", error)
-            self._is_refused = True
+            self._refused_ms = self._clock.monotonic_ms()
             return True
         except (HubBusy, LinkCaptured):
             self._has_failed = True
@@ -130,7 +138,7 @@ class Expressing:
             waiting = await self._spool.list_express()
             if waiting and not self._is_off:
                 return waiting[0]
-            if not self._is_wanted and not is_worthwhile(await self._add_log(ahead_bytes), may_go=self.may_go()):
+            if not self._is_wanted and not is_worthwhile(await self._add_log(ahead_bytes), self.left_bytes()):
                 return None
             span = await self._find()
             if span is None:
@@ -165,6 +173,7 @@ class Expressing:
             return
         self._looked_bytes = stored_bytes
         self._looking = asyncio.ensure_future(self._look())
+        self._looking.add_done_callback(log_failure)
 
     async def _look(self) -> None:
         looked = self._looked

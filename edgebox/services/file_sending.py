@@ -20,7 +20,7 @@ from edgebox.services.identity import Identity
 from edgebox.services.introducing import Introducing
 from edgebox.services.line import Line, LinePaused
 from edgebox.services.sync_state import LastFailure
-from edgebox.services.uploading import Uploading
+from edgebox.services.uploading import Uploading, log_failure
 from edgebox.store import changes, hand_ins
 from edgebox.store.changes import Made
 from edgebox.store.database import Database
@@ -190,6 +190,7 @@ class FileSending:
         if not is_looking and is_time_to_look(self._looked_bytes, stored_bytes, size_bytes):
             self._looked_bytes = stored_bytes
             self._looking = asyncio.ensure_future(self._look())
+            self._looking.add_done_callback(log_failure)
 
     async def _look(self) -> None:
         if (await self._database.read(changes.find_backlog)).changes:

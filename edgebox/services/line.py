@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -24,12 +24,15 @@ from edgebox.settings import Settings
 from edgebox.store import line as store
 from edgebox.store import switches
 from edgebox.store.database import Database
+from edgebox.store.roster import Connection
 from sync.engine.lanes import Lane, Ledger, Moment, Rules, Tariff, first_of, lane_of, slice_bytes
 
 FLUSH_SECONDS = 30.0
 FLUSH_BYTES = 1_000_000
 # What a limit is raised to that is of no use any more.
 RELAXED_BYTES = 64 * 1024 * 1024
+# A stream that broke while it waited is back within this time, if its lane has something to send still.
+RETURN_MS = 3_600_000
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +72,7 @@ class Line:
         self._busy: Counter[Lane] = Counter()
         self._waiting: Counter[Lane] = Counter()
         self._since: dict[Lane, int] = {}
+        self._given_up_ms: dict[Lane, int] = {}
         self._promised_bytes = 0
         # When the rate leaves room again, for what is urgent, which waits for its like only, and for the rest.
         self._urgent_free_ms = self._free_ms = clock.monotonic_ms()
@@ -133,15 +137,19 @@ class Line:
         self._slice_bytes(lane, 1, is_asked=False)
 
     @asynccontextmanager
-    async def turn(self, lane: Lane, size_bytes: int, *, is_asked: bool = False) -> AsyncIterator[int]:
+    async def turn(
+        self, lane: Lane, size_bytes: int, *, is_asked: bool = False, is_whole: bool = False
+    ) -> AsyncIterator[int]:
         """Wait for the right to send a slice, and give its size: what is wanted, SLICE_BYTES or what is left.
+
+        What goes only as a whole gets all it wants, or too little if that is not left.
 
         Raises:
             LinePaused: the lane may send nothing now.
         """
         self._slice_bytes(lane, size_bytes, is_asked=is_asked)
         await self.wait(lane)
-        granted_bytes = self._slice_bytes(lane, size_bytes, is_asked=is_asked)
+        granted_bytes = self._slice_bytes(lane, size_bytes, is_asked=is_asked, is_whole=is_whole)
         self._promised_bytes += granted_bytes
         self.begin(lane)
         try:
@@ -167,19 +175,11 @@ class Line:
 
     async def wait(self, lane: Lane) -> None:
         """Return when no lane before this one wants the line, and the rate that is allowed leaves room."""
-        self._waiting[lane] += 1
-        self._since.setdefault(lane, self._clock.monotonic_ms())
-        self._notify()
-        try:
+        with self._queueing(lane):
             while (delay_seconds := self._delay_seconds(lane)) != 0:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(delay_seconds):
                         await self._changed.wait()
-        finally:
-            self._waiting[lane] -= 1
-            if not self._waiting[lane]:
-                del self._since[lane]
-            self._notify()
 
     def count(self, lane: Lane, size_bytes: int) -> None:
         """Take note of bytes that crossed the line."""
@@ -223,8 +223,14 @@ class Line:
         more, self._unsaved = self._unsaved, Counter()
         if not more:
             return
+        days = list(self._ledger.days)
+
+        def put(connection: Connection) -> None:
+            store.add_bytes(connection, more)
+            store.keep_days(connection, days)
+
         try:
-            await self._database.write(lambda connection: store.add_bytes(connection, more))
+            await self._database.write(put)
         except EdgeboxError as error:
             log.warning("line.not_written error=%s", error)
             self._unsaved.update(more)
@@ -235,17 +241,42 @@ class Line:
             await asyncio.wait({self._writing})
         await self.flush()
 
-    def _slice_bytes(self, lane: Lane, size_bytes: int, *, is_asked: bool) -> int:
+    @contextlib.contextmanager
+    def _queueing(self, lane: Lane) -> Iterator[None]:
+        """Note that a lane waits. Who gives up and is back soon has waited since the first time."""
+        now_ms = self._clock.monotonic_ms()
+        given_up_ms = self._given_up_ms.pop(lane, now_ms)
+        if not self._waiting[lane] and now_ms - given_up_ms > RETURN_MS:
+            self._since.pop(lane, None)
+        self._waiting[lane] += 1
+        self._since.setdefault(lane, now_ms)
+        self._notify()
+        try:
+            yield
+        except BaseException:
+            self._given_up_ms[lane] = self._clock.monotonic_ms()
+            raise
+        else:
+            if self._waiting[lane] == 1:
+                del self._since[lane]
+        finally:
+            self._waiting[lane] -= 1
+            self._notify()
+
+    def _slice_bytes(self, lane: Lane, size_bytes: int, *, is_asked: bool, is_whole: bool = False) -> int:
         left = self.left_bytes(lane, is_asked=is_asked)
         if left == 0:
             raise LinePaused(lane=int(lane))
+        if is_whole:
+            return size_bytes if left is None else min(size_bytes, left)
         return slice_bytes(size_bytes, left)
 
     def _delay_seconds(self, lane: Lane) -> float | None:
         """Return how long to wait before looking again: 0 for not at all, None for until something changes."""
         now_ms = self._clock.monotonic_ms()
         wanting = {lane, *(other for other in Lane if self._busy[other] or self._waiting[other])}
-        if first_of(wanting, now_ms, self._since) is not lane:
+        since = {other: since_ms for other, since_ms in self._since.items() if self._waiting[other]}
+        if first_of(wanting, now_ms, since) is not lane:
             return None
         free_ms = self._urgent_free_ms if lane.is_urgent else self._free_ms
         return max(free_ms - now_ms, 0) / 1000
@@ -255,6 +286,8 @@ class Line:
         changed.set()
 
     def _plan_flush(self) -> None:
+        if not _has_loop():
+            return  # a socket that was left open is closed by whoever tidies memory; what is counted next is in time
         if self._unsaved.total() >= FLUSH_BYTES and (self._writing is None or self._writing.done()):
             self._begin_flush()
         elif self._timer is None:
@@ -329,10 +362,18 @@ class Wire:
         """Return when the line is free for a lane, or for the one at work."""
         await self._line.wait(self._lane if lane is None else Lane(lane))
 
-    def turn(self, size_bytes: int) -> AbstractAsyncContextManager[int]:
+    def turn(self, size_bytes: int, *, is_whole: bool = False) -> AbstractAsyncContextManager[int]:
         """Take a turn for a slice of this lane; see `Line.turn`."""
-        return self._line.turn(self._lane, size_bytes)
+        return self._line.turn(self._lane, size_bytes, is_whole=is_whole)
 
 
 def _is_known() -> bool:
+    return True
+
+
+def _has_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
     return True

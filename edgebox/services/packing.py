@@ -54,25 +54,54 @@ class Parcel:
     staying: list[str]
 
 
-def pack_apart(order: Order) -> Parcel | None:
-    """Return the packed part, or None when the log has none. Blocks.
+class Packing:
+    """Has large parts packed, and can be ended from outside: whoever stops the program does not wait for that.
 
-    Raises:
-        StoreUnavailable: the process could not do it; nothing is changed.
+    Attributes:
+        is_held: no process runs, and none is started.
     """
-    arguments = (*CHILD, *(str(int(value) if isinstance(value, bool) else value) for value in astuple(order)))
-    try:
-        with Path(os.devnull).open("rb") as nothing, LimitedChild(arguments, nothing, seconds=CHILD_SECONDS) as child:
-            answer = child.read_all(ANSWER_MAX_BYTES)
-    except OSError as error:
-        raise StoreUnavailable(reason=NOT_PACKED, fault=type(error).__name__) from error
-    if answer is None:
-        raise StoreUnavailable(reason=NOT_PACKED)
-    found = codec.decode(answer, max_bytes=ANSWER_MAX_BYTES)
-    if not found:
-        return None
-    through, codec_no, plain_bytes, content, counts, staying = found
-    return Parcel(through, Packed(codec_no, plain_bytes, content, tuple((k, n) for k, n in counts)), staying)
+
+    def __init__(self) -> None:
+        self.is_held = False
+        self._child: LimitedChild | None = None
+
+    def hold(self) -> None:
+        """End the process that runs, and start none until `release`. Safe to repeat."""
+        self.is_held = True
+        if self._child is not None:
+            self._child.kill()
+
+    def release(self) -> None:
+        """Start processes again. Safe to repeat."""
+        self.is_held = False
+
+    def pack(self, order: Order) -> Parcel | None:
+        """Return the packed part, or None when the log has none. Blocks.
+
+        Raises:
+            StoreUnavailable: the process could not do it, or was not to; nothing is changed.
+        """
+        try:
+            answer = self._ask(order)
+        except OSError as error:
+            raise StoreUnavailable(reason=NOT_PACKED, fault=type(error).__name__) from error
+        if answer is None:
+            raise StoreUnavailable(reason=NOT_PACKED)
+        found = codec.decode(answer, max_bytes=ANSWER_MAX_BYTES)
+        if not found:
+            return None
+        through, codec_no, plain_bytes, content, counts, staying = found
+        return Parcel(through, Packed(codec_no, plain_bytes, content, tuple((k, n) for k, n in counts)), staying)
+
+    def _ask(self, order: Order) -> bytes | None:
+        arguments = (*CHILD, *(str(int(value) if isinstance(value, bool) else value) for value in astuple(order)))
+        with Path(os.devnull).open("rb") as nothing:
+            # Known before it starts: one that is killed before does not start.
+            self._child = child = LimitedChild(arguments, nothing, seconds=CHILD_SECONDS)
+            if self.is_held:
+                return None
+            with child:
+                return child.read_all(ANSWER_MAX_BYTES)
 
 
 def sort_out(records: list[Record]) -> tuple[list[Record], list[str]]:

@@ -17,7 +17,7 @@ from content_packs.base.signing import PairKey
 from edgebox.services import copy_marks
 from edgebox.services.box_clock import BoxClock
 from edgebox.services.identity import Identity
-from edgebox.services.packing import Order, pack_apart, sort_out
+from edgebox.services.packing import Order, Packing, sort_out
 from edgebox.store import boots, changes, express, inbox, spans
 from edgebox.store.changes import Cursor, Form, Made
 from edgebox.store.database import NOT_WRITTEN, Database, StoreUnavailable
@@ -55,13 +55,18 @@ class Word:
 
 
 class Spool:
-    """The folder of bundles out, and the rows that go with it."""
+    """The folder of bundles out, and the rows that go with it.
+
+    Attributes:
+        packing: makes the large ones.
+    """
 
     def __init__(self, database: Database, identity: Identity, clock: BoxClock, place: Path) -> None:
         self._database = database
         self._identity = identity
         self._clock = clock
         self._folder = place
+        self.packing = Packing()
 
     async def list_waiting(self) -> list[Made]:
         """Return the bundles that the hub has not confirmed, in order."""
@@ -92,7 +97,7 @@ class Spool:
             except (BundleTooLarge, StoreUnavailable):
                 # Half of it is smaller, and takes less memory to pack.
                 max_changes //= 2
-                if not max_changes:
+                if self.packing.is_held or not max_changes:
                     raise
                 continue
             return None if found is None else await self._keep(*found)
@@ -208,7 +213,7 @@ class Spool:
         order = Order(
             path, first, max_changes, ROW_BYTES_PER_BUNDLE, word.said_ms, form.codec_no, is_coarse=form.is_coarse
         )
-        parcel = pack_apart(order)
+        parcel = self.packing.pack(order)
         if parcel is None:
             return None
         _log_staying(parcel.staying)

@@ -79,8 +79,8 @@ class Syncing:
         self._asking = Asking(database, receiving, line, clock, self._uploading, self.files, self._failure)
         self._asking.may_ask = lambda: self._sender.phase is Phase.IDLE
         self._settling = Settling(database, clock, self._spool, self.introducing, self._asking, self._uploading)
-        self.expressing = Expressing(database, self._spool, self._uploading, self._books)
-        self.expressing.may_go = lambda: self._line.left_bytes(Lane.PROGRESS) != 0
+        self.expressing = Expressing(database, clock, self._spool, self._uploading, self._books)
+        self.expressing.left_bytes = lambda: self._line.left_bytes(Lane.PROGRESS)
         self.on_told_time: Callable[[Source, int], Awaitable[object]] = _nobody_listens
 
     async def enroll(self, url: str, code: str) -> Hub:
@@ -202,6 +202,7 @@ class Syncing:
     async def _interrupted(self) -> AsyncIterator[None]:
         """Hold everything while nothing is sent, and leave the connection to the hub."""
         self._uploading.is_closing = True
+        self._spool.packing.hold()
         try:
             await self._uploading.end()
             await self._asking.end()
@@ -209,6 +210,7 @@ class Syncing:
                 await self._uploading.close()
                 yield
         finally:
+            self._spool.packing.release()
             self._uploading.is_closing = False
 
     async def _send_waiting(self, *, is_asked: bool) -> None:

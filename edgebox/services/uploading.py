@@ -1,6 +1,7 @@
 """The way to the hub and the one bundle that is on it: how far it is, and that it can be ended from outside."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -15,6 +16,8 @@ from sync.engine.lanes import Lane
 from sync.enrolment import Hub
 from sync.transport.contract import Downlink, Transport
 from sync.transport.errors import LinkCaptured
+
+log = logging.getLogger(__name__)
 
 NOT_AN_ACK = (BundleMalformed, BundleTooLarge, BundleUnsupported, BundleUnknownOrigin, BundleForged)
 
@@ -123,6 +126,12 @@ class Uploading:
         if not task.done():
             task.cancel()
             await asyncio.wait({task})
+
+
+def log_failure(looking: asyncio.Task[None]) -> None:
+    """Log what went wrong with looking, beside an upload, for what goes before it; the upload goes on all the same."""
+    if not looking.cancelled() and (error := looking.exception()) is not None:
+        log.warning("sync.not_looked %s", error)
 
 
 def _check(answer: bytes, hub: Hub, origin: bytes) -> AckHead:

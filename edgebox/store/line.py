@@ -1,13 +1,14 @@
 """What crossed the line, by day and lane, and the tariff that staff set."""
 
+import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 _TARIFF = "tariff"
 
 
 def list_days(connection: sqlite3.Connection) -> list[tuple[int, int, int]]:
-    """Return day, lane and bytes of everything that ever crossed the line."""
+    """Return day, lane and bytes of everything that crossed the line on the days that are kept, in order."""
     return [tuple(row) for row in connection.execute("SELECT day, lane, size_bytes FROM line_day ORDER BY day, lane")]
 
 
@@ -18,6 +19,12 @@ def add_bytes(connection: sqlite3.Connection, more: Mapping[tuple[int, int], int
         " ON CONFLICT (day, lane) DO UPDATE SET size_bytes = size_bytes + excluded.size_bytes",
         [(day, int(lane), size_bytes) for (day, lane), size_bytes in more.items()],
     )
+
+
+def keep_days(connection: sqlite3.Connection, days: Iterable[int]) -> None:
+    """Forget all days but these."""
+    kept = json.dumps(list(days))
+    connection.execute("DELETE FROM line_day WHERE day NOT IN (SELECT value FROM json_each(?))", (kept,))
 
 
 def find_tariff(connection: sqlite3.Connection) -> str:

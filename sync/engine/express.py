@@ -8,13 +8,13 @@ CHANGE_BYTES = 3
 REST_BYTES = 16 * 1024
 
 
-def is_worthwhile(ahead_bytes: int, *, may_go: bool) -> bool:
+def is_worthwhile(ahead_bytes: int, left_bytes: int | None) -> bool:
     """Return whether results that have `ahead_bytes` before them are worth a bundle of their own.
 
     A second bundle costs a turn and some hundred bytes, so not for what one slice brings; but whenever the tariff does
-    not let the others go now (`may_go`).
+    not let all of those go today (`left_bytes`, None for no limit).
     """
-    return ahead_bytes > SLICE_BYTES or not may_go
+    return ahead_bytes > SLICE_BYTES or (left_bytes is not None and ahead_bytes > left_bytes)
 
 
 def is_time_to_look(looked_bytes: int, stored_bytes: int, size_bytes: int) -> bool:

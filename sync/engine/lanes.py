@@ -22,6 +22,8 @@ RESERVED_SHARE = 10
 # What headers and the greeting of TLS may add to a slice, so that a budget is not overdrawn by them.
 MARGIN_BYTES = 8 * 1024
 AGED_MS = DAY_MS
+# A budget looks back a month, and people perhaps a year.
+KEPT_DAYS = 400
 MEGABYTE = 1_000_000
 # Of what learners hand in: what goes at once, and what goes in the hours of the tariff; larger files wait for a stick.
 FILE_SOON_BYTES = 64_000
@@ -118,9 +120,14 @@ class Ledger:
     lost_bytes: int = 0
 
     def put(self, day: int, lane: Lane, size_bytes: int) -> None:
-        """Add bytes to a day."""
+        """Add bytes to a day; of more than KEPT_DAYS days the first of the others is forgotten."""
         self.lanes[day, lane] = self.lanes.get((day, lane), 0) + size_bytes
         self.days[day] = self.days.get(day, 0) + size_bytes
+        if len(self.days) > KEPT_DAYS:
+            first = min(other for other in self.days if other != day)
+            del self.days[first]
+            for other in Lane:
+                self.lanes.pop((first, other), None)
 
     def spend(self, lane: Lane, size_bytes: int, now: "Moment") -> int:
         """Take note of bytes that crossed the line now, and return the day they count for."""

@@ -49,8 +49,10 @@ class Wire(Protocol):
     def make_socket(self, address: tuple[Any, ...]) -> socket.socket:
         """Return a socket for an address as the resolver gives it."""
 
-    def turn(self, size_bytes: int) -> AbstractAsyncContextManager[int]:
+    def turn(self, size_bytes: int, *, is_whole: bool = False) -> AbstractAsyncContextManager[int]:
         """Wait for the right to send so many bytes, and give how many may be sent now, at least 1.
+
+        All of them if `is_whole`; fewer say then that so many may not be sent now, and none is to be.
 
         Raises:
             EdgeboxError: nothing may be sent now.

@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 
 from content_packs.base.clock import Clock, SystemClock
+from content_packs.base.errors import N_
 from content_packs.fetch.http import HttpSource, why_down
 from content_packs.fetch.http import Wire as DownWire
 from sync.bundle.limits import ACK_MAX_BYTES
@@ -124,9 +125,15 @@ class HttpTransport:
             self._bundles = None
 
     async def _deliver_whole(self, bundle: bytes) -> bytes:
-        """Send a bundle in one request, to a hub of a time before resumable uploads."""
+        """Send a bundle in one request, to a hub of a time before resumable uploads.
+
+        Raises:
+            LinkDown: among others, if the line does not have so many bytes now; what is cut off would be sent again.
+        """
         assert self.way is not None
-        async with self.way.turn(len(bundle)):
+        async with self.way.turn(len(bundle), is_whole=True) as granted_bytes:
+            if granted_bytes < len(bundle):
+                raise LinkDown(reason=N_("it takes bundles only whole, and the bytes for now are too few"))
             media_type, answer = await self._post(BUNDLES_PATH, bundle, BUNDLE_TYPE)
         if media_type != ACK_TYPE or len(answer) > ACK_MAX_BYTES:
             raise LinkCaptured(reason=media_type[:40])

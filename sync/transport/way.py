@@ -26,9 +26,9 @@ class Way:
     sent_bytes: int = 0
     received_bytes: int = 0
 
-    def turn(self, size_bytes: int) -> AbstractAsyncContextManager[int]:
+    def turn(self, size_bytes: int, *, is_whole: bool = False) -> AbstractAsyncContextManager[int]:
         """Give how many bytes may be sent now of those that are to be; see `Wire`."""
-        return nullcontext(size_bytes) if self.wire is None else self.wire.turn(size_bytes)
+        return nullcontext(size_bytes) if self.wire is None else self.wire.turn(size_bytes, is_whole=is_whole)
 
     async def connect(self, seconds: float) -> Connection:
         """Return a connection to the hub; see `open_connection`."""

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pytest
 from aiohttp import FormData
@@ -45,11 +46,11 @@ class ShortLink(HttpTransport):
 
     _left = 1
 
-    async def deliver(self, bundle: bytes) -> bytes:
+    async def deliver(self, bundle: bytes, **options: Any) -> bytes:
         if not self._left:
             raise LinkDown(reason="cut")
         self._left -= 1
-        return await super().deliver(bundle)
+        return await super().deliver(bundle, **options)
 
 
 def machine() -> FakeClock:
@@ -71,7 +72,11 @@ class Way:
 
     async def line(self, _place: int) -> None:
         """Send the next bundle that waits, and believe the answer."""
-        self.box.syncing._make_link = ShortLink
+        await self.go_by(ShortLink)
+
+    async def go_by(self, make_link: Callable[[str], HttpTransport]) -> None:
+        """Send what waits over a line of this kind."""
+        self.box.syncing._uploading.make_link = make_link
         await self.box.syncing.close()
         await self.box.syncing.sync_now()
 
@@ -101,7 +106,7 @@ class Way:
         form.add_field("file", packed, filename="bundles.tar")
         async with self.hub.session.post(self.hub.url + "/carry", data=form) as response:
             assert response.status == 200
-            assert "1 bundle of 1 box taken" in await response.text()
+            assert "1 bundle was taken" in await response.text()
 
 
 @dataclass
@@ -188,11 +193,17 @@ def shuffled(seed: int) -> Callable[[Way], object]:
             await step(place)
         await way.stick_back(0)
         way.clock.advance(3_600_000)
-        way.box.syncing._make_link = HttpTransport
-        await way.box.syncing.close()
-        await way.box.syncing.sync_now()
+        await way.go_by(HttpTransport)
 
     return go
+
+
+async def test_a_short_line_carries_one_bundle_a_time(start: Start, tmp_path: Path) -> None:
+    async with start.again(tmp_path / "short") as way:
+        for left in (3, 2):
+            await way.line(0)
+            assert (await way.box.syncing.status()).waiting_bundles == left
+            way.clock.advance(3_600_000)
 
 
 async def test_by_any_way_in_any_order_with_duplicates_the_databases_are_those_of_the_line(

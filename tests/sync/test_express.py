@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import gc
 import random
 import shutil
 import sqlite3
@@ -19,6 +20,7 @@ from edgebox.keys import Box
 from edgebox.services import spool
 from edgebox.services.copy_marks import note_place
 from edgebox.store import changes, express, marks, switches
+from edgebox.store.database import StoreUnavailable
 from sync.bundle.layout import Head
 from sync.bundle.read import ONLY_RECORDS
 from sync.engine.express import is_time_to_look
@@ -112,7 +114,7 @@ class Scene:
 
     def never_ahead(self) -> None:
         """Let the box send main bundles only."""
-        self.box.syncing.expressing._is_refused = True
+        self.box.syncing.expressing._refused_ms = self.clock.monotonic_ms()
 
 
 def machine() -> FakeClock:
@@ -242,15 +244,68 @@ async def test_what_is_there_in_the_end_is_what_would_be_there_without(tmp_path:
     assert [name for name in found[0] if found[0][name] != found[1][name]] == []
 
 
-async def test_a_short_backlog_has_nothing_sent_ahead_of_it_unless_the_line_is_at_rest(tmp_path: Path) -> None:
+async def test_a_short_backlog_has_nothing_sent_ahead_of_it_unless_the_day_is_too_short_for_it(
+    tmp_path: Path,
+) -> None:
     async with met(tmp_path) as scene:
         await scene.complete()
         assert await scene.sync() is None
         assert await scene.express() == []
-        scene.box.syncing.expressing.may_go = lambda: False
+        await scene.answer(10)
         await scene.complete()
-        assert await scene.sync() is None
-        assert await scene.express() == [(1, 1, "applied")]
+        line = scene.box.line
+        line.count(Lane.LARGE, 20_000_000)
+        left_bytes = line.left_bytes(Lane.PROGRESS)
+        assert left_bytes is not None
+        line.count(Lane.PROGRESS, left_bytes - 10_000)
+        error = await scene.sync()
+        assert error is not None
+        assert (error["code"], await scene.applied()) == ("line.paused", 2)
+        assert (await scene.express(), await scene.completions()) == ([(1, 1, "applied")], 2)
+
+
+async def test_a_hub_that_refused_what_goes_ahead_is_offered_it_again_after_a_day(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with met(tmp_path) as scene:
+        with monkeypatch.context() as older:
+            older.setattr(opening, "HAS_BODY", ONLY_RECORDS)
+            older.setattr(spool, "PAIRED_MAX_RECORDS", 0)
+            await scene.answer(60)
+            await scene.complete()
+            assert await scene.sync() is None
+        for hours, known in ((23, []), (1, [(1, 2, "applied")])):
+            scene.clock.advance(hours * 3_600_000)
+            await scene.answer(60)
+            await scene.complete()
+            assert await scene.sync() is None
+            assert await scene.express() == known
+
+
+async def test_a_disk_that_fails_while_results_are_looked_for_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with met(tmp_path) as scene:
+        expressing = scene.box.syncing.expressing
+        find, is_under_way = expressing._find, False
+
+        async def fail_on_the_way() -> object:
+            if is_under_way:
+                raise StoreUnavailable(reason="test")
+            return await find()
+
+        monkeypatch.setattr(expressing, "_find", fail_on_the_way)
+        await scene.answer(200)
+
+        def note(stored_bytes: int, _size_bytes: int) -> None:
+            nonlocal is_under_way
+            is_under_way = stored_bytes > 0
+
+        assert (await scene.box.syncing.sync_now(note)).last_error is None
+        gc.collect()
+        assert "sync.not_looked" in caplog.text
+        assert "never retrieved" not in caplog.text
+        assert await scene.applied() == 2
 
 
 async def test_what_opened_no_result_is_not_sent_ahead(tmp_path: Path) -> None:

@@ -91,3 +91,26 @@ async def test_where_no_process_can_pack_much_little_is_packed_at_a_time(
             content = await box.syncing.read_waiting(made)
             await hub.listening.hub.receiving.receive(content or b"")
         assert await hub.rows("SELECT count(*) FROM statement") == [(5_000,)]
+
+
+async def test_who_stops_the_box_does_not_wait_for_what_is_being_packed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    school = await asyncio.to_thread(make_school, tmp_path / "box")
+    await asyncio.to_thread(fill, school.settings.data / "box.db", 1_000)
+    clock = FakeClock(NOW_MS)
+    async with hub_on(tmp_path / "hub", clock) as hub, open_box(school.settings, clock) as box:
+        await box.syncing.enroll(hub.url, await hub.listening.hub.enrolling.make_code(HILL))
+        packer = box.syncing._spool.packing
+        with monkeypatch.context() as slow:
+            slow.setattr(packing, "CHILD", ("-c", "import signal; signal.pause()"))
+            sending = asyncio.ensure_future(box.syncing.sync_now())
+            while packer._child is None or packer._child.pid is None:
+                await asyncio.sleep(0.01)
+            async with asyncio.timeout(20):
+                await box.syncing.close()
+                await sending
+        for made in await box.syncing.prepare():
+            content = await box.syncing.read_waiting(made)
+            await hub.listening.hub.receiving.receive(content or b"")
+        assert await hub.rows("SELECT count(*) FROM statement") == [(1_000,)]

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import secrets
 from collections.abc import AsyncIterator
 from itertools import permutations
 from pathlib import Path
@@ -18,6 +19,7 @@ from sync.bundle.errors import BundleForged, BundleUnknownOrigin
 from sync.bundle.layout import Notice, Vector
 from sync.bundle.read import verify_bundle
 from sync.bundle.write import Range, write_bundle
+from sync.engine.lanes import Lane, Tariff
 from sync.engine.receiver import Verdict
 from sync.hub import sending
 from sync.hub.store import boxes, reports
@@ -300,6 +302,26 @@ async def test_an_idle_box_asks_for_nothing_of_its_own(scene: SchoolScene, monke
     scene.clock.advance(ASK_EVERY_MS)
     await when_due(scene)
     assert len(asked) == 3
+
+
+async def test_what_did_not_fit_the_budget_is_asked_for_again_when_the_line_opens(scene: SchoolScene) -> None:
+    await scene.sync()
+    await scene.send(message(secrets.token_hex(2_000)))
+    line = scene.box.line
+    line.count(Lane.LARGE, 20_000_000)
+    left_bytes = line.left_bytes(Lane.CLOSING)
+    assert left_bytes is not None
+    line.count(Lane.CLOSING, left_bytes - 1_500)
+    await scene.prepared()
+    scene.clock.advance(1_000)
+    scene.box.syncing._asking.has_waiting = True
+    await when_due(scene)
+    assert await scene.messages() == []
+    assert not scene.box.syncing._asking.is_due
+    await line.set_tariff(Tariff(is_metered=False))
+    await when_due(scene)
+    assert len(await scene.messages()) == 1
+    assert not scene.box.syncing._asking.is_due
 
 
 async def test_a_large_letter_goes_in_several_bundles(scene: SchoolScene, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """The line: who goes first, what is counted on real sockets, and what of it is on the disk."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -21,7 +22,7 @@ from edgebox.services.line import FLUSH_BYTES, Line, LinePaused, Wire
 from edgebox.settings import Settings
 from edgebox.store import line as store
 from edgebox.store.database import Database, StoreUnavailable
-from sync.engine.lanes import FREE_BYTES, SLICE_BYTES, SMALL_MAX_BYTES, Lane, Tariff
+from sync.engine.lanes import FREE_BYTES, KEPT_DAYS, SLICE_BYTES, SMALL_MAX_BYTES, Lane, Tariff
 from sync.transport import tcp
 from tests.support import tls
 from tests.support.clock import FakeClock
@@ -141,6 +142,19 @@ async def test_where_the_kernel_does_not_count_the_calls_are(line: Line, monkeyp
         assert spent(line) == {Lane.PROGRESS: proxy.crossed_bytes}
 
 
+async def test_a_socket_that_is_closed_where_no_loop_runs_is_closed_and_counted(line: Line) -> None:
+    wire = line.wire(Lane.PROGRESS)
+    async with echo() as proxy:
+        made = wire.make_socket((socket.AF_INET, socket.SOCK_STREAM, 0))
+        made.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(made, ("127.0.0.1", proxy.port))
+        await asyncio.get_running_loop().sock_sendall(made, bytes(100))
+        await asyncio.to_thread(made.close)
+        assert made.fileno() == -1
+    assert spent(line)[Lane.PROGRESS] >= 100
+    await line.flush()
+
+
 async def test_one_connection_counts_for_the_lane_at_work(line: Line) -> None:
     wire = line.wire(Lane.PROGRESS)
     async with echo() as proxy, session_on(wire) as session:
@@ -228,6 +242,33 @@ async def test_a_small_file_does_not_wait_for_itself_when_a_large_one_comes_besi
     assert set(spent(line)) == {Lane.SMALL, Lane.LARGE}
 
 
+async def test_a_lane_whose_waiting_streams_break_goes_before_its_betters_after_a_day_all_the_same(
+    tmp_path: Path,
+) -> None:
+    clock = FakeClock()
+    async with opened(tmp_path, clock) as (line, _):
+        line.begin(Lane.LARGE)
+        for hours in (23, 1):
+            waiting = asyncio.create_task(line.wait(Lane.TELEMETRY))
+            await asyncio.sleep(0)
+            clock.advance(hours * 3_600_000)
+            waiting.cancel()
+            await asyncio.wait({waiting})
+            clock.advance(600_000)
+        async with asyncio.timeout(20):
+            await line.wait(Lane.TELEMETRY)
+        # It had its turn, and waits a day for the next one; so does one that was away for long.
+        for _ in range(2):
+            waiting = asyncio.create_task(line.wait(Lane.TELEMETRY))
+            await asyncio.sleep(0)
+            clock.advance(3_600_001)
+            assert not waiting.done()
+            waiting.cancel()
+            await asyncio.wait({waiting})
+            clock.advance(DAY_MS)
+        line.end(Lane.LARGE)
+
+
 async def test_the_rate_that_is_allowed_holds_the_next_slice_back(tmp_path: Path) -> None:
     clock = FakeClock()
     async with opened(tmp_path, clock, line_rate_kbit=64) as (line, _):
@@ -300,6 +341,23 @@ async def test_what_a_full_disk_did_not_take_is_written_later(tmp_path: Path) ->
         database.error = None
         await line.flush()
         assert [row[2] for row in await database.read(store.list_days)] == [2_000]
+
+
+async def test_of_the_past_some_four_hundred_days_are_kept(tmp_path: Path) -> None:
+    clock = FakeClock()
+    async with opened(tmp_path, clock, line_month_bytes=10_000) as (line, database):
+        today = line.rules.ledger.day(line.moment())
+        # Of a box that ran for years before this was so, and whose clock was wrong once.
+        before = {(day, int(Lane.LARGE)): 7 for day in [*range(today - 1_000, today), today + 9_000]}
+        await database.write(lambda db: store.add_bytes(db, before))
+    async with opened(tmp_path, clock, line_month_bytes=10_000) as (line, database):
+        for _ in range(3):
+            line.count(Lane.PROGRESS, 100)
+            clock.advance(DAY_MS)
+        await line.flush()
+        days = {row[0] for row in await database.read(store.list_days)}
+        assert days == {*range(today - KEPT_DAYS + 4, today + 3), today + 9_000}
+        assert set(line.rules.ledger.days) == {day for day, _ in line.rules.ledger.lanes} == days
 
 
 async def test_what_staff_chose_is_kept_and_the_command_line_goes_before_it(tmp_path: Path) -> None:
