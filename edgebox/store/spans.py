@@ -16,7 +16,17 @@ from sync.records.outside import without_people
 from sync.records.rows import Record, Statement
 
 _CHUNK = 500
-_ROW_BYTES = 200  # a generous guess of what a row takes before compression
+_ROW_BYTES = 200  # a generous guess of what a row takes before compression, without its long texts
+_LONG_BYTES = {
+    Kind.STATEMENT: (
+        "SELECT id, coalesce(length(body), 0) + coalesce(length(CAST(response AS BLOB)), 0)"
+        " FROM statement WHERE id IN ({marks})"
+    ),
+    Kind.STATE: "SELECT no, length(content) FROM state WHERE no IN ({marks})",
+    Kind.FACT: "SELECT no, length(CAST(value AS BLOB)) FROM fact WHERE no IN ({marks})",
+    Kind.MARK: "SELECT no, length(CAST(value || comment AS BLOB)) FROM mark WHERE no IN ({marks})",
+    Kind.ACTIVITY: "SELECT no, length(CAST(iri AS BLOB)) FROM activity WHERE no IN ({marks})",
+}
 _CHANGES = "SELECT seq, kind, key FROM change WHERE seq >= ? ORDER BY seq LIMIT ?"
 _STATEMENTS = """
 SELECT id, person_no, verb_no, activity_no, device_no, device_seq, attempt_seq, registration, timestamp_ms, stored_ms,
@@ -60,23 +70,23 @@ def read_records(connection: sqlite3.Connection, keys: Mapping[Kind, Iterable[by
 
 def _fitting(connection: sqlite3.Connection, logged: list[Any], max_bytes: int) -> int:
     """Return the last change whose rows, with those before it, stay within `max_bytes`."""
-    ids = [key for _seq, kind, key in logged if kind == Kind.STATEMENT]
-    query = (
-        "SELECT id, coalesce(length(body), 0) + coalesce(length(CAST(response AS BLOB)), 0) "
-        "FROM statement WHERE id IN ({marks})"
-    )
-    sizes: dict[Any, int] = dict(tuple(row) for row in _select(connection, query, ids))
-    nos = _numbers([key for _seq, kind, key in logged if kind == Kind.STATE])
-    query = "SELECT no, length(content) FROM state WHERE no IN ({marks})"
-    sizes |= {number_key(no): size_bytes for no, size_bytes in _select(connection, query, nos)}
+    long_bytes = {kind: _read_long_bytes(connection, kind, logged) for kind in _LONG_BYTES}
     total_bytes = 0
     through: int = logged[0][0]
     for seq, kind, key in logged:
-        total_bytes += _ROW_BYTES + (sizes.get(key, 0) if kind in (Kind.STATEMENT, Kind.STATE) else 0)
+        total_bytes += _ROW_BYTES + long_bytes.get(kind, {}).get(key, 0)
         if total_bytes > max_bytes:
             break
         through = seq
     return through
+
+
+def _read_long_bytes(connection: sqlite3.Connection, wanted: Kind, logged: list[Any]) -> dict[bytes, int]:
+    """Return what the long texts of the logged rows of a kind take, by the key of each."""
+    keys = [key for _seq, kind, key in logged if kind == wanted]
+    has_ids = wanted == Kind.STATEMENT
+    found = _select(connection, _LONG_BYTES[wanted], keys if has_ids else _numbers(keys))
+    return {key if has_ids else number_key(key): size_bytes for key, size_bytes in found}
 
 
 def _select(connection: sqlite3.Connection, query: str, keys: list[Any]) -> Iterable[Any]:

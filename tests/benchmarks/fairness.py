@@ -114,7 +114,11 @@ class Scene:
         return await _deliver(self.url, self.folder, next(self.turns), self.hub_pid)
 
     async def deliver_beside(self, url: str, way: str, warm_up_seconds: float) -> Delivery:
-        """Let the next good box deliver while a bad one is at work at the hub of that address."""
+        """Let the next good box deliver while a bad one is at work at the hub of that address.
+
+        Somebody comes to the other hub as well, which would serve the bad box without a limit otherwise.
+        """
+        await _post(self.elsewhere, (self.folder / "good-0" / "0000.eb").read_bytes())
         with _running("attack", self.folder, url, *(WAYS if way not in WAYS else (way,))):
             await asyncio.sleep(warm_up_seconds)
             return await self.deliver()

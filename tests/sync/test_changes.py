@@ -112,6 +112,36 @@ async def test_a_span_is_measured_in_bytes_whatever_the_letters_are(database: Da
     assert (await span(database, start=FILLED + 1, max_bytes=2 * 500)).through_change == FILLED + 2
 
 
+@pytest.mark.parametrize(
+    ("table", "kind", "values"),
+    [
+        ("fact", Kind.FACT, {"entity": 6, "id": bytes(16), "field": 1, "value": "", "stamp": 1, "origin": bytes(16)}),
+        (
+            "mark",
+            Kind.MARK,
+            dict.fromkeys(("assignment", "learner", "origin", "replaces"), bytes(16))
+            | {"value": "A", "comment": "", "stamp": 1},
+        ),
+        ("activity", Kind.ACTIVITY, {"iri": "http://b"}),
+    ],
+)
+async def test_a_span_counts_every_long_text(
+    database: Database, table: str, kind: Kind, values: dict[str, object]
+) -> None:
+    long = next(name for name in ("comment", "value", "iri") if name in values)
+
+    def write(db: Connection, length: int) -> None:
+        row = values | {"no": 1000 + length, long: "x" * length}
+        row |= {name: length.to_bytes(16, "big") for name in ("id", "learner") if name in row}
+        db.execute(f"INSERT INTO {table} ({','.join(row)}) VALUES ({','.join('?' * len(row))})", list(row.values()))
+        append_change(db, kind, number_key(1000 + length))
+
+    for length in (1999, 2000):
+        await database.write(lambda db, length=length: write(db, length))  # type: ignore[misc]
+    assert (await span(database, max_bytes=4000)).through_change == 1
+    assert (await span(database, max_bytes=4600)).through_change == 2
+
+
 async def test_a_tablet_learns_how_far_the_hub_has_its_work(database: Database) -> None:
     await database.write(fill)
     for seq in (1, 2, 3, 4):
