@@ -25,7 +25,7 @@ _SAID = f"""
 SELECT (SELECT value FROM fact WHERE entity = {int(Entity.HAND_IN)} AND id = hand_in.id
         AND field = {int(HandInField.TEXT)}),
        (SELECT 1 FROM fact WHERE entity = {int(Entity.HAND_IN)} AND id = hand_in.id
-        AND field = {int(HandInField.ARRIVED_MS)} AND origin = ?),
+        AND field = {int(HandInField.ARRIVED_MS)} AND origin = ? AND value <> ''),
        file.no, is_released, sent_ms
 FROM hand_in LEFT JOIN file ON file.hash = hand_in.hash WHERE hand_in.no = ?
 """  # noqa: S608 - numbers of ours
@@ -34,7 +34,7 @@ _DUE = f"""
 SELECT no, hash, size_bytes, is_released, sent_ms FROM file
 WHERE NOT EXISTS (
     SELECT 1 FROM hand_in JOIN fact ON fact.entity = {int(Entity.HAND_IN)} AND fact.id = hand_in.id
-    WHERE hand_in.hash = file.hash AND field = {int(HandInField.ARRIVED_MS)} AND fact.origin = ?
+    WHERE hand_in.hash = file.hash AND field = {int(HandInField.ARRIVED_MS)} AND fact.origin = ? AND value <> ''
 ) ORDER BY no
 """  # noqa: S608 - as above
 _COUNTS = """

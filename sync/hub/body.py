@@ -26,12 +26,14 @@ async def _go_on(_size_bytes: int) -> None:
 async def read_start(request: web.Request, clock: Clock, max_bytes: int, start_bytes: Callable[[bytes], int]) -> bytes:
     """Return the start of the body: as much as `start_bytes` asks for, seeing what is there, or all of a shorter one.
 
+    Of a body that broke off it is what came, if that is enough; reading on says that it broke.
+
     Raises:
         RequestTooLarge, RequestTooSlow, RequestMalformed: like `read_body`.
     """
     _check_length(request, max_bytes)
     start, start_ms = b"", clock.monotonic_ms()
-    while len(start) < start_bytes(start) and (part := await _next_part(request)):
+    while len(start) < start_bytes(start) and (part := await _next_or_last(request)):
         start += part
         _check_pace(len(start), clock.monotonic_ms() - start_ms)
     return start
@@ -148,6 +150,16 @@ def _check_pace(total_bytes: int, took_ms: int) -> None:
 
 async def _next_part(request: web.Request) -> bytes:
     return bytes(await _in_time(request.content.readany()))
+
+
+async def _next_or_last(request: web.Request) -> bytes:
+    try:
+        return await _next_part(request)
+    except RequestMalformed:
+        # What came before the line broke is in the buffer still, and cannot be had in any other way.
+        if rest := request.content._read_nowait(-1):
+            return rest
+        raise
 
 
 async def _in_time(reading: Awaitable[Any]) -> Any:

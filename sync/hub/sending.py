@@ -21,7 +21,7 @@ from sync.engine.stream import Lesson, Said, learn
 from sync.hub.errors import BoxRevoked
 from sync.hub.keys import HubKeys
 from sync.hub.settings import HubSettings
-from sync.hub.store import boxes, outgoing, streams
+from sync.hub.store import boxes, files, outgoing, streams
 from sync.hub.store.boxes import Box
 from sync.hub.store.streams import Outgoing, Position
 from sync.hub.store.worker import Store, Transaction
@@ -220,6 +220,7 @@ def _learn(connection: Transaction, box: Box, said: Said, now_ms: int, step: int
         return []
     epoch = max(position.epoch, said.vector.epoch) + step
     log.warning("hub.stream_starts_over box=%d epoch=%d", box.no, epoch)
+    files.tell_all_lacking(connection, box.school_no, now_ms)
     return streams.begin_epoch(connection, box.no, epoch)
 
 

@@ -386,3 +386,24 @@ async def test_the_page_of_the_hub_calls_a_lesson_that_a_teacher_made_by_its_tit
     assert await scene.sync() is None
     rows = await scene.hub.listening.hub.store.run(reports.list_hand_ins)
     assert [(row["lesson"], row["pack"], row["hand_ins"]) for row in rows] == [("Monday", "", 1)]
+
+
+async def test_a_hub_that_was_restored_asks_again_for_the_files_that_it_had(scene: SchoolScene) -> None:
+    """Two: of the first the backup has the record, of the second nothing."""
+    first, second = photo(SMALL), photo(SMALL + 1)
+    await give(scene, file=first)
+    scene.box.syncing.files._refused_ms = scene.clock.monotonic_ms()  # so the record is there without the file
+    assert await scene.sync() is None
+    backup = await scene.back_up("hub")
+    scene.clock.advance(DAY_MS)
+    await give(scene, file=second)
+    for _ in range(2):
+        assert await scene.sync() is None
+    assert (await due(scene), len(await hub_files(scene))) == ([], 2)
+    await scene.restart_hub(backup)
+    assert await hub_files(scene) == []
+    await give(scene, "what goes up next tells the box what its hub lost")
+    for _ in range(3):
+        scene.clock.advance(DAY_MS)
+        await scene.sync()
+    assert (await due(scene), sorted(await hub_files(scene))) == ([], sorted(map(blake2b_256, (first, second))))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from sync.bundle.layout import start_bytes, upload_name
 from sync.bundle.read import read_ack
@@ -91,6 +92,35 @@ async def test_an_upload_in_two_parts_is_taken_in_and_its_ack_can_be_had(hub: Te
     assert await offset_of(hub, path) == len(content)
     status, _, body = await ask(hub, "GET", path)
     assert read_ack(body, hub.listening.hub.keys.signing.verify_key).vector.through_seq == 1
+
+
+@pytest.mark.parametrize("is_created", [False, True])
+async def test_what_came_before_the_line_was_cut_is_stored_however_late_the_hub_looks_at_it(
+    hub: TestHub, monkeypatch: pytest.MonkeyPatch, is_created: bool
+) -> None:
+    maker = await hub.enrolled()
+    content = maker.next(long_records())
+    path = f"/api/uploads/{upload_name(content[: start_bytes(content)])}"
+    read_start, is_read = incoming.read_start, asyncio.Event()
+
+    async def late(request: web.Request, *rest: Any) -> bytes:
+        while request.transport is not None:
+            await asyncio.sleep(0.01)
+        is_read.set()
+        return await read_start(request, *rest)
+
+    monkeypatch.setattr(incoming, "read_start", late)
+    method, headers = ("PATCH", at(0)) if is_created else ("POST", BYTES | {"Upload-Length": str(len(content))})
+    place = await created(hub, len(content)) if is_created else "/api/uploads"
+    _, writer = await asyncio.open_connection("127.0.0.1", hub.listening.port)
+    lines = [f"{method} {place} HTTP/1.1", f"Host: 127.0.0.1:{hub.listening.port}", f"Content-Length: {len(content)}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    writer.write("\r\n".join([*lines, "", ""]).encode() + content[:20_000])
+    await writer.drain()
+    writer.close()
+    async with asyncio.timeout(20):
+        await is_read.wait()
+    assert await offset_of(hub, place if is_created else path) == 20_000
 
 
 async def test_one_request_is_enough_and_brings_the_ack(hub: TestHub) -> None:

@@ -7,12 +7,12 @@ from typing import Any, get_args
 from sqlalchemy import Column, ColumnElement, Connection, RowMapping, Table, and_, delete, insert, or_, select, update
 
 from content_packs.base import codec
-from sync.hub.store import merged
+from sync.hub.store import merged, streams
 from sync.hub.store.boxes import Box
 from sync.hub.store.bundles import Place
 from sync.hub.store.clock import observe
 from sync.hub.store.database import add_row, add_rows
-from sync.hub.store.files import tell_arrived
+from sync.hub.store.files import tell_arrived, tell_lacking
 from sync.hub.store.outgoing import log_rows
 from sync.hub.store.projecting import find_learner, project
 from sync.hub.store.schema import (
@@ -214,6 +214,9 @@ class Applier:
         project(self._connection, self._box.school_no, changed)
         hand_ins = [record for record in changed if isinstance(record, HandIn)]
         tell_arrived(self._connection, self._box.school_no, hand_ins, self._now_ms)
+        if hand_ins and streams.has_started_over(self._connection, self._box.no):
+            # It may have heard of files that a hub had before it was restored.
+            tell_lacking(self._connection, self._box.school_no, hand_ins, self._now_ms)
 
     def _log(self, kind: Kind, keys: list[Any]) -> None:
         log_rows(self._connection, self._box.school_no, self._box.no, kind, keys)

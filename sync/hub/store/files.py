@@ -1,7 +1,8 @@
 """Which files that learners handed in are at the hub, and that their boxes are told so.
 
 The record of a hand-in comes with the log of its box, its file apart from that, in any order. Whichever is the later
-writes the fact that the file has arrived, which goes down to the boxes of the school like any other.
+writes the fact that the file has arrived, which goes down to the boxes of the school like any other. A hub that was
+restored from a backup says in the same way which files it does not have, and the boxes send them again.
 """
 
 from collections.abc import Iterable
@@ -15,6 +16,7 @@ from sync.hub.store.writing import SchoolWriter
 from sync.records.facts import Entity, HandInField
 from sync.records.kinds import Kind
 from sync.records.rows import HandIn
+from sync.records.sizes import is_file
 
 
 def has_file(connection: Connection, school_no: int, digest: bytes) -> bool:
@@ -39,6 +41,23 @@ def tell_arrived(connection: Connection, school_no: int, hand_ins: Iterable[Hand
         if received_ms is not None:
             value = str(max(received_ms, 0))
             writer.write_fact(Entity.HAND_IN, hand_in.id, HandInField.ARRIVED_MS, value)
+
+
+def tell_lacking(connection: Connection, school_no: int, hand_ins: Iterable[HandIn], now_ms: int) -> None:
+    """Say of those hand-ins whose file is not here that it has not arrived. Safe to repeat.
+
+    Only a hub that lost a file, as one restored from a backup did, has ever said otherwise.
+    """
+    here = set(connection.execute(select(school_file.c.hash).where(school_file.c.school_no == school_no)).scalars())
+    writer = SchoolWriter(connection, school_no, now_ms)
+    for hand_in in hand_ins:
+        if is_file(hand_in.media_type, hand_in.size_bytes) and hand_in.hash not in here:
+            writer.write_fact(Entity.HAND_IN, hand_in.id, HandInField.ARRIVED_MS, "")
+
+
+def tell_all_lacking(connection: Connection, school_no: int, now_ms: int) -> None:
+    """Do so for all hand-ins of a school."""
+    tell_lacking(connection, school_no, merged.list_where(connection, school_no, Kind.HAND_IN), now_ms)
 
 
 def _received_ms(connection: Connection, school_no: int, digest: bytes) -> int | None:

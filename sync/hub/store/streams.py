@@ -51,6 +51,11 @@ def find_position(connection: Connection, box_no: int) -> Position:
     return Position(_FIRST_EPOCH, 0, 0, NO_PREVIOUS, 0) if row is None else Position(*row)
 
 
+def has_started_over(connection: Connection, box_no: int) -> bool:
+    """Return whether a box ever had another history than was made here, or lacked what is not kept any more."""
+    return find_position(connection, box_no).epoch != _FIRST_EPOCH
+
+
 def add_bundle(connection: Connection, bundle: Outgoing, through_no: int, now_ms: int) -> None:
     """Add the row of a bundle whose file is on the disk, and move the stream behind it."""
     values = {
