@@ -90,7 +90,7 @@ class Receiving:
         self._store = store
         self._keys = keys
         self._clock = clock
-        self._files = Files(settings.files, store, keys, clock)
+        self._files = Files(settings, store, keys, clock)
 
     async def admit(self, start: bytes) -> Head:
         """Return the head of a bundle whose body is still to come, once it is signed by a box that is known.
@@ -127,7 +127,8 @@ class Receiving:
         is_chained = checked.head.kind is BundleKind.RECORDS
 
         def count(connection: Transaction) -> bool:
-            boxes.spend_quota(connection, box.no, now_ms, len(content), limit_bytes)
+            if checked.with_file is None:  # files have a quota of their own
+                boxes.spend_quota(connection, box.no, now_ms, len(content), limit_bytes)
             return is_chained and bundles.is_known(connection, place, checked.head.hash)
 
         is_known = await self._store.run(effort.timed(count))

@@ -16,7 +16,8 @@ class HubSettings:
         host: address to listen on; loopback unless told otherwise.
         port: pages and API.
         hostnames: names by which it may be asked; IP addresses are always accepted.
-        day_quota_bytes: what one box may send in a day.
+        day_quota_bytes: what one box may send in a day, files apart.
+        files_day_quota_bytes: what may come of files of one box in a day that are new here.
         uploads_max: bundles over 1 MiB taken in at the same time.
         depot: folder with packs and patches for boxes, laid out as in docs/depot.md; `depot` in `data` unless named.
         certificate: chain of the hub's name, PEM; the hub serves HTTPS then, and plain HTTP no more.
@@ -29,6 +30,7 @@ class HubSettings:
     port: int = 8090
     hostnames: tuple[str, ...] = DEFAULT_HOSTNAMES
     day_quota_bytes: int = 1 << 30
+    files_day_quota_bytes: int = 1 << 30
     uploads_max: int = 8
     depot: Path | None = None
     certificate: Path | None = None

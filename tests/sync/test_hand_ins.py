@@ -9,6 +9,7 @@ import pytest
 
 from content_packs.base.hashing import blake2b_256
 from content_packs.format.manifest import Lesson
+from content_packs.installer.blobs import BlobStore
 from edgebox.keys import Box
 from edgebox.services import file_sending
 from edgebox.store import marks, own_lessons, teaching
@@ -21,6 +22,7 @@ from sync.hub.store import reports
 from sync.records.lessons import OWN_PACK
 from sync.transport.errors import LinkDown
 from sync.transport.http import HttpTransport
+from tests.support.clock import FakeClock
 from tests.support.hand_ins import give_lesson, hand_in, photo
 from tests.sync.hub_support import hub_on
 from tests.sync.makers import NOW_MS, Maker, registries
@@ -323,8 +325,8 @@ def file_of(maker: Maker, content: bytes, **changes: object) -> bytes:
     return write_file_bundle(content, **(given | changes))  # type: ignore[arg-type]
 
 
-async def test_a_hub_takes_files_of_its_boxes_only_and_within_their_quota(tmp_path: Path) -> None:
-    async with hub_on(tmp_path, day_quota_bytes=100_000) as hub:
+async def test_a_hub_takes_files_of_its_boxes_only(tmp_path: Path) -> None:
+    async with hub_on(tmp_path) as hub:
         stranger, maker = Maker(), await hub.enrolled()
         stranger.receiver = maker.receiver
         assert await hub.refused(file_of(stranger, b"x")) == (403, "sync.bundle_unknown_origin")
@@ -334,8 +336,39 @@ async def test_a_hub_takes_files_of_its_boxes_only_and_within_their_quota(tmp_pa
         elsewhere = file_of(maker, b"x", receiver_public=stranger.key.sealing_key.public)
         assert await hub.refused(elsewhere) == (403, "sync.bundle_forged")
         await hub.post(content)
-        assert await hub.refused(file_of(maker, photo(SMALL, b"\x02"))) == (429, "hub.quota_reached")
         assert await hub.rows("SELECT size_bytes FROM school_file") == [(SMALL,)]
+
+
+async def test_files_use_up_nothing_of_what_a_box_may_send_of_its_records(tmp_path: Path) -> None:
+    async with hub_on(tmp_path, day_quota_bytes=2_000) as hub:
+        maker = await hub.enrolled()
+        await hub.post(file_of(maker, photo(SMALL)))
+        assert (await hub.post(maker.next(registries()))).vector.through_seq == 1
+
+
+async def test_only_files_that_are_new_at_the_hub_use_up_the_quota_of_files(tmp_path: Path) -> None:
+    clock = FakeClock(NOW_MS)
+    async with hub_on(tmp_path, clock, files_day_quota_bytes=2 * SMALL) as hub:
+        greedy, modest = await hub.enrolled(), await hub.enrolled("Lake School")
+        first, second, third = (file_of(greedy, photo(SMALL, bytes([no])), no=no) for no in (1, 2, 3))
+        for content in (first, first, first, second):
+            await hub.post(content)
+        assert await hub.refused(third) == (429, "hub.quota_reached")
+        await hub.post(first)
+        await hub.post(greedy.next(registries()))
+        await hub.post(file_of(modest, photo(SMALL)))
+        clock.advance(DAY_MS)
+        await hub.post(third)
+
+
+async def test_a_file_that_the_disk_of_the_hub_lost_is_kept_again_when_it_comes_again(tmp_path: Path) -> None:
+    async with hub_on(tmp_path) as hub:
+        maker, content = await hub.enrolled(), photo(SMALL)
+        await hub.post(file_of(maker, content))
+        path = BlobStore(hub.listening.hub.settings.files / "1").path_of(blake2b_256(content))
+        await asyncio.to_thread(path.unlink)
+        await hub.post(file_of(maker, content))
+        assert await asyncio.to_thread(path.read_bytes) == content
 
 
 async def test_files_neither_move_nor_fork_the_chain(tmp_path: Path) -> None:

@@ -215,7 +215,8 @@ class Applier:
         hand_ins = [record for record in changed if isinstance(record, HandIn)]
         tell_arrived(self._connection, self._box.school_no, hand_ins, self._now_ms)
         if hand_ins and streams.has_started_over(self._connection, self._box.no):
-            # It may have heard of files that a hub had before it was restored.
+            # It may have heard of files that a hub had before it was restored. For ever: a record may come again at any
+            # time, and the clock that stamped it may be wrong, so nothing tells a new one from one of before.
             tell_lacking(self._connection, self._box.school_no, hand_ins, self._now_ms)
 
     def _log(self, kind: Kind, keys: list[Any]) -> None:

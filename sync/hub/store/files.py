@@ -7,10 +7,11 @@ restored from a backup says in the same way which files it does not have, and th
 
 from collections.abc import Iterable
 
-from sqlalchemy import Connection, and_, insert, select
+from sqlalchemy import Connection, and_, func, insert, select
 
+from sync.hub.errors import QuotaReached
 from sync.hub.store import merged
-from sync.hub.store.boxes import Box
+from sync.hub.store.boxes import DAY_MS, Box
 from sync.hub.store.schema import school_file
 from sync.hub.store.writing import SchoolWriter
 from sync.records.facts import Entity, HandInField
@@ -19,14 +20,26 @@ from sync.records.rows import HandIn
 from sync.records.sizes import is_file
 
 
-def has_file(connection: Connection, school_no: int, digest: bytes) -> bool:
-    """Return whether a file is here."""
-    return _received_ms(connection, school_no, digest) is not None
+def check_quota(
+    connection: Connection, box: Box, digest: bytes, size_bytes: int, now_ms: int, limit_bytes: int
+) -> None:
+    """Return if a box may bring a file today. One that is noted already it may bring as often as it likes.
+
+    Raises:
+        QuotaReached: with it, what is new of the box today would be more than `limit_bytes`.
+    """
+    if _received_ms(connection, box.school_no, digest) is not None:
+        return
+    is_of_today = school_file.c.received_ms >= now_ms - now_ms % DAY_MS
+    of_box = and_(school_file.c.school_no == box.school_no, school_file.c.box_no == box.no, is_of_today)
+    came_bytes = connection.execute(select(func.sum(school_file.c.size_bytes)).where(of_box)).scalar() or 0
+    if came_bytes + size_bytes > limit_bytes:
+        raise QuotaReached(limit_bytes=limit_bytes)
 
 
 def add_file(connection: Connection, box: Box, digest: bytes, size_bytes: int, now_ms: int) -> None:
     """Note a file that is on the disk, and tell whoever waits for the word on it. Safe to repeat."""
-    if not has_file(connection, box.school_no, digest):
+    if _received_ms(connection, box.school_no, digest) is None:
         values = {"school_no": box.school_no, "hash": digest, "size_bytes": size_bytes}
         connection.execute(insert(school_file).values(values | {"box_no": box.no, "received_ms": now_ms}))
     waiting: list[HandIn] = merged.list_where(connection, box.school_no, Kind.HAND_IN, hash=digest)
@@ -48,10 +61,10 @@ def tell_lacking(connection: Connection, school_no: int, hand_ins: Iterable[Hand
 
     Only a hub that lost a file, as one restored from a backup did, has ever said otherwise.
     """
-    here = set(connection.execute(select(school_file.c.hash).where(school_file.c.school_no == school_no)).scalars())
     writer = SchoolWriter(connection, school_no, now_ms)
     for hand_in in hand_ins:
-        if is_file(hand_in.media_type, hand_in.size_bytes) and hand_in.hash not in here:
+        is_due = is_file(hand_in.media_type, hand_in.size_bytes)
+        if is_due and _received_ms(connection, school_no, hand_in.hash) is None:
             writer.write_fact(Entity.HAND_IN, hand_in.id, HandInField.ARRIVED_MS, "")
 
 
