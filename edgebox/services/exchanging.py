@@ -275,6 +275,8 @@ class Exchanging:
             await asyncio.to_thread(writer.put, place, content)
             put_bytes += made.size_bytes
             await note(done_bytes=2 * put_bytes - writer.pending_bytes)
+        # What goes wrong with a file, or a stick that is too small for it, costs none of the records.
+        await asyncio.to_thread(writer.settle)
         for file in files:
             if (found := await self._syncing.files.read_for_stick(file)) is not None:
                 await asyncio.to_thread(writer.put, *found)

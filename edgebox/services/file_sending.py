@@ -116,14 +116,18 @@ class FileSending:
 
     async def tidy(self) -> None:
         """Remove what the hub has by now from the spool. Safe to repeat."""
-        kept = {f"{file.no}{_SUFFIX}" for file in await self.list_due()}
-        await asyncio.to_thread(self._sweep, kept)
+        arrived = await self._database.read(hand_ins.list_arrived_files)
+        await asyncio.to_thread(self._sweep, arrived)
 
     async def tidy_stick(self, root: Path) -> None:
-        """Remove what the hub has by now from a stick, if that can be written."""
-        due = {file.no for file in await self.list_due()}
+        """Remove what the hub said to have from a stick, if that can be written.
+
+        A file that this box does not know any more stays: its numbers may be those of another one by now.
+        """
+        epoch = await self._database.read(changes.find_epoch)
+        confirmed = {(epoch, no) for no in await self._database.read(hand_ins.list_arrived_files)}
         found = await asyncio.to_thread(folder.list_files, root, self._identity.box_id)
-        arrived = [path for path in found if (folder.file_numbers(path.name) or (0, 0))[1] not in due]
+        arrived = [path for path in found if folder.file_numbers(path.name) in confirmed]
         if not arrived:
             return
         try:
@@ -210,27 +214,42 @@ class FileSending:
                 return content
         except FileNotFoundError:
             pass
-        except EdgeboxError:
-            log.warning("sync.sealed_file_damaged %d", file.no)
+        except (EdgeboxError, OSError) as error:
+            log.warning("sync.sealed_file_damaged %d %s", file.no, error)
         return self._make(path, file, hub, epoch)
 
     def _make(self, path: Path, file: FileRow, hub: Hub, epoch: int) -> bytes | None:
-        if not self._blobs.is_intact(file.hash):
-            log.error("sync.file_lost %d", file.no)
+        plain = self._read(file)
+        if plain is None:
             return None
         content = write_file_bundle(
-            self._blobs.path_of(file.hash).read_bytes(),
+            plain,
             epoch=epoch,
             no=file.no,
             key=self._identity.signing,
             receiver_public=hub.sealing_key,
             created_ms=self._clock.now_ms(),
         )
-        path.parent.mkdir(exist_ok=True)
-        atomic.write_file(path, content, mode=atomic.PRIVATE_MODE)
+        try:
+            path.parent.mkdir(exist_ok=True)
+            atomic.write_file(path, content, mode=atomic.PRIVATE_MODE)
+        except OSError as error:
+            # Without a copy of it an upload that breaks off begins anew, which is better than none.
+            log.warning("sync.sealed_file_not_kept %d %s", file.no, error)
         return content
 
-    def _sweep(self, kept: set[str]) -> None:
+    def _read(self, file: FileRow) -> bytes | None:
+        """Return what was handed in; None when the disk lost it, or cannot read it now."""
+        try:
+            if self._blobs.is_intact(file.hash):
+                return self._blobs.path_of(file.hash).read_bytes()
+            log.error("sync.file_lost %d", file.no)
+        except OSError as error:
+            log.error("sync.file_unreadable %d %s", file.no, error)  # noqa: TRY400 - the disk is at fault
+        return None
+
+    def _sweep(self, arrived: set[int]) -> None:
+        names = {f"{no}{_SUFFIX}" for no in arrived}
         for path in self._folder.iterdir() if self._folder.is_dir() else ():
-            if path.name not in kept:
+            if path.suffix == ".part" or path.name in names:
                 path.unlink(missing_ok=True)

@@ -187,8 +187,16 @@ class HandIns:
             await self._database.write(lambda connection: hand_ins.release(connection, file_no))
 
     async def sweep(self) -> None:
-        """Remove what a power cut left of files that did not come whole; only before any is taken."""
+        """Remove what a power cut left of files that did not come whole; only before any is taken.
+
+        Files whose records came back from the hub, after the database was made anew, become due again.
+        """
         await asyncio.to_thread(self.blobs.sweep_incoming)
+        unnoted = await self._database.read(hand_ins.list_unnoted_files)
+        here = await asyncio.to_thread(lambda: [each for each in unnoted if self.blobs.has(*each)])
+        if here:
+            now_ms = self._clock.now_ms()
+            await self._database.write(lambda connection: hand_ins.add_files(connection, here, now_ms))
 
     async def _take_text(self, raw: bytes) -> Taken:
         beside = await asyncio.to_thread(self.blobs.begin)

@@ -1,6 +1,7 @@
 """What learners handed in: records that travel with the log, and the files that travel apart from it."""
 
 import sqlite3
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,13 +31,16 @@ SELECT (SELECT value FROM fact WHERE entity = {int(Entity.HAND_IN)} AND id = han
 FROM hand_in LEFT JOIN file ON file.hash = hand_in.hash WHERE hand_in.no = ?
 """  # noqa: S608 - numbers of ours
 _NOS = "SELECT no, id FROM hand_in WHERE assignment = ?"
-_DUE = f"""
-SELECT no, hash, size_bytes, is_released, sent_ms FROM file
-WHERE NOT EXISTS (
+_HAS_ARRIVED = f"""EXISTS (
     SELECT 1 FROM hand_in JOIN fact ON fact.entity = {int(Entity.HAND_IN)} AND fact.id = hand_in.id
     WHERE hand_in.hash = file.hash AND field = {int(HandInField.ARRIVED_MS)} AND fact.origin = ? AND value <> ''
-) ORDER BY no
-"""  # noqa: S608 - as above
+)"""  # noqa: S608 - as above
+_DUE = f"SELECT no, hash, size_bytes, is_released, sent_ms FROM file WHERE NOT {_HAS_ARRIVED} ORDER BY no"  # noqa: S608
+_ARRIVED = f"SELECT no FROM file WHERE {_HAS_ARRIVED}"  # noqa: S608 - as above
+_UNNOTED = """
+SELECT DISTINCT media_type, size_bytes, hash FROM hand_in
+WHERE NOT EXISTS (SELECT 1 FROM file WHERE file.hash = hand_in.hash)
+"""
 _COUNTS = """
 SELECT assignment.no, class.pseudonym, pack, lesson FROM assignment JOIN class ON class.no = class_no
 WHERE class_no = ? AND is_active
@@ -137,7 +141,7 @@ def insert_hand_in(
     if before and (before[0].record.hash, before[0].text) == (digest, text):
         return False
     if is_file(media_type, size_bytes):
-        connection.execute(_ADD_FILE, (digest, size_bytes, now_ms))
+        add_files(connection, [(digest, size_bytes)], now_ms)
     newest = before[0].record.stamp if before else 0
     stamp, origin = stamping.make_stamp(connection, now_ms, above=newest), stamping.find_origin(connection)
     id_ = ids.random_bytes(ids.ID_BYTES)
@@ -151,6 +155,22 @@ def list_due_files(connection: sqlite3.Connection) -> list[FileRow]:
     """Return the files that the hub of this box has not said to have, in order."""
     hub = find_hub_origin(connection)
     return [FileRow(row[0], row[1], row[2], bool(row[3]), row[4]) for row in connection.execute(_DUE, (hub or b"",))]
+
+
+def list_arrived_files(connection: sqlite3.Connection) -> set[int]:
+    """Return the numbers of the files that the hub of this box said to have."""
+    return {row[0] for row in connection.execute(_ARRIVED, (find_hub_origin(connection) or b"",))}
+
+
+def list_unnoted_files(connection: sqlite3.Connection) -> list[tuple[bytes, int]]:
+    """Return hash and size of the files that records tell of and this box does not count as its own."""
+    found = connection.execute(_UNNOTED).fetchall()
+    return [(digest, size_bytes) for media_type, size_bytes, digest in found if is_file(media_type, size_bytes)]
+
+
+def add_files(connection: sqlite3.Connection, files: Iterable[tuple[bytes, int]], now_ms: int) -> None:
+    """Note files that are on the disk, by hash and size. Safe to repeat."""
+    connection.executemany(_ADD_FILE, [(digest, size_bytes, now_ms) for digest, size_bytes in files])
 
 
 def note_sent(connection: sqlite3.Connection, file_no: int, now_ms: int) -> None:

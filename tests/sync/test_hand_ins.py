@@ -1,18 +1,22 @@
 """What learners hand in reaches the hub: its record with the log, its file by line or stick as its size says."""
 
 import asyncio
+import errno
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from sqlite3 import Connection
 
 import pytest
 
+from content_packs.base import atomic
 from content_packs.base.hashing import blake2b_256
+from content_packs.format.errors import StickGone
 from content_packs.format.manifest import Lesson
 from content_packs.installer.blobs import BlobStore
 from edgebox.keys import Box
 from edgebox.services import file_sending
-from edgebox.store import marks, own_lessons, teaching
+from edgebox.store import changes, marks, own_lessons, teaching
 from edgebox.store.catalogue import ListedLesson
 from sync.bundle.file import write_file_bundle
 from sync.engine.lanes import Lane, Tariff
@@ -317,6 +321,91 @@ async def test_a_sealed_file_that_the_disk_changed_is_sealed_again(scene: School
     await at_the_box(scene)
     await at_the_hub(scene)
     assert await hub_files(scene) == [blake2b_256(photo(LARGE))]
+
+
+@pytest.mark.parametrize("fault", [errno.EIO, errno.ENOSPC])
+async def test_a_file_that_cannot_be_read_keeps_nothing_else_from_the_hub(
+    scene: SchoolScene, monkeypatch: pytest.MonkeyPatch, fault: int
+) -> None:
+    def broken(*_arguments: object) -> bytes:
+        raise OSError(fault, os.strerror(fault))
+
+    await give(scene, "My tree", photo(SMALL))
+    with monkeypatch.context() as patched:
+        patched.setattr(scene.box.hand_ins.blobs, "is_intact", broken)
+        await at_the_box(scene)
+        assert on_stick(scene) == []
+        await at_the_hub(scene)
+        assert len(await hub_records(scene)) == 1
+        await give(scene, "Another")
+        assert await scene.sync() is None
+    assert len(await hub_records(scene)) == 2
+    assert await scene.sync() is None
+    assert await due(scene) == []
+
+
+async def test_a_full_spool_keeps_no_file_from_line_and_stick(
+    scene: SchoolScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_file = atomic.write_file
+
+    def full(path: Path, content: bytes, **options: int) -> None:
+        if path.suffix == ".ebf":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write_file(path, content, **options)
+
+    await give(scene, "", photo(LARGE))
+    await give(scene, "", photo(SMALL), learner=1)
+    with monkeypatch.context() as patched:
+        patched.setattr(atomic, "write_file", full)
+        files = scene.box.syncing.files
+        assert [await files.read_for_stick(file) is not None for file in await files.list_due()] == [True, True]
+        hub = await scene.box.database.read(changes.find_hub)
+        assert hub is not None and await files.send_next(*hub) is not None
+    assert await hub_files(scene) == [blake2b_256(photo(SMALL))]
+
+
+async def test_the_records_are_safe_on_a_stick_before_the_first_file_is_read(
+    scene: SchoolScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_arguments: object) -> None:
+        raise StickGone(place="stick", reason="EIO")
+
+    await give(scene, "My tree", photo(SMALL))
+    monkeypatch.setattr(scene.box.syncing.files, "read_for_stick", broken)
+    with pytest.raises(StickGone):
+        await scene.box.exchanging.export(scene.folder / "stick")
+    await at_the_hub(scene)
+    assert len(await hub_records(scene)) == 1
+
+
+async def test_what_a_box_does_not_know_any_more_stays_on_stick_and_in_the_spool(scene: SchoolScene) -> None:
+    await give(scene, "", photo(LARGE))
+    await at_the_box(scene)
+    await scene.box.database.write(lambda db: db.execute("DELETE FROM file") and None)
+    await scene.box.syncing.files.tidy()
+    await scene.box.syncing.files.tidy_stick(scene.folder / "stick")
+    assert (await spooled(scene), on_stick(scene)) == (["1.ebf"], ["1-1.ebf"])
+
+
+async def test_a_number_of_an_epoch_that_was_thrown_away_confirms_nothing(scene: SchoolScene) -> None:
+    await give(scene, "", photo(LARGE))
+    await at_the_box(scene)
+    await at_the_hub(scene)
+    mine = next((scene.folder / "stick").rglob("1-1.ebf"))
+    await asyncio.to_thread(mine.rename, mine.with_name("7-1.ebf"))
+    await at_the_box(scene)
+    assert (await due(scene), on_stick(scene)) == ([], ["7-1.ebf"])
+
+
+async def test_a_file_whose_record_came_back_from_the_hub_is_due_again_after_the_start(scene: SchoolScene) -> None:
+    await give(scene, "", photo(LARGE))
+    await give(scene, "My tree", learner=1)
+    await scene.box.database.write(lambda db: db.execute("DELETE FROM file") and None)
+    assert await due(scene) == []
+    await scene.box.hand_ins.sweep()
+    await scene.box.hand_ins.sweep()
+    assert await due(scene) == [LARGE]
 
 
 def file_of(maker: Maker, content: bytes, **changes: object) -> bytes:
