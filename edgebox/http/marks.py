@@ -17,13 +17,12 @@ async def show_marks(request: web.Request) -> web.StreamResponse:
     class_no, assignment_no = number_in(request, "class_no"), number_in(request, "assignment_no")
     lines = await request.app[BOX].marks.of_lesson(class_no, assignment_no)
     has_hub = (await request.app[BOX].syncing.status()).hub_url is not None
-    progress = await request.app[BOX].teaching.progress(class_no)
-    assigned = next(each for each in progress.lessons if each.assignment.no == assignment_no)
+    assigned = await request.app[BOX].teaching.assigned(class_no, assignment_no)
     return page(
         request,
         "staff/marks.html",
         tab="classes",
-        school_class=progress.school_class,
+        school_class=await request.app[BOX].teaching.school_class(class_no),
         assignment_no=assignment_no,
         name=assigned.assignment.lesson,
         title=choose(assigned.lesson.title, [language_of(request)]) if assigned.lesson else None,

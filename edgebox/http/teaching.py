@@ -189,6 +189,8 @@ async def _class(request: web.Request, problem: str = "", status: int = 200) -> 
     is_large = sum(pack.lessons for pack in packs) > LESSONS_SHOWN
     given = {(each.assignment.pack, each.assignment.lesson) for each in progress.lessons}
     own = await _own_choices(request, given)
+    handed = await request.app[BOX].hand_ins.count(progress.school_class.no)
+    ended = await request.app[BOX].teaching.ended(progress.school_class.no)
     return page(
         request,
         "staff/class.html",
@@ -198,7 +200,8 @@ async def _class(request: web.Request, problem: str = "", status: int = 200) -> 
         has_refused_work=await request.app[BOX].recording.has_refused_work(),
         lessons=[_lesson(request, assigned) for assigned in progress.lessons],
         undecided=await request.app[BOX].marks.undecided(progress.school_class.no),
-        handed=await request.app[BOX].hand_ins.count(progress.school_class.no),
+        handed=handed,
+        ended=[_lesson(request, each) for each in ended if handed.get(each.assignment.no)],
         has_large_choice=is_large,
         choices=[] if is_large else [*own, *await _choices(request, given, packs, LESSONS_SHOWN)],
         avatars={name: translate(text) for name, text in AVATAR_NAMES.items()},

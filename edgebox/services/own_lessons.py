@@ -39,27 +39,29 @@ class OwnLessons:
         """Return all lessons by title."""
         return await self._database.read(own_lessons.list_lessons)
 
-    async def find(self, lesson: str) -> OwnLesson:
+    async def find(self, lesson: str, *, is_ended_too: bool = False) -> OwnLesson:
         """Return one lesson.
 
         Raises:
             ResourceGone: there is none, or not any more.
         """
-        found = await self._database.read(lambda connection: own_lessons.find_lesson(connection, lesson))
+        found = await self._database.read(
+            lambda connection: own_lessons.find_lesson(connection, lesson, is_ended_too=is_ended_too)
+        )
         if found is None:
             raise ResourceGone(pack="", name=lesson)
         return found
 
-    async def listed(self, lesson: str) -> ListedLesson:
+    async def listed(self, lesson: str, *, is_ended_too: bool = False) -> ListedLesson:
         """Return one as a lesson of a pack is listed; it has no versions. Raises like `find`."""
-        own = await self.find(lesson)
+        own = await self.find(lesson, is_ended_too=is_ended_too)
         return ListedLesson(OWN_PACK, 0, 0, Lesson(own.id, {NEUTRAL: own.title}, {}, ()))
 
-    async def listed_resources(self, lesson: str) -> list[ListedResource]:
+    async def listed_resources(self, lesson: str, *, is_ended_too: bool = False) -> list[ListedResource]:
         """Return the resources that are on the box, in order, each with its pack. Raises like `find`."""
         return [
             ListedResource(each.resource.id, lesson, each.resource.kind, dict(each.resource.title), each.manifest.pack)
-            for each in await self.chosen(await self.find(lesson))
+            for each in await self.chosen(await self.find(lesson, is_ended_too=is_ended_too))
         ]
 
     async def chosen(self, own: OwnLesson) -> list[Chosen]:

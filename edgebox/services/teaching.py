@@ -216,6 +216,26 @@ class Teaching:
         listed = await self._database.read(lambda connection: teaching.list_assignments(connection, class_no))
         return {(each.pack, each.lesson) for each in listed}
 
+    async def ended(self, class_no: int) -> list[AssignedLesson]:
+        """Return the lessons that were taken back from a class; what was learned and handed in for them stays."""
+        listed = await self._database.read(
+            lambda connection: teaching.list_assignments(connection, class_no, is_active=False)
+        )
+        return [await self._assigned_lesson(assignment, set()) for assignment in listed]
+
+    async def assigned(self, class_no: int, assignment_no: int) -> AssignedLesson:
+        """Return a lesson that a class has or had.
+
+        Raises:
+            ResourceGone: the class never had it.
+        """
+        listed = await self._database.read(lambda connection: teaching.list_assignments(connection, class_no))
+        given = [await self._assigned_lesson(each, set()) for each in listed if each.no == assignment_no]
+        for assigned in given or await self.ended(class_no):
+            if assigned.assignment.no == assignment_no:
+                return assigned
+        raise ResourceGone(pack="", name=str(assignment_no))
+
     async def progress(self, class_no: int) -> ClassProgress:
         """Return who of a class is how far with what was assigned.
 
@@ -246,12 +266,11 @@ class Teaching:
 
     async def _own_lesson(self, assignment: Assignment) -> AssignedLesson:
         try:
-            listed = await self._own.listed(assignment.lesson)
+            listed = await self._own.listed(assignment.lesson, is_ended_too=True)
         except ResourceGone:
             return AssignedLesson(assignment, None, None, ())
-        return AssignedLesson(
-            assignment, None, listed.lesson, tuple(await self._own.listed_resources(assignment.lesson))
-        )
+        resources = await self._own.listed_resources(assignment.lesson, is_ended_too=True)
+        return AssignedLesson(assignment, None, listed.lesson, tuple(resources))
 
     async def _assigned_lesson(self, assignment: Assignment, done: Set[tuple[str, str]]) -> AssignedLesson:
         if assignment.pack == OWN_PACK:

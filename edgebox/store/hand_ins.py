@@ -43,7 +43,7 @@ WHERE NOT EXISTS (SELECT 1 FROM file WHERE file.hash = hand_in.hash)
 """
 _COUNTS = """
 SELECT assignment.no, class.pseudonym, pack, lesson FROM assignment JOIN class ON class.no = class_no
-WHERE class_no = ? AND is_active
+WHERE class_no = ?
 """
 _ADD_FILE = "INSERT INTO file (hash, size_bytes, stored_ms) VALUES (?, ?, ?) ON CONFLICT (hash) DO NOTHING"
 
@@ -121,7 +121,7 @@ def find_handed(connection: sqlite3.Connection, no: int) -> Handed | None:
 
 
 def count_learners(connection: sqlite3.Connection, class_no: int) -> dict[int, int]:
-    """Return how many learners handed something in, by the number of the assignment."""
+    """Return how many learners handed something in, by the number of the assignment, ended ones too."""
     counts = {}
     for no, *named in connection.execute(_COUNTS, (class_no,)).fetchall():
         query = "SELECT count(DISTINCT learner) FROM hand_in WHERE assignment = ?"

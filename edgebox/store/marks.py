@@ -13,11 +13,11 @@ from sync.records.rows import Mark
 
 _ASSIGNMENT = """
 SELECT class.pseudonym, pack, lesson FROM assignment JOIN class ON class.no = class_no
-WHERE assignment.no = ? AND class_no = ? AND is_active
+WHERE assignment.no = ? AND class_no = ?
 """
 _ASSIGNMENTS = """
 SELECT assignment.no, class.pseudonym, pack, lesson FROM assignment JOIN class ON class.no = class_no
-WHERE class_no = ? AND is_active
+WHERE class_no = ?
 """
 _LEARNER = """
 SELECT pseudonym FROM enrollment JOIN person ON person.no = person_no
@@ -26,7 +26,7 @@ WHERE class_no = ? AND person_no = ? AND is_active AND role = 'learner'
 
 
 def find_assignment_id(connection: sqlite3.Connection, class_no: int, assignment_no: int) -> bytes | None:
-    """Return what names a lesson that a class has, or None when it has no such lesson."""
+    """Return what names a lesson that a class has or had; None when it never had it."""
     row = connection.execute(_ASSIGNMENT, (assignment_no, class_no)).fetchone()
     return None if row is None else assignment_id(*row)
 
@@ -40,7 +40,7 @@ def list_open_marks(connection: sqlite3.Connection, assignment: bytes) -> dict[b
 
 
 def list_undecided(connection: sqlite3.Connection, class_no: int) -> set[int]:
-    """Return the numbers of the lessons of a class for which a learner has two marks or more."""
+    """Return the numbers of the lessons that a class has or had for which a learner has two marks or more."""
     found = set()
     for no, *named in connection.execute(_ASSIGNMENTS, (class_no,)).fetchall():
         by_learner = list_open_marks(connection, assignment_id(*named))

@@ -10,7 +10,7 @@ from edgebox.store.writing import write_fact
 from sync.records.facts import OFF, ON, Entity, LessonField
 from sync.records.lessons import OWN_PACK, Named, read_resources, write_resources
 
-_FIND = "SELECT id, title, resources FROM own_lesson WHERE id = ? AND is_active"
+_FIND = "SELECT id, title, resources FROM own_lesson WHERE id = ? AND (is_active OR ?)"
 _LIST = "SELECT id, title, resources FROM own_lesson WHERE is_active ORDER BY title, no"
 _INSERT = "INSERT INTO own_lesson (id, title, resources) VALUES (?, ?, ?)"
 _GIVEN = "SELECT class_no, no FROM assignment WHERE pack = ? AND lesson = ? AND is_active"
@@ -26,10 +26,10 @@ class OwnLesson:
     resources: tuple[Named, ...]
 
 
-def find_lesson(connection: sqlite3.Connection, lesson: str) -> OwnLesson | None:
-    """Return a lesson by its id in hexadecimal."""
+def find_lesson(connection: sqlite3.Connection, lesson: str, *, is_ended_too: bool = False) -> OwnLesson | None:
+    """Return a lesson by its id in hexadecimal; one that was taken away only if asked."""
     try:
-        row = connection.execute(_FIND, (bytes.fromhex(lesson),)).fetchone()
+        row = connection.execute(_FIND, (bytes.fromhex(lesson), is_ended_too)).fetchone()
     except ValueError:
         return None
     return None if row is None else _lesson(*row)

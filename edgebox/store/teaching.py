@@ -15,7 +15,7 @@ SET assigned_ms = excluded.assigned_ms, person_no = excluded.person_no, version 
 WHERE is_active = 0
 """
 _OF_CLASS = """
-SELECT no, pack, lesson, version, assigned_ms FROM assignment WHERE class_no = ? AND is_active ORDER BY assigned_ms, no
+SELECT no, pack, lesson, version, assigned_ms FROM assignment WHERE class_no = ? AND is_active = ? ORDER BY assigned_ms, no
 """
 _SET_VERSION = "UPDATE assignment SET version = ? WHERE no = ? AND class_no = ? AND is_active = 1"
 _PROGRESS = """
@@ -97,9 +97,9 @@ def set_version(connection: sqlite3.Connection, class_no: int, no: int, version:
         tell_assignment(connection, no, now_ms)
 
 
-def list_assignments(connection: sqlite3.Connection, class_no: int) -> list[Assignment]:
-    """Return what a class was given, in the order it was given."""
-    return [Assignment(*row) for row in connection.execute(_OF_CLASS, (class_no,))]
+def list_assignments(connection: sqlite3.Connection, class_no: int, *, is_active: bool = True) -> list[Assignment]:
+    """Return what a class was given, or what it was given and had taken back, in the order it was given."""
+    return [Assignment(*row) for row in connection.execute(_OF_CLASS, (class_no, is_active))]
 
 
 def list_progress(connection: sqlite3.Connection, class_no: int) -> list[ProgressRow]:

@@ -11,6 +11,7 @@ from content_packs.base.signing import SigningKey
 from edgebox.app import Part, running_box
 from sync.records.lessons import OWN_PACK, fits, read_resources, write_resources
 from tests.support.box import School, make_school
+from tests.support.hand_ins import hand_in
 from tests.support.site import Site
 from tests.support.small_course import PACK, built, trust
 
@@ -88,6 +89,25 @@ async def test_a_lesson_that_was_taken_away_breaks_no_page(site: Site) -> None:
         for path, status in ((f"/own/{lesson}", 404), ("/learn", 200), ("/hand-in/1", 404)):
             response, _ = await browser.get(path)
             assert (path, response.status) == (path, status)
+
+
+async def test_what_was_handed_in_for_a_lesson_that_was_taken_away_is_still_the_teachers(site: Site) -> None:
+    lesson = await site.box.own_lessons.make("Monday", [(PACK, await some_resource(site))])
+    assert lesson is not None
+    class_no = site.school.class_no
+    await site.box.teaching.assign(class_no, OWN_PACK, lesson)
+    await hand_in(site.box, site.school.learners[0].no, 1, "My tree")
+    async with site.teacher() as teacher:
+        await teacher.submit(f"/staff/lessons/{lesson}/end")
+        _, text = await teacher.get(f"/staff/classes/{class_no}")
+        assert "Monday" in text and f"/staff/classes/{class_no}/assignments/1/marks" in text
+        _, text = await teacher.get(f"/staff/classes/{class_no}/assignments/1/marks")
+        assert "Monday" in text and "My tree" in text
+        mark = f"/staff/classes/{class_no}/assignments/1/learners/{site.school.learners[0].no}/mark"
+        response, _ = await teacher.submit(mark, value="7", comment="", seen="")
+        assert response.status == 303
+        response, _ = await teacher.get(f"/staff/classes/{class_no}/assignments/99/marks")
+        assert response.status == 404
 
 
 @pytest.mark.parametrize(
