@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Awaitable
 from typing import TypeVar
 
 from aiohttp import BodyPartReader, web
+from aiohttp.http_exceptions import BadHttpMessage
 
 from edgebox.http import problems
 from edgebox.http.body import in_time
@@ -55,5 +56,5 @@ async def wait_for_part(reading: Awaitable[T]) -> T:
     """Wait for a part, or more of one. Raises like `chunks_of`."""
     try:
         return await in_time(reading)
-    except (web.RequestPayloadError, ValueError) as error:
+    except (web.RequestPayloadError, BadHttpMessage, ValueError) as error:
         raise problems.BodyMalformed(reason="form") from error

@@ -56,10 +56,10 @@ async def hand_in(request: web.Request) -> web.StreamResponse:
     try:
         if (request.content_length or 0) > FORM_MAX_BYTES:
             raise problems.BodyTooLarge(limit_bytes=FORM_MAX_BYTES)
-        await hand_ins.check_space(request.content_length or FORM_MAX_BYTES)
-        taken = await _read_parts(request, fields)
-        check_csrf(request, fields)
-        await hand_ins.hand_in(request[SESSION].person_no, assigned.no, fields.get("text", ""), taken)
+        async with hand_ins.room(request.content_length or FORM_MAX_BYTES):
+            taken = await _read_parts(request, fields)
+            check_csrf(request, fields)
+            await hand_ins.hand_in(request[SESSION].person_no, assigned.no, fields.get("text", ""), taken)
     except problems.OriginRefused:
         raise
     except EdgeboxError as error:
@@ -175,6 +175,7 @@ async def _read_parts(request: web.Request, fields: dict[str, str]) -> Taken | N
     """
     if request.content_type != "multipart/form-data":
         raise problems.BodyMalformed(reason="form")
+    hand_ins = request.app[BOX].hand_ins
     taken: Taken | None = None
     try:
         reader = await request.multipart()
@@ -184,13 +185,14 @@ async def _read_parts(request: web.Request, fields: dict[str, str]) -> Taken | N
                 break
             if part.name == "file" and taken is None:
                 check_csrf(request, fields)
-                taken = await request.app[BOX].hand_ins.take(chunks_of(part))
+                taken = await hand_ins.take(chunks_of(part))
             else:
                 fields[part.name or ""] = await read_part(part, FIELD_MAX_BYTES)
-    except ValueError as error:
-        raise problems.BodyMalformed(reason="form") from error
-    except EdgeboxError:
+    except BaseException as error:
+        # Also when the line broke, or the box stops.
         if taken is not None:
-            await request.app[BOX].hand_ins.drop(taken)
+            await hand_ins.drop(taken)
+        if isinstance(error, ValueError):
+            raise problems.BodyMalformed(reason="form") from error
         raise
     return taken

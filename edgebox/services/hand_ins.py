@@ -7,9 +7,11 @@ import asyncio
 import os
 import unicodedata
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from sqlite3 import Connection
 
 from content_packs.base.clock import Clock
 from content_packs.base.errors import N_, EdgeboxError
@@ -70,6 +72,8 @@ class HandIns:
         self._data = settings.data
         self._clock = clock
         self._measure = measure
+        self._promised_bytes = 0
+        self._keeping = asyncio.Lock()
         self.on_stored: Callable[[], None] = lambda: None
 
     async def assigned(self, person_no: int, assignment_no: int) -> Assigned:
@@ -96,7 +100,8 @@ class HandIns:
 
     async def of_learner(self, assigned: Assigned) -> list[Handed]:
         """Return what a learner handed in for a lesson, newest first."""
-        return (await self.of_assignment(assigned.id)).get(assigned.learner, [])
+        find = partial(hand_ins.list_handed, assignment=assigned.id, learner=assigned.learner)
+        return (await self._database.read(find)).get(assigned.learner, [])
 
     async def count(self, class_no: int) -> dict[int, int]:
         """Return how many learners of a class handed something in, by the number of the assignment."""
@@ -124,16 +129,22 @@ class HandIns:
             raise ResourceGone(pack="", name=str(handed.no))
         return self.blobs.path_of(record.hash)
 
-    async def check_space(self, size_bytes: int) -> None:
-        """Return if there is room for a file.
+    @asynccontextmanager
+    async def room(self, size_bytes: int) -> AsyncIterator[None]:
+        """Keep room for a file while it comes; many tablets send at once.
 
         Raises:
             PackSpace: it would leave too little for the database.
         """
         space = await asyncio.to_thread(self._measure, self._data)
-        usable_bytes = space.free_bytes - reserve_bytes(space.total_bytes) // _KEPT_SHARE
+        usable_bytes = space.free_bytes - reserve_bytes(space.total_bytes) // _KEPT_SHARE - self._promised_bytes
         if size_bytes > usable_bytes:
             raise PackSpace(needed_bytes=size_bytes, usable_bytes=max(usable_bytes, 0))
+        self._promised_bytes += size_bytes
+        try:
+            yield
+        finally:
+            self._promised_bytes -= size_bytes
 
     async def take(self, content: AsyncIterator[bytes]) -> Taken | None:
         """Write a file as it comes and return it, or None when it is empty; then hand it in or `drop` it.
@@ -161,7 +172,8 @@ class HandIns:
         """Hand in a text, a file or both, and return whether that is more than what was handed in last.
 
         Raises:
-            HandInRefused: nothing, too much, or a long text beside a file.
+            HandInRefused: nothing, too much, too often, or a long text beside a file.
+            PackSpace: the disk is full.
             ResourceGone: the learner does not have the lesson.
         """
         assigned, plain = await self.assigned(person_no, assignment_no), _plain(text)
@@ -170,14 +182,11 @@ class HandIns:
             raise HandInRefused(reason=N_("there is nothing to hand in"))
         if len(plain) > TEXT_MAX_CHARACTERS or (taken is not None and not text_travels(len(raw))):
             raise HandInRefused(reason=N_("the text is too long; hand in a long text by itself"))
-        if len(await self.of_learner(assigned)) >= HAND_INS_MAX:
-            raise HandInRefused(reason=N_("you have handed in too often for this lesson"))
         if taken is None and text_travels(len(raw)):
             return await self._note(assigned, TEXT_TYPE, len(raw), blake2b_256(raw), plain)
         if taken is None:
             taken, plain = await self._take_text(raw), ""
-        await asyncio.to_thread(self.blobs.adopt, taken.beside, taken.hash)
-        return await self._note(assigned, taken.media_type, taken.size_bytes, taken.hash, plain)
+        return await self._keep(assigned, taken, plain)
 
     async def release(self, no: int) -> None:
         """Let a large file go over the line. Safe to repeat."""
@@ -200,11 +209,32 @@ class HandIns:
 
     async def _take_text(self, raw: bytes) -> Taken:
         beside = await asyncio.to_thread(self.blobs.begin)
-        await asyncio.to_thread(_append, beside, raw)
-        return Taken(beside, TEXT_TYPE, len(raw), blake2b_256(raw))
+        taken = Taken(beside, TEXT_TYPE, len(raw), blake2b_256(raw))
+        try:
+            with full_disk(len(raw)):
+                await asyncio.to_thread(_append, beside, raw)
+        except BaseException:
+            await self.drop(taken)
+            raise
+        return taken
+
+    async def _keep(self, assigned: Assigned, taken: Taken, text: str) -> bool:
+        """Make a file visible and note it; of one that is refused nothing is left."""
+        # One at a time: what removes a file must not meet the same file of another learner.
+        async with self._keeping:
+            try:
+                with full_disk(taken.size_bytes):
+                    await asyncio.to_thread(self.blobs.adopt, taken.beside, taken.hash)
+                return await self._note(assigned, taken.media_type, taken.size_bytes, taken.hash, text)
+            except HandInRefused:
+                if not await self._database.read(lambda connection: hand_ins.is_named(connection, taken.hash)):
+                    await asyncio.to_thread(self.blobs.remove, taken.hash)
+                raise
+            finally:
+                await self.drop(taken)
 
     async def _note(self, assigned: Assigned, media_type: str, size_bytes: int, digest: bytes, text: str) -> bool:
-        insert = partial(
+        insert_hand_in = partial(
             hand_ins.insert_hand_in,
             assigned=assigned,
             media_type=media_type,
@@ -213,6 +243,12 @@ class HandIns:
             text=text,
             now_ms=self._clock.now_ms(),
         )
+
+        def insert(connection: Connection) -> bool:
+            if hand_ins.count_handed(connection, assigned) >= HAND_INS_MAX:
+                raise HandInRefused(reason=N_("you have handed in too often for this lesson"))
+            return insert_hand_in(connection)
+
         is_new = await self._database.write(insert)
         self.on_stored()
         return is_new

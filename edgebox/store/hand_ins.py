@@ -31,6 +31,7 @@ SELECT (SELECT value FROM fact WHERE entity = {int(Entity.HAND_IN)} AND id = han
 FROM hand_in LEFT JOIN file ON file.hash = hand_in.hash WHERE hand_in.no = ?
 """  # noqa: S608 - numbers of ours
 _NOS = "SELECT no, id FROM hand_in WHERE assignment = ?"
+_COUNT = "SELECT count(*) FROM hand_in WHERE assignment = ? AND learner = ?"
 _HAS_ARRIVED = f"""EXISTS (
     SELECT 1 FROM hand_in JOIN fact ON fact.entity = {int(Entity.HAND_IN)} AND fact.id = hand_in.id
     WHERE hand_in.hash = file.hash AND field = {int(HandInField.ARRIVED_MS)} AND fact.origin = ? AND value <> ''
@@ -103,12 +104,16 @@ def find_assigned_lesson(connection: sqlite3.Connection, person_no: int, pack: s
     return _assigned(connection.execute(_ASSIGNED + _BY_LESSON, (person_no, pack, lesson)).fetchone())
 
 
-def list_handed(connection: sqlite3.Connection, assignment: bytes) -> dict[bytes, list[Handed]]:
-    """Return what was handed in for an assignment, by the learner's pseudonym; newest first."""
+def list_handed(
+    connection: sqlite3.Connection, assignment: bytes, learner: bytes | None = None
+) -> dict[bytes, list[Handed]]:
+    """Return what was handed in for an assignment, by all or by one, by the learner's pseudonym; newest first."""
     hub = find_hub_origin(connection)
     by_learner: dict[bytes, list[Handed]] = {}
+    only = {} if learner is None else {"learner": learner}
+    records: list[HandIn] = merged.list_where(connection, Kind.HAND_IN, assignment=assignment, **only)
+    # After the records: what is handed in between the two has a number and is left out.
     nos = {row[1]: row[0] for row in connection.execute(_NOS, (assignment,))}
-    records: list[HandIn] = merged.list_where(connection, Kind.HAND_IN, assignment=assignment)
     for record in sorted(records, key=lambda each: (each.stamp, each.origin or b""), reverse=True):
         by_learner.setdefault(record.learner, []).append(_handed(connection, nos[record.id], record, hub))
     return by_learner
@@ -129,6 +134,16 @@ def count_learners(connection: sqlite3.Connection, class_no: int) -> dict[int, i
     return counts
 
 
+def count_handed(connection: sqlite3.Connection, assigned: Assigned) -> int:
+    """Return how often a learner handed in for a lesson."""
+    return int(connection.execute(_COUNT, (assigned.id, assigned.learner)).fetchone()[0])
+
+
+def is_named(connection: sqlite3.Connection, digest: bytes) -> bool:
+    """Return whether anything that was handed in has this file."""
+    return connection.execute("SELECT 1 FROM hand_in WHERE hash = ? LIMIT 1", (digest,)).fetchone() is not None
+
+
 def insert_hand_in(
     connection: sqlite3.Connection, assigned: Assigned, *, media_type: str, size_bytes: int, digest: bytes, text: str,
     now_ms: int,
@@ -137,7 +152,7 @@ def insert_hand_in(
 
     A form that was sent twice hands nothing in twice: what the learner handed in last is not noted again.
     """
-    before = list_handed(connection, assigned.id).get(assigned.learner, [])
+    before = list_handed(connection, assigned.id, assigned.learner).get(assigned.learner, [])
     if before and (before[0].record.hash, before[0].text) == (digest, text):
         return False
     if is_file(media_type, size_bytes):

@@ -1,18 +1,28 @@
 """A learner hands in by a plain form; staff see it, open the file as something to save, and give the mark beside it."""
 
 import asyncio
+import errno
+import os
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing, suppress
 from pathlib import Path
 
+import aiohttp
 import pytest
 from aiohttp import FormData
 
+from content_packs.format.errors import PackSpace
 from content_packs.installer.planning import DiskSpace
 from edgebox.app import Part, running_box
 from edgebox.domain.media_type import media_type_of
 from edgebox.http import body as http_body
+from edgebox.http import hand_ins as pages
+from edgebox.http.form_parts import read_part
 from edgebox.services import hand_ins
-from edgebox.services.hand_ins import HAND_INS_MAX
+from edgebox.services.hand_ins import HAND_INS_MAX, HandInRefused
+from edgebox.store import merged
+from sync.records.kinds import Kind
 from tests.support.box import Person, make_school
 from tests.support.hand_ins import give_lesson, hand_in, photo
 from tests.support.site import Browser, Site
@@ -209,6 +219,108 @@ async def test_an_upload_that_breaks_off_leaves_nothing(site: Site) -> None:
         while await kept(site):
             await asyncio.sleep(0.01)
     assert await rows(site, "SELECT no FROM hand_in") == []
+
+
+def form_start(csrf: str) -> bytes:
+    """Return a form up to the border after a whole photo."""
+    return (
+        f'--x\r\nContent-Disposition: form-data; name="csrf"\r\n\r\n{csrf}\r\n'
+        '--x\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\n'
+    ).encode() + photo(3_000) + b"\r\n--x\r\n"  # fmt: skip
+
+
+async def send_body(browser: Browser, body: bytes) -> int:
+    """Send a form as it is, and return the status of the answer."""
+    async with browser.session.post(
+        f"{browser.address}/hand-in/1",
+        data=body,
+        headers={"Accept": "text/html", "Origin": browser.address, "Content-Type": "multipart/form-data; boundary=x"},
+    ) as response:
+        return response.status
+
+
+async def test_a_form_that_breaks_off_after_its_file_leaves_nothing(site: Site) -> None:
+    async with site.browser(learner(site)) as browser:
+        many = b"".join(b"X-%d: y\r\n" % number for number in range(1_000))
+        assert await send_body(browser, form_start(await browser.csrf("/hand-in/1")) + many) == 400
+    assert await kept(site) == []
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError(), asyncio.CancelledError()])
+async def test_a_line_that_breaks_between_two_parts_leaves_nothing(
+    site: Site, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    seen = []
+
+    async def broken(*_arguments: object) -> str:
+        if await kept(site):
+            seen.append(error)
+            raise error
+        return await read_part(*_arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(pages, "read_part", broken)
+    async with site.browser(learner(site)) as browser:
+        text = b'Content-Disposition: form-data; name="text"\r\n\r\nmine\r\n--x--\r\n'
+        with suppress(aiohttp.ClientError):
+            await send_body(browser, form_start(await browser.csrf("/hand-in/1")) + text)
+    assert seen == [error]
+    assert await kept(site) == []
+
+
+async def test_a_disk_that_is_full_for_a_long_text_says_so_and_gives_the_text_back(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_arguments: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(site.box.hand_ins.blobs, "adopt", full)
+    async with site.browser(learner(site)) as browser:
+        status, text = await submit(browser, "long " * 1_000)
+    assert status == 507 and "long long" in text
+    assert await kept(site) == [] == await rows(site, "SELECT no FROM hand_in")
+
+
+async def test_room_that_one_tablet_was_promised_is_not_promised_to_the_next(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site.box.hand_ins, "_measure", lambda _folder: DiskSpace(200_000_000, 1_000_000_000))
+    async with site.box.hand_ins.room(40_000_000):
+        with pytest.raises(PackSpace):
+            async with site.box.hand_ins.room(50_000_000):
+                pass
+    async with site.box.hand_ins.room(50_000_000):
+        pass
+
+
+async def test_forms_that_come_at_once_hand_in_no_more_often_than_one_after_the_other(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hand_ins, "HAND_INS_MAX", 2)
+    files = [photo(3_000, bytes([number])) for number in range(4)]
+    given = [hand_in(site.box, learner(site).no, 1, file=file) for file in files]
+    results = await asyncio.gather(*given, return_exceptions=True)
+    assert sum(isinstance(result, HandInRefused) for result in results) == 2
+    assert await rows(site, "SELECT count(*) FROM hand_in") == [(2,)]
+    assert len(await kept(site)) == 2
+
+
+async def test_what_is_handed_in_while_the_teacher_reads_breaks_no_page(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await hand_in(site.box, learner(site).no, 1, "first")
+    assigned = await site.box.hand_ins.assigned(learner(site).no, 1)
+    list_where, path = merged.list_where, site.box.settings.data / "box.db"
+
+    def late(connection: sqlite3.Connection, kind: Kind, **values: object) -> list[object]:
+        with closing(sqlite3.connect(path)) as other, other:
+            other.execute(
+                "INSERT INTO hand_in (id, assignment, learner, media_type, size_bytes, hash, stamp, origin)"
+                " SELECT randomblob(16), assignment, learner, media_type, size_bytes, hash, stamp + 1, origin FROM hand_in"
+            )
+        return list_where(connection, kind, **values)
+
+    monkeypatch.setattr(merged, "list_where", late)
+    assert len(await site.box.hand_ins.of_learner(assigned)) == 2
 
 
 async def test_an_upload_that_stops_is_given_up(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
