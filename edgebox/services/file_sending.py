@@ -76,7 +76,12 @@ class FileSending:
         self._error: EdgeboxError | None = None
         self._looked_bytes = 0
         self._looking: asyncio.Task[None] | None = None
-        self._refused_ms: int | None = None
+        self._refused_ms: dict[int, int] = {}
+        self._at_spool = asyncio.Lock()
+
+    def begin_anew(self) -> None:
+        """Forget what the hub before did not want."""
+        self._refused_ms.clear()
 
     async def waiting(self) -> Mapping[Lane, int]:
         """Return how many bytes wait for the line, by lane; what waits for a stick is not among them."""
@@ -116,8 +121,9 @@ class FileSending:
 
     async def tidy(self) -> None:
         """Remove what the hub has by now from the spool. Safe to repeat."""
-        arrived = await self._database.read(hand_ins.list_arrived_files)
-        await asyncio.to_thread(self._sweep, arrived)
+        async with self._at_spool:
+            arrived = await self._database.read(hand_ins.list_arrived_files)
+            await asyncio.to_thread(self._sweep, arrived)
 
     async def tidy_stick(self, root: Path) -> None:
         """Remove what the hub said to have from a stick, if that can be written.
@@ -151,25 +157,26 @@ class FileSending:
             except LinePaused:
                 continue
             except HubRefused as error:
-                # A hub of a time before files, or one that has had enough of them today; the rest of the work goes on.
+                # A hub of a time before files, or one that does not want this one; the other work goes on.
                 log.warning("sync.file_refused %d %s", file.no, error)
-                self._refused_ms = self._clock.monotonic_ms()
-                return None
+                self._refused_ms[file.no] = self._clock.monotonic_ms()
         return None
 
     async def _list_for_line(self) -> list[tuple[FileRow, Lane]]:
         """Return the files that go over the line by their size, each with its lane, the first lane first."""
-        if self._refused_ms is not None and self._clock.monotonic_ms() - self._refused_ms < SENT_AGAIN_MS:
-            return []
         now_ms, tariff = self._clock.now_ms(), self._line.tariff
         found = []
         for file in await self.list_due():
             lane = tariff.lane_of_file(file.size_bytes, is_released=file.is_released)
             # A clock that was set back must not keep a file here for years.
             is_sent = file.sent_ms is not None and file.sent_ms <= now_ms < file.sent_ms + SENT_AGAIN_MS
-            if lane is not None and not is_sent:
+            if lane is not None and not is_sent and not self._was_refused(file.no):
                 found.append((file, lane))
         return sorted(found, key=lambda each: each[1])
+
+    def _was_refused(self, no: int) -> bool:
+        refused_ms = self._refused_ms.get(no)
+        return refused_ms is not None and self._clock.monotonic_ms() - refused_ms < SENT_AGAIN_MS
 
     async def _send(self, url: str, hub: Hub, file: FileRow, content: bytes, lane: Lane) -> AckHead | None:
         epoch, now_ms = await self._database.read(changes.find_epoch), self._clock.now_ms()
@@ -202,8 +209,10 @@ class FileSending:
 
     async def _sealed(self, file: FileRow, hub: Hub) -> bytes | None:
         """Return the bundle of a file for this hub, made if need be; None when the disk lost the file."""
-        epoch = await self._database.read(changes.find_epoch)
-        return await asyncio.to_thread(self._read_or_make, file, hub, epoch)
+        # What tidies would take away the half file of one that is being sealed.
+        async with self._at_spool:
+            epoch = await self._database.read(changes.find_epoch)
+            return await asyncio.to_thread(self._read_or_make, file, hub, epoch)
 
     def _read_or_make(self, file: FileRow, hub: Hub, epoch: int) -> bytes | None:
         path = self._folder / f"{file.no}{_SUFFIX}"
@@ -245,7 +254,7 @@ class FileSending:
                 return self._blobs.path_of(file.hash).read_bytes()
             log.error("sync.file_lost %d", file.no)
         except OSError as error:
-            log.error("sync.file_unreadable %d %s", file.no, error)  # noqa: TRY400 - the disk is at fault
+            log.error("sync.file_unreadable %d %s", file.no, error)
         return None
 
     def _sweep(self, arrived: set[int]) -> None:

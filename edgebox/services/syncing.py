@@ -112,6 +112,7 @@ class Syncing:
         await self._spool.sweep()
         self._sender, self._failure.error = Sender(), None
         self.expressing.begin_anew()
+        self.files.begin_anew()
 
     async def sync_now(self, on_progress: Callable[[int, int], None] = lambda *_: None) -> SyncStatus:
         """Send whatever waits, now, whatever the waiting time says; return how it went.
