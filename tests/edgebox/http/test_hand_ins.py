@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 from aiohttp import FormData
 
+from content_packs.base.signing import SigningKey
 from content_packs.format.errors import PackSpace
 from content_packs.installer.planning import DiskSpace
 from edgebox.app import Part, running_box
@@ -21,12 +22,17 @@ from edgebox.http import hand_ins as pages
 from edgebox.http.form_parts import read_part
 from edgebox.services import hand_ins
 from edgebox.services.hand_ins import HAND_INS_MAX, HandInRefused
-from edgebox.store import merged
+from edgebox.store import changes, merged, roster
+from edgebox.store import hand_ins as stored
+from sync.engine.lanes import Tariff
+from sync.enrolment import Hub
+from sync.records.facts import Entity, HandInField
 from sync.records.kinds import Kind
 from tests.support.box import Person, make_school
 from tests.support.hand_ins import give_lesson, hand_in, photo
 from tests.support.site import Browser, Site
 
+ARRIVED = "INSERT INTO fact (entity, id, field, value, stamp, origin) VALUES (?, ?, ?, ?, ?, ?)"
 HOSTILE = "<script>alert(1)</script>"
 PDF = b"%PDF-1.7\n" + b"x" * 100
 
@@ -344,6 +350,66 @@ async def test_a_strange_page_and_another_learner_can_hand_nothing_in(site: Site
         response, _ = await teacher.get("/hand-in/1")
         assert response.status == 403
     assert no and await kept(site) == [] == await rows(site, "SELECT no FROM hand_in")
+
+
+async def test_a_learner_of_another_class_can_hand_nothing_in(site: Site) -> None:
+    other = site.school.learners[1]
+    async with site.browser(other) as browser:
+        csrf = await browser.csrf("/hand-in/1")
+        await site.box.teaching.take_out(site.school.class_no, other.no)
+        class_no = await site.box.teaching.add_class("Class 5")
+        await site.box.database.write(lambda db: roster.set_enrollment(db, site.box.clock.now_ms(), class_no, other.no))
+        form = FormData({"csrf": csrf, "text": "y"})
+        form.add_field("file", photo(100), filename="a.jpg", content_type="image/jpeg")
+        assert (await send(browser, form))[0] == 404
+    assert await kept(site) == [] == await rows(site, "SELECT no FROM hand_in")
+
+
+async def test_a_strange_page_is_refused_before_anything_is_written(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[object] = []
+    monkeypatch.setattr(site.box.hand_ins, "take", begun.append)
+    async with site.browser(learner(site)) as browser:
+        assert await send_body(browser, form_start("x" * 40)) == 403
+    assert begun == []
+
+
+async def shown_where(site: Site) -> str:
+    async with site.teacher() as teacher:
+        return (await teacher.get(marks_path(site)))[1]
+
+
+async def test_staff_let_a_large_file_go_over_a_line_that_costs_nothing_and_read_where_it_is(site: Site) -> None:
+    hub, origin = Hub(SigningKey(b"h" * 32).verify_key, bytes(32), 1), SigningKey(b"h" * 32).verify_key.key_id
+    await site.box.database.write(lambda db: changes.put_hub(db, "http://127.0.0.1:9", hub, 1))
+    await hand_in(site.box, learner(site).no, 1, file=photo(3_000_000))
+    text = await shown_where(site)
+    assert "waits for a stick" in text and "Send it by the line now" not in text
+    await site.box.line.set_tariff(Tariff(is_metered=False))
+    assert "Send it by the line now" in await shown_where(site)
+    async with site.teacher() as teacher:
+        path = f"/staff/classes/{site.school.class_no}/assignments/1/hand-ins/1/send"
+        response, _ = await teacher.post(path, {})
+        assert response.status == 403
+        response, _ = await teacher.submit(path)
+        assert (response.status, response.headers["Location"]) == (303, marks_path(site))
+    text = await shown_where(site)
+    assert "goes to the hub at the hours for large packs" in text and "Send it by the line now" not in text
+    await site.box.database.write(lambda db: stored.note_sent(db, 1, 1))
+    assert "The file was sent; the hub will confirm it." in await shown_where(site)
+    id_ = (await rows(site, "SELECT id FROM hand_in"))[0][0]
+    arrived = (int(Entity.HAND_IN), id_, int(HandInField.ARRIVED_MS), "5", 1, origin)
+    await site.box.database.write(lambda db: db.execute(ARRIVED, arrived) and None)
+    assert "The hub has the file." in await shown_where(site)
+
+
+async def test_staff_read_that_a_small_file_goes_with_the_line(site: Site) -> None:
+    hub = Hub(SigningKey(b"h" * 32).verify_key, bytes(32), 1)
+    await hand_in(site.box, learner(site).no, 1, file=photo(3_000))
+    assert "The file goes to the hub" not in await shown_where(site)
+    await site.box.database.write(lambda db: changes.put_hub(db, "http://127.0.0.1:9", hub, 1))
+    assert "The file goes to the hub with the line." in await shown_where(site)
 
 
 async def test_nothing_at_all_and_too_often_are_refused_in_words(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
