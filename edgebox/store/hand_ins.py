@@ -31,7 +31,6 @@ SELECT (SELECT value FROM fact WHERE entity = {int(Entity.HAND_IN)} AND id = han
 FROM hand_in LEFT JOIN file ON file.hash = hand_in.hash WHERE hand_in.no = ?
 """  # noqa: S608 - numbers of ours
 _NOS = "SELECT no, id FROM hand_in WHERE assignment = ?"
-_COUNT = "SELECT count(*) FROM hand_in WHERE assignment = ? AND learner = ?"
 _HAS_ARRIVED = f"""EXISTS (
     SELECT 1 FROM hand_in JOIN fact ON fact.entity = {int(Entity.HAND_IN)} AND fact.id = hand_in.id
     WHERE hand_in.hash = file.hash AND field = {int(HandInField.ARRIVED_MS)} AND fact.origin = ? AND value <> ''
@@ -134,11 +133,6 @@ def count_learners(connection: sqlite3.Connection, class_no: int) -> dict[int, i
     return counts
 
 
-def count_handed(connection: sqlite3.Connection, assigned: Assigned) -> int:
-    """Return how often a learner handed in for a lesson."""
-    return int(connection.execute(_COUNT, (assigned.id, assigned.learner)).fetchone()[0])
-
-
 def is_named(connection: sqlite3.Connection, digest: bytes) -> bool:
     """Return whether anything that was handed in has this file."""
     return connection.execute("SELECT 1 FROM hand_in WHERE hash = ? LIMIT 1", (digest,)).fetchone() is not None
@@ -146,15 +140,17 @@ def is_named(connection: sqlite3.Connection, digest: bytes) -> bool:
 
 def insert_hand_in(
     connection: sqlite3.Connection, assigned: Assigned, *, media_type: str, size_bytes: int, digest: bytes, text: str,
-    now_ms: int,
-) -> bool:  # fmt: skip
-    """Note what a learner handed in, whose file is on the disk; return whether it is new.
+    now_ms: int, at_most: int,
+) -> bool | None:  # fmt: skip
+    """Note what a learner handed in, whose file is on the disk; return whether it is new, None when it is too often.
 
     A form that was sent twice hands nothing in twice: what the learner handed in last is not noted again.
     """
     before = list_handed(connection, assigned.id, assigned.learner).get(assigned.learner, [])
     if before and (before[0].record.hash, before[0].text) == (digest, text):
         return False
+    if len(before) >= at_most:
+        return None
     if is_file(media_type, size_bytes):
         add_files(connection, [(digest, size_bytes)], now_ms)
     newest = before[0].record.stamp if before else 0

@@ -461,7 +461,14 @@ def hand_in(box: BoxReplica, person_no: int, text: str, content: bytes | None = 
     raw = text.encode() if content is None else content
     media_type, digest = "text/plain" if content is None else "image/jpeg", blake2b_256(raw)
     hand_ins.insert_hand_in(
-        box.db, assigned, media_type=media_type, size_bytes=len(raw), digest=digest, text=text, now_ms=now_ms
+        box.db,
+        assigned,
+        media_type=media_type,
+        size_bytes=len(raw),
+        digest=digest,
+        text=text,
+        now_ms=now_ms,
+        at_most=1_000,
     )
     return digest
 

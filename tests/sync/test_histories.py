@@ -135,7 +135,14 @@ class History:
             assigned = hand_ins.Assigned(1, key, "org.example.sums", "adding", learner)
             digest, text = bytes([self.dice.randrange(4)]) * 32, self.dice.choice(("", "see the photo"))
             hand_ins.insert_hand_in(
-                box.db, assigned, media_type="image/png", size_bytes=9, digest=digest, text=text, now_ms=now_ms
+                box.db,
+                assigned,
+                media_type="image/png",
+                size_bytes=9,
+                digest=digest,
+                text=text,
+                now_ms=now_ms,
+                at_most=1_000,
             )
 
     def make_lesson(self, box: BoxReplica, now_ms: int) -> None:
