@@ -12,7 +12,7 @@ from typing import Any
 
 from content_packs.base.sockets import Server
 
-FREE_LOOKS = 64.0
+FREE_LOOKS = 16.0
 LOOKS_PER_SECOND = 2.0
 WORTH_BYTES = 128  # less than any segment of a real line, and than any request
 ENOUGH_BYTES = 16 * 1024
