@@ -565,7 +565,7 @@ async def test_a_hub_that_was_restored_asks_again_for_the_files_that_it_had(scen
     """Two: of the first the backup has the record, of the second nothing."""
     first, second = photo(SMALL), photo(SMALL + 1)
     await give(scene, file=first)
-    scene.box.syncing.files._refused_ms = scene.clock.monotonic_ms()  # so the record is there without the file
+    scene.box.syncing.files._refused_ms[1] = scene.clock.monotonic_ms()  # so the record is there without the file
     assert await scene.sync() is None
     backup = await scene.back_up("hub")
     scene.clock.advance(DAY_MS)
