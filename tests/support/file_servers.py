@@ -28,6 +28,7 @@ class Manners:
         lies_at: bytes of the file that are wrong.
         pause_seconds: after every 1,000 bytes.
         more_headers: added to a good answer.
+        meeting: what the answer to the first request waits for.
     """
 
     has_ranges: bool = True
@@ -40,6 +41,7 @@ class Manners:
     is_endless: bool = False
     pause_seconds: float = 0.0
     more_headers: str = ""
+    meeting: asyncio.Barrier | None = None
 
 
 @dataclass
@@ -72,6 +74,8 @@ class Server:
         head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         asked = {"line": head[0]} | dict(line.lower().split(": ", 1) for line in head[1:] if line)
         self.requests.append(asked)
+        if self.manners.meeting is not None and len(self.requests) == 1:
+            await self.manners.meeting.wait()
         return await self._send(asked, writer)
 
     async def _send(self, asked: dict[str, str], writer: asyncio.StreamWriter) -> bool:
