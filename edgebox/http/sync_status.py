@@ -66,7 +66,7 @@ async def sync_now(request: web.Request) -> web.StreamResponse:
 async def enroll(request: web.Request) -> web.StreamResponse:
     """Connect this box to a hub by a one-time code."""
     form = await read_form(request)
-    url, code = form.get("url", "").strip().rstrip("/"), form.get("code", "").strip()
+    url, code = form.get("url", "").strip(), form.get("code", "").strip()
     try:
         if not is_address(url):
             raise problems.BodyMalformed(reason="URL")

@@ -374,7 +374,7 @@ class Fetching:
 
     async def _depots(self) -> list[str]:
         hub = await self._database.read(changes.find_hub)
-        return [*self._settings.depots, *([hub[0].rstrip("/") + DEPOT_PATH] if hub else [])]
+        return [*self._settings.depots, *([hub[0] + DEPOT_PATH] if hub else [])]
 
 
 def _take_in(data: Path, partial: PartialFile, entry: FileEntry) -> None:

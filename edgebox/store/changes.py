@@ -283,9 +283,9 @@ def find_last_change(connection: sqlite3.Connection) -> int:
 
 
 def find_hub(connection: sqlite3.Connection) -> tuple[str, Hub] | None:
-    """Return the address and keys of the hub this box is enrolled with."""
+    """Return the address, to which paths are added, and the keys of the hub this box is enrolled with."""
     row = connection.execute("SELECT url, verify_key, sealing_key, box_no FROM hub").fetchone()
-    return None if row is None else (row[0], Hub(VerifyKey(row[1]), row[2], row[3]))
+    return None if row is None else (row[0].rstrip("/"), Hub(VerifyKey(row[1]), row[2], row[3]))
 
 
 def put_hub(connection: sqlite3.Connection, url: str, hub: Hub, now_ms: int) -> None:

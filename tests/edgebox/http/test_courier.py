@@ -288,6 +288,16 @@ async def test_the_page_may_talk_to_the_hub_and_to_nobody_else_and_may_be_kept(p
         assert phone.scene.hub.url not in response.headers["Content-Security-Policy"]
 
 
+async def test_an_address_that_was_given_with_a_slash_leads_to_the_same_pages(phone: Phone) -> None:
+    hub = phone.scene.hub
+    await phone.scene.box.syncing.enroll(f"{hub.url}/", await hub.listening.hub.enrolling.make_code("Hill School"))
+    async with phone.session.get("/courier", headers={"Accept": "text/html"}) as response:
+        text = await response.text()
+    assert f'data-hub="{hub.url}"' in text
+    assert f'href="{hub.url}/carry"' in text
+    assert (await phone.scene.box.syncing.sync_now()).last_error is None
+
+
 @pytest.mark.parametrize(
     "url", ["http://hub.example; script-src *", "http://hub.example 'unsafe-inline'", "http://a,b"]
 )
