@@ -62,6 +62,13 @@ def test_every_message_is_translated(part: str, messages: set[str | tuple[str, .
 
 
 @pytest.mark.parametrize("language", LANGUAGES_TRANSLATED)
+def test_nothing_is_translated_that_nobody_says(part: str, messages: set[str | tuple[str, ...]], language: str) -> None:
+    said = {message[0] if isinstance(message, tuple) else message for message in messages}
+    known = [entry.id[0] if isinstance(entry.id, tuple) else entry.id for entry in catalogue(part, language)]
+    assert sorted(set(known) - said - {""}) == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES_TRANSLATED)
 def test_translations_have_the_fields_of_the_message(part: str, language: str) -> None:
     wrong = []
     for entry in catalogue(part, language):
