@@ -19,6 +19,7 @@ from sync.bundle.write import write_ack
 from sync.transport import archive, folder
 from sync.transport.archive import ArchiveReader, Begun, Whole
 from sync.transport.http import ACK_TYPE
+from tests.support.hand_ins import give_lesson, hand_in, photo
 from tests.sync.test_syncing import Scene, box_and_hub
 
 
@@ -110,6 +111,17 @@ async def test_a_courier_who_never_comes_back_keeps_nothing_from_anybody(phone: 
     status = await phone.scene.box.syncing.sync_now()
     assert (status.waiting_changes, status.last_error) == (0, None)
     assert await phone.scene.hub_statements() == 1
+
+
+async def test_a_phone_carries_no_file_and_the_page_says_so(phone: Phone) -> None:
+    box, school = phone.scene.box, phone.scene.school
+    number = await give_lesson(box, school.class_no)
+    assert await hand_in(box, school.learners[0].no, number, "", photo(50_000))
+    phone.scene.clock.advance(MAKE_EVERY_MS)
+    assert all(name.endswith(".eb") for name in await phone.bundles())
+    assert len(await box.syncing.files.list_due()) == 1
+    async with phone.session.get("/courier") as response:
+        assert "do not go on a phone" in await response.text()
 
 
 async def test_nobody_chops_the_log_into_small_bundles_by_asking_often(phone: Phone) -> None:
