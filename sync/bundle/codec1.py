@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from content_packs.base.compress import CompressedMalformed, compress, decompress
 from sync.bundle import codec0, varint
 from sync.bundle.entropy import Reader, Writer
-from sync.bundle.errors import BundleMalformed
+from sync.bundle.errors import BundleMalformed, BundleTooLarge
 from sync.bundle.known import COARSE, EXACT, Texts
 from sync.bundle.limits import COMPRESSION_LEVEL, PLAIN_MAX_BYTES
 from sync.bundle.session_model import read_statements, write_statements
@@ -26,12 +26,15 @@ def pack_records(records: Sequence[Record], *, around_ms: int, is_coarse: bool =
 
     Raises:
         RecordMalformed: a field out of its bounds.
+        BundleTooLarge: answers that come to more than a body may hold.
     """
     check(records)
     statements = [record for record in records if isinstance(record, Statement)]
     others = [record for record in records if not isinstance(record, Statement)]
     coder, texts = Writer(), Texts()
     units = COARSE if is_coarse else EXACT
+    if not _can_be_told(statements):
+        raise BundleTooLarge(limit="answers")
     if statements:
         write_statements(coder, statements, units=units, around_ms=around_ms, texts=texts)
     sections = codec0.encode_records(others) if others else b""
@@ -73,8 +76,23 @@ def unpack_records(packed: bytes, *, plain_bytes: int, counts: Mapping[Kind, int
     statements = read_statements(reader, count, units=units, around_ms=around_ms, texts=texts) if count else []
     if not texts.is_used_up or not reader.is_used_up or (coded and not count):
         raise BundleMalformed(reason="trailing bytes")
+    if not _can_be_told(statements):
+        raise BundleMalformed(reason="answers")
     check(statements)
     return [*records, *statements]
+
+
+def _can_be_told(statements: Sequence[Statement]) -> bool:
+    """Return whether the answers, each told in full, come to no more than a body may hold.
+
+    One that is given again takes a bit in this codec, and its whole length wherever the records go from here.
+    """
+    left_bytes = PLAIN_MAX_BYTES
+    for statement in statements:
+        left_bytes -= len(statement.response.encode()) if statement.response else 0
+        if left_bytes < 0:
+            return False
+    return True
 
 
 def _plain(rest: bytes, plain_bytes: int, *, is_compressed: bool) -> bytes:

@@ -15,13 +15,14 @@ from content_packs.base.limited import LimitedChild
 from sync.bundle import codec0
 from sync.bundle.body import Body
 from sync.bundle.errors import BundleMalformed, BundleTooLarge
+from sync.bundle.limits import PLAIN_MAX_BYTES
 from sync.records.kinds import KINDS, Kind, RecordMalformed, check, kind_of
 from sync.records.rows import Record
 
 CHILD = ("-I", "-m", "sync.hub.decoding_child")
 CHILD_SECONDS = 120.0
 ROWS_PER_MESSAGE = 250
-MESSAGE_MAX_BYTES = 300 << 20
+TOLD_MAX_BYTES = 3 * PLAIN_MAX_BYTES  # what is no statement, the answers, and what each row adds
 _LENGTH_BYTES = 4
 _TOLD_MAX_CHARACTERS = 40
 
@@ -91,12 +92,14 @@ def _framed(message: list[Any]) -> bytes:
 
 
 def _messages(read: Callable[[int], bytes]) -> Iterator[Any]:
+    left_bytes = TOLD_MAX_BYTES
     while len(length := read(_LENGTH_BYTES)) == _LENGTH_BYTES:
         size_bytes = int.from_bytes(length, "big")
-        if size_bytes > MESSAGE_MAX_BYTES or len(content := read(size_bytes)) < size_bytes:
+        left_bytes -= size_bytes
+        if left_bytes < 0 or len(content := read(size_bytes)) < size_bytes:
             raise BundleTooLarge(limit="work")
         try:
-            yield codec.decode(content, max_bytes=MESSAGE_MAX_BYTES)
+            yield codec.decode(content, max_bytes=TOLD_MAX_BYTES)
         except codec.CodecMalformed as error:
             raise BundleMalformed(reason="body") from error
 

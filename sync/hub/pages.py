@@ -39,7 +39,7 @@ async def hand_ins(request: web.Request) -> web.StreamResponse:
     """GET /hand-ins: what learners handed in, by school, class and lesson; the sign-in page for anybody else."""
     hub = request.app[HUB]
     if not await hub.admin.is_signed_in(request.cookies.get(COOKIE)):
-        return render("sign_in.html", code="", is_wrong=False)
+        return render_for(request, "sign_in.html", code="", is_wrong=False)
     rows, lessons = await hub.store.run(reports.list_hand_ins), await hub.store.run(reports.list_own_lessons)
     return render("hand_ins.html", rows=rows, lessons=lessons)
 

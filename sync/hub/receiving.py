@@ -110,14 +110,16 @@ class Receiving:
             EdgeboxError: a refusal with a code; nothing was changed.
         """
         box = await self._store.run(lambda connection: find_sender(connection, content))
-        effort, origin, is_refused = Effort(), box.verify_key.key_id, True
+        effort, origin, loop = Effort(), box.verify_key.key_id, asyncio.get_running_loop()
         try:
             acknowledged = await self._receive_from(box, content, effort)
-            is_refused = False
+        except EdgeboxError as error:
+            if not error.retryable:  # a full disk or a used quota says nothing about the bundle
+                self._shares.note(origin, loop.time(), is_refused=True)
+            raise
         finally:
-            now_seconds = asyncio.get_running_loop().time()
-            self._shares.charge(origin, effort.seconds, now_seconds)
-            self._shares.note(origin, now_seconds, is_refused=is_refused)
+            self._shares.charge(origin, effort.seconds, loop.time())
+        self._shares.note(origin, loop.time(), is_refused=False)
         return acknowledged
 
     async def _receive_from(self, box: Box, content: bytes, effort: Effort) -> Acknowledged:

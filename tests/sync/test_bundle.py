@@ -9,6 +9,7 @@ from content_packs.base.compress import compress
 from content_packs.base.errors import EdgeboxError
 from content_packs.base.hashing import blake2b_256
 from content_packs.base.signing import SealingKey, SigningKey, seal
+from edgebox.services import spool
 from sync.bundle import layout
 from sync.bundle.errors import (
     BundleForged,
@@ -18,7 +19,7 @@ from sync.bundle.errors import (
     BundleUnsupported,
 )
 from sync.bundle.layout import AckHead, Head, Notice, Vector
-from sync.bundle.limits import SEALED_MAX_BYTES
+from sync.bundle.limits import PLAIN_MAX_BYTES, RECORDS_MAX, SEALED_MAX_BYTES
 from sync.bundle.read import open_bundle, peek_origin, read_ack, verify_bundle
 from sync.bundle.write import Range, write_ack, write_bundle
 from sync.records.rows import Activity, Statement
@@ -132,6 +133,27 @@ def test_a_head_that_declares_a_bomb_is_refused_before_anything_is_decompressed(
         verify_bundle(with_body(b"", body, plain_bytes=1 << 30), MAKER.trusted)
     with pytest.raises(BundleTooLarge):
         verify_bundle(with_body(b"", body, sealed_bytes=SEALED_MAX_BYTES + 1), MAKER.trusted)
+
+
+def test_the_limits_of_a_head_are_those_of_the_document() -> None:
+    sealed = blake2b_256(b"") * (1 << 15)
+    for counts, plain_bytes, is_refused in (
+        (((6, 25_000),), 40 << 20, False),
+        (((6, 25_001),), 40 << 20, True),
+        (((5, 1), (6, 25_000)), 40 << 20, True),
+        (((6, 25_000),), (40 << 20) + 1, True),
+    ):
+        content = with_body(b"", sealed, counts=counts, plain_bytes=plain_bytes)
+        if is_refused:
+            with pytest.raises(BundleTooLarge):
+                verify_bundle(content, MAKER.trusted)
+        else:
+            assert verify_bundle(content, MAKER.trusted).head.plain_bytes == plain_bytes
+
+
+def test_what_a_box_packs_at_most_is_within_the_limits_of_a_bundle() -> None:
+    assert spool.CHANGES_PER_BUNDLE < RECORDS_MAX
+    assert spool.ROW_BYTES_PER_BUNDLE < PLAIN_MAX_BYTES
 
 
 def test_a_small_body_of_equal_rows_may_compress_as_far_as_it_likes() -> None:

@@ -127,3 +127,16 @@ def test_what_is_too_large_for_a_paired_bundle_is_refused() -> None:
         paired(list(make_day(make_school(), count=4000)))
     with pytest.raises(BundleTooLarge):
         parse_paired(paired([answered(1)]) + bytes(9000))
+
+
+def test_an_answer_that_is_given_again_and_again_counts_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    records = [replace(answered(seq), response="a" * 1_000) for seq in range(1, 42)]
+    plain_bytes, packed = codec1.pack_records(records, around_ms=NOW_MS)
+    assert len(packed) < 200
+    monkeypatch.setattr(codec1, "PLAIN_MAX_BYTES", 40_999)
+    with pytest.raises(BundleMalformed) as refusal:
+        codec1.unpack_records(packed, plain_bytes=plain_bytes, counts={Kind.STATEMENT: 41}, around_ms=NOW_MS)
+    assert refusal.value.fields == {"reason": "answers"}
+    with pytest.raises(BundleTooLarge):
+        codec1.pack_records(records, around_ms=NOW_MS)
+    assert codec1.pack_records(records[:40], around_ms=NOW_MS)
