@@ -3,7 +3,7 @@
 from typing import Any
 
 from edgebox.keys import Box
-from edgebox.store.database import find_fault
+from edgebox.store.connections import find_fault
 
 
 async def check(box: Box, _arguments: dict[str, Any], progress: Any) -> dict[str, Any]:

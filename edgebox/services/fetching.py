@@ -33,7 +33,8 @@ from edgebox.services.loading import Loading
 from edgebox.services.places import Places, Sources
 from edgebox.settings import Settings
 from edgebox.store import changes, packs
-from edgebox.store.database import NOT_WRITTEN, Database, StoreUnavailable
+from edgebox.store.connections import NOT_WRITTEN, StoreUnavailable
+from edgebox.store.database import Database
 from sync.engine.lanes import Lane, lane_of
 
 LOOK_AGAIN_MS = 6 * 3_600_000

@@ -28,7 +28,8 @@ from edgebox.services.shelf import ResourceGone
 from edgebox.services.sticks import Sticks, claimed, depot_of, find_again
 from edgebox.settings import Settings
 from edgebox.store import jobs, packs, versions
-from edgebox.store.database import NOT_WRITTEN, Database, Job, StoreUnavailable
+from edgebox.store.connections import NOT_WRITTEN, StoreUnavailable
+from edgebox.store.database import Database, Job
 from edgebox.store.jobs import InstallJob, JobState, Wanted
 
 PROGRESS_SECONDS = 0.5

@@ -14,7 +14,7 @@ from content_packs.base import codec
 from content_packs.base.errors import N_
 from content_packs.base.limited import LimitedChild, step_back, step_back_as_group
 from edgebox.store import spans
-from edgebox.store.database import StoreUnavailable, open_reader
+from edgebox.store.connections import StoreUnavailable, open_reader
 from edgebox.store.spans import Span
 from sync.bundle.limits import SEALED_MAX_BYTES
 from sync.bundle.write import Packed, pack

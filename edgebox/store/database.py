@@ -1,8 +1,12 @@
 """One connection writes and checkpoints, on one thread; readers are read-only.
 
-Writes are grouped: whatever jobs wait when the thread comes back from a commit share the next one. A job's result is
-handed out only after the commit returned, and `synchronous=FULL` makes that mean "on the disk". SQLite before 3.51.3
-can corrupt a database when two connections write or checkpoint at once, so there is exactly one that may.
+Writes are grouped: whatever jobs wait when the thread comes back from a commit share the next one, until 200 of them or
+20 ms of work are in it. A job's result is handed out only after the commit returned, and `synchronous=FULL` makes that
+mean "on the disk". SQLite before 3.51.3 can corrupt a database when two connections write or checkpoint at once, so
+there is exactly one that may.
+
+After any error of the disk but a full one nothing is acknowledged until the file is proved to hold everything that was
+(see `edgebox.store.proving`); the next group of jobs asks for the proof, and is refused with it.
 """
 
 import asyncio
@@ -10,38 +14,26 @@ import contextlib
 import logging
 import sqlite3
 import threading
+import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
-from content_packs.base.errors import N_, EdgeboxError
-from content_packs.base.starting import StoreDamaged
+from edgebox.store.connections import explained, is_damage, is_full, is_of_the_disk, open_reader, open_writer
+from edgebox.store.proving import last_change, open_proved
 from edgebox.store.upgrade import upgrade
 
 T = TypeVar("T")
 Job = Callable[[sqlite3.Connection], Any]
 
 GROUP_MAX_JOBS = 200
-CHECKPOINT_PAGES = 4000
+GROUP_MAX_SECONDS = 0.020
 READER_THREADS = 3
-DISK_FULL = N_("the disk is full")
-NOT_WRITTEN = N_("the disk did not take it")
-_BUSY_MS = 5000
 
 log = logging.getLogger(__name__)
-
-
-class StoreUnavailable(EdgeboxError):
-    """The disk refused a write; nothing of the request was kept."""
-
-    code = "store.unavailable"
-    status = 503
-    exit_code = 51
-    retryable = True
-    sentence = N_("The box cannot save right now ({reason}).")
-    remedy = N_("Answers stay on the tablets. Free some space or restart the box.")
 
 
 class _Waiting:
@@ -71,8 +63,15 @@ class Database:
         try:
             upgrade(path)
         except sqlite3.DatabaseError as error:
-            raise _explained(error, path) from error
+            raise explained(error, path) from error
+        self.on_full: Callable[[], None] = _nobody_listens
+        self.on_damage: Callable[[], None] = _nobody_listens
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
+        self._group: deque[_Waiting] = deque()
+        self._is_closing = False
+        self._connection: sqlite3.Connection | None = None
+        self._last_change = 0
+        self._is_in_doubt = False  # the disk failed, and nothing was proved since
         self._readers = ThreadPoolExecutor(READER_THREADS, thread_name_prefix="reader")
         self._local = threading.local()
         self._open_readers: list[sqlite3.Connection] = []
@@ -123,124 +122,106 @@ class Database:
         try:
             return query(connection)
         except sqlite3.DatabaseError as error:
-            if _is_damage(error):
-                raise _explained(error, self.path) from error
+            if is_damage(error):
+                self.on_damage()
+                raise explained(error, self.path) from error
             raise
 
     def _write_groups(self) -> None:
-        connection: sqlite3.Connection | None = None
-        waiting = self._queue.get()
-        while waiting is not None:
-            group, is_last = self._take_group(waiting)
+        while self._fill_group():
+            group = list(self._group)
             try:
-                connection = connection or open_writer(self.path)
-                _commit_group(connection, group)
+                if self._connection is None:
+                    self._connection = self._open()
+                done = _commit_group(self._connection, group)
+                self._last_change = last_change(self._connection)
             except sqlite3.Error as error:
-                log.exception("store.commit_failed")
-                _fail(group, _explained(error, self.path))
-                # After a failed sync the old connection's view of the file is not to be trusted.
-                _close(connection)
-                connection = None
-            _hand_out(group, self.path)
-            waiting = None if is_last else self._queue.get()
-        if connection is not None:
+                done = len(group)
+                self._note_failed(group, error)
+            for _ in range(done):
+                self._group.popleft()
+            _hand_out(group[:done], self.path)
+        if self._connection is not None:
             with contextlib.suppress(sqlite3.Error):
-                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        _close(connection)
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            _close(self._connection)
 
-    def _take_group(self, first: _Waiting) -> tuple[list[_Waiting], bool]:
-        group = [first]
-        while len(group) < GROUP_MAX_JOBS:
+    def _fill_group(self) -> bool:
+        """Take what waits, or wait for something; return False when there will be nothing more."""
+        if not self._group and not self._is_closing:
+            self._take(self._queue.get())
+        while len(self._group) < GROUP_MAX_JOBS and not self._is_closing:
             try:
-                waiting = self._queue.get_nowait()
+                self._take(self._queue.get_nowait())
             except Empty:
                 break
-            if waiting is None:
-                return group, True
-            group.append(waiting)
-        return group, False
+        return bool(self._group)
+
+    def _take(self, waiting: _Waiting | None) -> None:
+        if waiting is None:
+            self._is_closing = True
+        else:
+            self._group.append(waiting)
+
+    def _open(self) -> sqlite3.Connection:
+        if not self._is_in_doubt:
+            return open_writer(self.path)
+        connection = open_proved(self.path, self._last_change)
+        log.warning("store.proved last_change=%d", self._last_change)
+        self._is_in_doubt = False
+        return connection
+
+    def _note_failed(self, group: list[_Waiting], error: sqlite3.Error) -> None:
+        log.error("store.commit_failed", exc_info=error)
+        meaning = explained(error, self.path)
+        for waiting in group:
+            if not waiting.is_settled:
+                waiting.error = meaning
+        if is_full(error):
+            self.on_full()
+            return
+        _close(self._connection)
+        self._connection = None
+        self._is_in_doubt = True
+        if is_damage(error):
+            self.on_damage()
 
 
-def open_writer(path: Path) -> sqlite3.Connection:
-    """Open the one connection that may write."""
-    connection = sqlite3.connect(path, isolation_level=None, cached_statements=256, check_same_thread=False)
-    for pragma in (
-        "journal_mode = WAL",
-        "synchronous = FULL",
-        "foreign_keys = ON",
-        "trusted_schema = OFF",
-        "cell_size_check = ON",
-        "mmap_size = 0",
-        f"busy_timeout = {_BUSY_MS}",
-        f"wal_autocheckpoint = {CHECKPOINT_PAGES}",
-        "journal_size_limit = 33554432",
-        "temp_store = MEMORY",
-    ):
-        connection.execute(f"PRAGMA {pragma}")
-    return connection
+def _commit_group(connection: sqlite3.Connection, group: list[_Waiting]) -> int:
+    """Run the first jobs of a group in one transaction, as many as it may hold, and return how many.
 
-
-def open_reader(path: Path) -> sqlite3.Connection:
-    """Open a connection that cannot write, nor checkpoint."""
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)
-    for pragma in ("query_only = ON", "mmap_size = 0", "trusted_schema = OFF", f"busy_timeout = {_BUSY_MS}"):
-        connection.execute(f"PRAGMA {pragma}")
-    connection.row_factory = sqlite3.Row
-    return connection
-
-
-def find_fault(connection: sqlite3.Connection) -> str:
-    """Return the first fault in the structure of the file, empty when it is whole; reads all of it."""
-    found = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
-    return "" if found == "ok" else found
-
-
-def _commit_group(connection: sqlite3.Connection, group: list[_Waiting]) -> None:
-    """Run all jobs in one transaction; if one fails, run each in its own, so that it takes nobody with it."""
+    If one fails, each is run in its own, so that it takes nobody with it.
+    """
+    until, count = time.monotonic() + GROUP_MAX_SECONDS, 0
     connection.execute("BEGIN IMMEDIATE")
     try:
         for waiting in group:
+            count += 1
             waiting.result = waiting.job(connection)
+            if time.monotonic() >= until:
+                break
     except Exception as error:
         _roll_back(connection)
-        if len(group) == 1:
+        if is_of_the_disk(error):
+            raise
+        if count == 1:
             group[0].error, group[0].is_settled = error, True
-            return
-        for waiting in group:
-            _commit_group(connection, [waiting])
-        return
+            return 1
+        return sum(_commit_group(connection, [waiting]) for waiting in group[:count])
     try:
         connection.execute("COMMIT")
     except sqlite3.Error:
         _roll_back(connection)
         raise
-    for waiting in group:
+    for waiting in group[:count]:
         waiting.is_settled = True
+    return count
 
 
 def _roll_back(connection: sqlite3.Connection) -> None:
     # SQLite has already rolled back by itself after some errors, a full disk among them.
     if connection.in_transaction:
         connection.execute("ROLLBACK")
-
-
-def _fail(group: list[_Waiting], error: EdgeboxError) -> None:
-    for waiting in group:
-        if not waiting.is_settled:
-            waiting.error = error
-
-
-def _is_damage(error: BaseException) -> bool:
-    """Tell whether SQLite found the file broken: then it raises the base class itself, not one of its kinds."""
-    return type(error) is sqlite3.DatabaseError
-
-
-def _explained(error: sqlite3.Error, path: Path) -> EdgeboxError:
-    """Return what an error of SQLite means for people."""
-    if _is_damage(error):
-        return StoreDamaged(file=path.name, reason=str(error))
-    reason = DISK_FULL if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL else NOT_WRITTEN
-    return StoreUnavailable(reason=reason, fault=type(error).__name__)
 
 
 def _close(connection: sqlite3.Connection | None) -> None:
@@ -265,9 +246,11 @@ def _resolve(group: list[_Waiting], path: Path) -> None:
             continue
         if waiting.error is None:
             waiting.future.set_result(waiting.result)
-        elif isinstance(waiting.error, sqlite3.Error) and (
-            _is_damage(waiting.error) or isinstance(waiting.error, sqlite3.OperationalError)
-        ):
-            waiting.future.set_exception(_explained(waiting.error, path))
+        elif isinstance(waiting.error, sqlite3.OperationalError):
+            waiting.future.set_exception(explained(waiting.error, path))
         else:
             waiting.future.set_exception(waiting.error)
+
+
+def _nobody_listens() -> None:
+    return None

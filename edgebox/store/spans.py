@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from edgebox.store import merged, stamping
+from edgebox.store import merged, seals, stamping
 from edgebox.store.boots import read_boots
 from edgebox.store.log import number_key
 from sync.records import rows
@@ -100,7 +100,8 @@ def _numbers(keys: list[bytes]) -> list[int]:
 
 
 def _read_statements(connection: sqlite3.Connection, keys: list[bytes]) -> list[Record]:
-    return [_statement(row) for row in _select(connection, _STATEMENTS, keys)]
+    whole = seals.find_whole(connection, keys)
+    return [_statement(row) for row in _select(connection, _STATEMENTS, keys) if row[0] in whole]
 
 
 def _statement(row: Any) -> Statement:

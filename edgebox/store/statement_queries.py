@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgebox.domain.statements import Outcome, StoredStatement
+from edgebox.store import seals
 from edgebox.store.boots import find_timeline
 from sync.records.activity import Activity
 from sync.records.kinds import Kind
@@ -76,7 +77,11 @@ def find_statement(
 ) -> StoredStatement | None:
     """Return one statement; with `person_no`, only if it is that person's."""
     row = connection.execute(_ONE, (statement_id, person_no)).fetchone()
-    return None if row is None else _stored(tuple(row), find_timeline(connection))
+    return (
+        None
+        if row is None or not seals.find_whole(connection, [statement_id])
+        else _stored(tuple(row), find_timeline(connection))
+    )
 
 
 def list_statements(connection: sqlite3.Connection, wanted: Filter, start_seq: int | None, limit: int) -> Page:
@@ -108,8 +113,8 @@ def list_statements(connection: sqlite3.Connection, wanted: Filter, start_seq: i
     rows = [tuple(row) for row in connection.execute(statement, values)]
     if len(rows) == limit:
         after = rows[-1][0] + (1 if wanted.is_ascending else -1)
-    timeline = find_timeline(connection)
-    return Page([_stored(row[1:], timeline) for row in rows], after)
+    timeline, whole = find_timeline(connection), seals.find_whole(connection, [row[1] for row in rows])
+    return Page([_stored(row[1:], timeline) for row in rows if row[1] in whole], after)
 
 
 def _stored(row: tuple[Any, ...], timeline: Timeline) -> StoredStatement:

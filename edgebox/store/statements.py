@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from edgebox.domain import progress, sequence
 from edgebox.domain.progress import Progress
 from edgebox.domain.statements import NewStatement
+from edgebox.store import seals
 from edgebox.store.log import append_change, number_key
 from edgebox.store.registry import Numbers, Registry
 from sync.records.kinds import Kind
@@ -21,12 +22,15 @@ _INSERT_DEVICE = "INSERT INTO device (id, first_ms) VALUES (?, ?)"
 _NOTE_REFUSED = "UPDATE device SET refused = ?, refused_ms = ? WHERE no = ?"
 _COUNT_REFUSING = "SELECT count(*) FROM device WHERE refused > 0 AND refused_ms > ?"
 _ADVANCE_DEVICE = "UPDATE device SET box_seq = ?, ahead = ? WHERE no = ?"
-_INSERT_STATEMENT = """
-INSERT INTO statement (id, person_no, verb_no, activity_no, device_no, device_seq, attempt_seq, registration,
-    timestamp_ms, stored_ms, success, completion, score_raw, score_max, score_scaled, duration_ms, progress, response,
-    body, digest, pack_version)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING
-"""
+# In the order in which the table has them: their seal is compared with what is read of it.
+_COLUMNS = (
+    "id", "person_no", "verb_no", "activity_no", "device_no", "device_seq", "attempt_seq", "registration",
+    "timestamp_ms", "stored_ms", "success", "completion", "score_raw", "score_max", "score_scaled", "duration_ms",
+    "progress", "response", "body", "digest", "pack_version",
+)  # fmt: skip
+_INSERT_STATEMENT = f"""
+INSERT INTO statement ({", ".join(_COLUMNS)}, seal) VALUES ({"?, " * len(_COLUMNS)}?) ON CONFLICT (id) DO NOTHING
+"""  # noqa: S608 - made of the constants above
 _FIND_DIGEST = "SELECT digest FROM statement WHERE id = ?"
 _INSERT_CONFLICT = """
 INSERT INTO statement_conflict (id, received_ms, body) SELECT ?1, ?2, ?3
@@ -218,8 +222,10 @@ def _add(
         statement.digest,
         statement.pack_version,
     )
-    if connection.execute(_INSERT_STATEMENT, values).rowcount == 0:
+    seal = seals.seal_of(_COLUMNS, values)
+    if connection.execute(_INSERT_STATEMENT, (*values, seal)).rowcount == 0:
         return False
+    seals.join(connection, device_no, seal)
     whole = statement.activity.whole
     whole_no = activity_no if whole is statement.activity else numbers.of_activity(whole)
     _step(connection, statement, whole_no, stored_ms)

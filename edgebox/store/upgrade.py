@@ -8,25 +8,26 @@ from typing import TYPE_CHECKING
 
 from content_packs.base import atomic
 from content_packs.base.errors import N_, EdgeboxError
+from edgebox.store.seals import seal_all
 from edgebox.store.telling import tell_all
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
-_RECORDS = "0003_records"
-_STEPS = (
-    "0001_initial",
-    "0002_versions",
-    _RECORDS,
-    "0004_inbox",
-    "0005_boots",
-    "0006_sticks",
-    "0007_identity",
-    "0008_line",
-    "0009_express",
-    "0010_files",
+SCHEMA_VERSION = 12
+# The schema files in order, each with what else its step does.
+_STEPS: tuple[tuple[str, Callable[[sqlite3.Connection], None] | None], ...] = (
+    ("0001_initial", None),
+    ("0002_versions", None),
+    ("0003_records", tell_all),
+    ("0004_inbox", None),
+    ("0005_boots", None),
+    ("0006_sticks", None),
+    ("0007_identity", None),
+    ("0008_line", None),
+    ("0009_express", None),
+    ("0012_seals", seal_all),
 )
-SCHEMA_VERSION = len(_STEPS)
 
 
 class SchemaTooNew(EdgeboxError):
@@ -82,8 +83,9 @@ def _apply(path: Path) -> None:
 
     steps = Migrations("edgebox.box")
 
-    for name in _STEPS:
-        steps(name=f"m{name}")(_step(name))
+    for name, then in _STEPS:
+        steps(name=f"m{name}")(_step(name, then))
+
     atomic.make_private(path)
     connection = sqlite3.connect(path)
     try:
@@ -95,13 +97,13 @@ def _apply(path: Path) -> None:
         connection.close()
 
 
-def _step(name: str) -> Callable[["Database"], None]:
-    def run(db: "Database") -> None:
+def _step(name: str, then: Callable[[sqlite3.Connection], None] | None) -> Callable[["Database"], None]:
+    def step(db: "Database") -> None:
         _run(db, f"{name}.sql")
-        if name == _RECORDS:
-            tell_all(db.conn)
+        if then is not None:
+            then(db.conn)
 
-    return run
+    return step
 
 
 def _run(db: "Database", name: str) -> None:

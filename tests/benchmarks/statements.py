@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from edgebox.store.database import open_writer
+from edgebox.store.connections import open_writer
 from tests.benchmarks import processes
 from tests.benchmarks.load import Load, run_load
 from tests.benchmarks.table import show, verdict

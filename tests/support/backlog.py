@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from content_packs.base.ids import derive_statement_id
-from edgebox.store.database import open_writer
+from edgebox.store.connections import open_writer
 from edgebox.store.log import number_key
+from edgebox.store.seals import seal_all
 from sync.records.kinds import Kind
 from sync.records.rows import Statement
 from tests.support.school_day import ADL, VERBS, School, Shape, make_day, make_school
@@ -35,6 +36,7 @@ def fill(path: Path, events: int, *, seed: int = 1) -> None:
             rows = [_row(school, statement, first_no) for statement in day]
             connection.executemany(_STATEMENT, rows)
             connection.executemany(_CHANGE, [(int(Kind.STATEMENT), row[0]) for row in rows])
+        seal_all(connection)
         connection.execute("COMMIT")
     finally:
         connection.close()

@@ -17,7 +17,7 @@ from edgebox.services.signed_in import token_hash
 from edgebox.services.submit_token import SubmitRight
 from edgebox.settings import Settings, prepare_folders
 from edgebox.store import roster, sessions
-from edgebox.store.database import open_writer
+from edgebox.store.connections import open_writer
 from edgebox.store.upgrade import upgrade
 
 _SESSION_MS = 24 * 3600 * 1000

@@ -9,7 +9,7 @@ from sqlalchemy import Connection as HubConnection
 
 from content_packs.base.signing import SigningKey
 from edgebox.store import changes, spans
-from edgebox.store.database import open_writer
+from edgebox.store.connections import open_writer
 from edgebox.store.downstream import apply_records
 from edgebox.store.stamping import put_origin
 from edgebox.store.upgrade import upgrade

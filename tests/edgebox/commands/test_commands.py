@@ -29,7 +29,7 @@ from edgebox.services.signing_in import StaffSignInFailed
 from edgebox.services.sync_state import NotEnrolled
 from edgebox.settings import Settings
 from edgebox.store import changes
-from edgebox.store.database import open_writer
+from edgebox.store.connections import open_writer
 from edgebox.store.roster import LoginUnknown
 from sync.enrolment import Hub, parse_code
 from sync.transport.errors import LinkDown, StickMissing

@@ -19,7 +19,7 @@ from content_packs.base.starting import (
 )
 from edgebox.app import BoxBusy
 from edgebox.cli import main
-from edgebox.store.database import open_writer
+from edgebox.store.connections import open_writer
 from edgebox.store.upgrade import upgrade
 from sync.hub.errors import HubBusy
 

@@ -11,7 +11,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from content_packs.base import ids
 from edgebox.app import make_app, open_box
 from edgebox.keys import Box
-from edgebox.store.database import StoreUnavailable
+from edgebox.store.connections import StoreUnavailable
 from tests.support.box import School, Tablet, make_school, make_tablet
 
 Client = TestClient[Any, Any]

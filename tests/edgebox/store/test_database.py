@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from edgebox.store import database as database_module
-from edgebox.store.database import Database, StoreUnavailable, open_writer
+from edgebox.store.connections import StoreUnavailable, open_writer
+from edgebox.store.database import Database
 
 INSERT = "INSERT INTO setting (name, value) VALUES (?, 'x')"
 
@@ -136,7 +137,7 @@ def failing_sync(monkeypatch: pytest.MonkeyPatch) -> type[FailingSync]:
     def connect_failing(*arguments: Any, **options: Any) -> sqlite3.Connection:
         return connect(*arguments, **options, factory=FailingSync)
 
-    monkeypatch.setattr(database_module.sqlite3, "connect", connect_failing)
+    monkeypatch.setattr(sqlite3, "connect", connect_failing)
     FailingSync.left = 0
     return FailingSync
 
@@ -189,7 +190,7 @@ async def test_database_that_cannot_be_opened_again_refuses_until_it_can(
         with pytest.raises(StoreUnavailable):
             await database.write(insert("lost"))
         with monkeypatch.context() as broken:
-            broken.setattr(database_module, "open_writer", _refuse)
+            broken.setattr(database_module, "open_proved", _refuse)
             with pytest.raises(StoreUnavailable):
                 await database.write(insert("lost too"))
         await database.write(insert("after"))
@@ -198,7 +199,7 @@ async def test_database_that_cannot_be_opened_again_refuses_until_it_can(
         await asyncio.to_thread(database.close)
 
 
-def _refuse(_path: Path) -> sqlite3.Connection:
+def _refuse(_path: Path, _last_change: int) -> sqlite3.Connection:
     raise sqlite3.OperationalError("unable to open database file")
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from edgebox.domain.events import parse_event
 from edgebox.domain.statement_in import from_event
 from edgebox.store import registry, roster
-from edgebox.store.database import open_writer
+from edgebox.store.connections import open_writer
 from edgebox.store.statements import Batch, insert_batch
 from edgebox.store.upgrade import upgrade
 

@@ -1,0 +1,99 @@
+"""The seal of a statement: 8 bytes of BLAKE2b over its stored columns, by which damage to them is seen.
+
+SQLite checks the structure of its pages and not what is in them: of single flipped bits it finds about one in seven.
+The seal finds all of them. The seals of one device are joined by exclusive-or into its chain, so that a statement that
+is gone is missed although nothing refers to it; tablets deliver out of order, and this sum does not depend on it.
+
+`digest` could not serve: it is taken of what was sent, which the columns do not hold any more, and two of them differ
+only in when the box stored them.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
+from typing import Any
+
+SEAL = "seal"
+_PERSON = b"edgebox stmt"
+_SEAL_BYTES = 8
+_REALS = frozenset({"score_raw", "score_max", "score_scaled", "progress"})
+_CHUNK = 500
+# An exclusive-or, which SQLite has no sign for.
+_JOIN = """
+INSERT INTO chain (device_no, statements, joined) VALUES (?1, ?2, ?3) ON CONFLICT (device_no) DO UPDATE SET
+    statements = statements + ?2, joined = (joined | ?3) & ~(joined & ?3)
+"""
+
+Row = Sequence[Any]
+
+
+def seal_of(names: Iterable[str], values: Iterable[Any]) -> int:
+    """Return the seal of a row whose columns have these names; null columns do not count, nor does an old seal.
+
+    So a column that a later schema adds leaves the seals of older rows as they are.
+    """
+    kept = [
+        (name, float(value) if name in _REALS else int(value) if value is True or value is False else value)
+        for name, value in zip(names, values, strict=True)
+        if value is not None and name != SEAL
+    ]
+    # ascii() and not repr(): what counts as printable changes with the version of Python.
+    found = blake2b(ascii(kept).encode(), digest_size=_SEAL_BYTES, person=_PERSON).digest()
+    return int.from_bytes(found, "big", signed=True)
+
+
+def is_whole(names: Sequence[str], row: Row) -> bool:
+    """Return whether a row has the seal that its columns call for."""
+    try:
+        return bool(row[names.index(SEAL)] == seal_of(names, row))
+    except (TypeError, ValueError, OverflowError):
+        return False
+
+
+def join(connection: sqlite3.Connection, device_no: int | None, seal: int, *, statements: int = 1) -> None:
+    """Add a statement to the chain of its device, or take one out again; outside clients have one chain together."""
+    connection.execute(_JOIN, (device_no or 0, statements, seal))
+
+
+def find_whole(connection: sqlite3.Connection, ids: Sequence[bytes]) -> frozenset[bytes]:
+    """Return those of the ids whose statements are whole, or are not there at all."""
+    damaged: set[bytes] = set()
+    for start in range(0, len(ids), _CHUNK):
+        chunk = ids[start : start + _CHUNK]
+        marks = ",".join("?" * len(chunk))
+        query = f"SELECT * FROM statement WHERE id IN ({marks})"  # noqa: S608 - question marks
+        names, rows = select(connection, query, chunk)
+        damaged.update(row[0] for row in rows if not is_whole(names, row))
+    return frozenset(ids) - damaged
+
+
+def select(connection: sqlite3.Connection, query: str, values: Sequence[Any] = ()) -> tuple[list[str], list[Row]]:
+    """Return the names of the columns and the rows, texts that are none any more included."""
+    cursor = connection.cursor()
+    cursor.row_factory = None
+    before, connection.text_factory = connection.text_factory, _text
+    try:
+        rows = cursor.execute(query, values).fetchall()
+    finally:
+        connection.text_factory = before
+    return [column[0] for column in cursor.description], rows
+
+
+def seal_all(connection: sqlite3.Connection) -> None:
+    """Seal every statement as it is now, and begin the chains; for a database from before there were seals."""
+    after = b""
+    connection.execute("DELETE FROM chain")
+    while True:
+        names, rows = select(connection, "SELECT * FROM statement WHERE id > ? ORDER BY id LIMIT 2000", (after,))
+        if not rows:
+            return
+        device = names.index("device_no")
+        for row in rows:
+            seal = seal_of(names, row)
+            connection.execute("UPDATE statement SET seal = ? WHERE id = ?", (seal, row[0]))
+            join(connection, row[device], seal)
+        after = rows[-1][0]
+
+
+def _text(content: bytes) -> str:
+    return content.decode("utf-8", "surrogateescape")
