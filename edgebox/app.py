@@ -46,6 +46,7 @@ from edgebox.services.network_source import NetworkSource
 from edgebox.services.own_lessons import OwnLessons
 from edgebox.services.pdf_pages import PdfPages
 from edgebox.services.receiving import Receiving
+from edgebox.services.record_check import RecordCheck
 from edgebox.services.recording import Recording
 from edgebox.services.retiring import Retiring
 from edgebox.services.signing_in import SigningIn
@@ -56,6 +57,7 @@ from edgebox.services.timekeeping import Timekeeping
 from edgebox.services.trust import Trust
 from edgebox.settings import Settings, prepare_folders
 from edgebox.store.database import Database
+from edgebox.store.reserve import Reserve
 from edgebox.store.stamping import put_origin
 from sync.engine.lanes import Lane
 from sync.transport.http import HttpTransport
@@ -174,12 +176,17 @@ async def open_box(settings: Settings, machine: MachineClock | None = None) -> A
         stack.enter_context(hold_data(settings))
         with folder_errors(settings.keys):
             identity = await asyncio.to_thread(open_identity, settings.keys)
-        database = await asyncio.to_thread(Database, settings.data / "box.db")
+        reserve = Reserve(settings.data / "reserve", settings.reserve_bytes)
+        database = await asyncio.to_thread(Database, settings.data / "box.db", reserve)
         stack.push_async_callback(asyncio.to_thread, database.close)
         await database.write(lambda connection: put_origin(connection, identity.box_id))
         timekeeping = await Timekeeping.open(database, machine or SystemClock())
         clock = timekeeping.clock
-        await Introducing(database, identity, clock).settle()
+        introducing = Introducing(database, identity, clock)
+        await introducing.settle()
+        record_check = RecordCheck(database, clock, reserve)
+        stack.push_async_callback(record_check.close)
+        await record_check.open(introducing)
         trust = Trust(settings, clock, identity, clock_is_set=clock.is_trusted)
         library = await Library.open(settings, trust)
         stack.push_async_callback(library.close)
@@ -202,6 +209,7 @@ async def open_box(settings: Settings, machine: MachineClock | None = None) -> A
             identity=identity,
             database=database,
             signing_in=signing_in,
+            record_check=record_check,
             recording=await Recording.open(database, clock, identity, timekeeping.note_tablet),
             app_state=AppState(database, clock),
             library=library,
@@ -333,6 +341,7 @@ async def running_box(
             )
             jobs.add_hourly("retire", box.retiring.retire)
             jobs.add_hourly("scrub", box.checking.scrub_when_due)
+            jobs.add_hourly("records", box.record_check.scrub_when_due)
             jobs.add_hourly("health", box.health.write_when_due)
             box.recording.on_stored = box.hand_ins.on_stored = jobs.note_activity
             jobs.start()

@@ -26,6 +26,7 @@ from edgebox.services.meter import Meter
 from edgebox.services.own_lessons import OwnLessons
 from edgebox.services.pdf_pages import PdfPages
 from edgebox.services.receiving import Receiving
+from edgebox.services.record_check import RecordCheck
 from edgebox.services.recording import Recording
 from edgebox.services.retiring import Retiring
 from edgebox.services.signing_in import SigningIn
@@ -46,6 +47,7 @@ class Box:
     database: Database
     signing_in: SigningIn
     recording: Recording
+    record_check: RecordCheck
     app_state: AppState
     library: Library
     loading: Loading

@@ -35,6 +35,7 @@ class Settings:
         depots: addresses to fetch packs from, besides the hub's own depot.
         neighbours: addresses of the content of boxes nearby, in the same network.
         finds_neighbours: look for boxes nearby by mDNS, and be found by them.
+        reserve_bytes: room kept free for repairs, in a file.
         line_is_metered: whether the line costs; this and the rest go before what staff chose, unless they are None.
         line_day_bytes: what may cross it in a day.
         line_month_bytes: likewise in a month.
@@ -53,6 +54,7 @@ class Settings:
     depots: tuple[str, ...] = ()
     neighbours: tuple[str, ...] = ()
     finds_neighbours: bool = False
+    reserve_bytes: int = 0
     line_is_metered: bool | None = None
     line_day_bytes: int | None = None
     line_month_bytes: int | None = None

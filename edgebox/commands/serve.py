@@ -8,6 +8,7 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from content_packs.base.starting import StoreDamaged
 from edgebox.commands.options import add_common_options, settings_from
 from edgebox.settings import Settings, default_hostnames
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from edgebox.app import Running
     from edgebox.commands import Subparsers
 
+REPAIRS_MAX = 3
 MEGABYTES_MAX = 1_000_000_000
 KILOBITS_MAX = 1_000_000_000
 ALL_DAY = "00:00-24:00"
@@ -43,6 +45,9 @@ def register(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
     )
     parser.add_argument(
         "--find-neighbours", dest="finds_neighbours", action="store_true", help="find boxes nearby, and be found"
+    )
+    parser.add_argument(
+        "--reserve-mb", dest="reserve_bytes", type=_megabytes, default="64", metavar="MB", help="room for repairs [64]"
     )
     _add_line_options(parser)
     parser.add_argument(
@@ -99,11 +104,27 @@ async def serve(settings: Settings, part: str) -> None:
     from edgebox.app import Part, running_box
 
     stopping = stopped()
-    async with running_box(settings, Part(part)) as running:
-        print(_greeting(running), flush=True)
-        if running.box is not None and (code := running.box.signing_in.set_up_code):
-            print(f"No teacher yet: open {running.address}staff/set-up and enter the code {code}", flush=True)
-        await stopping.wait()
+    for _ in range(1 + REPAIRS_MAX):
+        async with running_box(settings, Part(part)) as running:
+            print(_greeting(running), flush=True)
+            if running.box is not None and (code := running.box.signing_in.set_up_code):
+                print(f"No teacher yet: open {running.address}staff/set-up and enter the code {code}", flush=True)
+            is_damaged = await _wait(stopping, running)
+        if not is_damaged:
+            return
+    raise StoreDamaged(file="box.db", reason="it is damaged again and again")
+
+
+async def _wait(stopping: asyncio.Event, running: "Running") -> bool:
+    """Return False when asked to stop, and True when the database is damaged: opened again, the box repairs it."""
+    damaged, loop = asyncio.Event(), asyncio.get_running_loop()
+    if running.box is not None:
+        running.box.database.on_damage = lambda: loop.call_soon_threadsafe(damaged.set)
+    waits = [loop.create_task(event.wait()) for event in (stopping, damaged)]
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    for wait in waits:
+        wait.cancel()
+    return not stopping.is_set()
 
 
 def _greeting(running: "Running") -> str:

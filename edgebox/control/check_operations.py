@@ -3,7 +3,6 @@
 from typing import Any
 
 from edgebox.keys import Box
-from edgebox.store.connections import find_fault
 
 
 async def check(box: Box, _arguments: dict[str, Any], progress: Any) -> dict[str, Any]:
@@ -12,6 +11,7 @@ async def check(box: Box, _arguments: dict[str, Any], progress: Any) -> dict[str
     report = await box.checking.check(
         lambda done_bytes: progress({"done_bytes": min(done_bytes, total_bytes), "total_bytes": total_bytes})
     )
+    found = await box.record_check.scrub(None)
     return {
         "is_good": report.is_good,
         "checked_files": report.checked.checked_files,
@@ -23,5 +23,7 @@ async def check(box: Box, _arguments: dict[str, Any], progress: Any) -> dict[str
             for pack, version in wanted.packs
         ],
         "unreadable_packs": list(report.unreadable),
-        "database_fault": await box.database.read(find_fault),
+        "checked_statements": found.checked,
+        "damaged_statements": len(found.damaged),
+        "database_fault": found.fault,
     }

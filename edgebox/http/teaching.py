@@ -20,7 +20,7 @@ from edgebox.http.wording import language_of
 from edgebox.keys import BOX, SESSION
 from edgebox.services.signing_in import NewSecret
 from edgebox.services.teaching import AssignedLesson, ClassProgress, Learner, Worked
-from sync.records.lessons import OWN_PACK
+from edgebox.store.repairs import Repair
 
 PACKS_SHOWN = 8
 LESSONS_SHOWN = 48
@@ -179,7 +179,32 @@ async def _classes(request: web.Request, problem: str = "", status: int = 200) -
         classes=classes,
         problem=problem,
         damaged=list(dict.fromkeys(damaged)),
+        repairs=await _repairs(request),
     )
+
+
+async def _repairs(request: web.Request) -> list[str]:
+    """Return what there is to say of the records and of the disk they are on, one sentence each."""
+    words, check = page_words(request), request.app[BOX].record_check
+    told = [_repair(request, repair) for repair in await check.list_told()]
+    if await check.is_room_low():
+        told.append(words.gettext("The card of this box is full and uses its last room: remove packs nobody needs."))
+    return told
+
+
+def _repair(request: web.Request, repair: Repair) -> str:
+    words, day = page_words(request), day_text(repair.at_ms)
+    if not repair.statements:
+        text = words.gettext("Records of this box were damaged and it repaired them on %(day)s; nothing is missing.")
+        return str(text % {"day": day})
+    text = words.ngettext(
+        "Records of this box were damaged and it repaired them on %(day)s; %(num)s answer is missing and comes back by"
+        " itself if a tablet or the hub has it.",
+        "Records of this box were damaged and it repaired them on %(day)s; %(num)s answers are missing and come back by"
+        " themselves if a tablet or the hub has them.",
+        repair.statements,
+    )
+    return str(text % {"day": day, "num": repair.statements})
 
 
 async def _class(request: web.Request, problem: str = "", status: int = 200) -> web.StreamResponse:

@@ -4,11 +4,11 @@ import sqlite3
 from pathlib import Path
 
 from content_packs.base.errors import N_, EdgeboxError
-from content_packs.base.starting import StoreDamaged
 
 CHECKPOINT_PAGES = 4000
 DISK_FULL = N_("the disk is full")
 NOT_WRITTEN = N_("the disk did not take it")
+DAMAGED = N_("a part of its records is damaged, and it repairs them")
 _BUSY_MS = 5000
 _PRIMARY_CODE = 0xFF
 
@@ -78,11 +78,10 @@ def is_of_the_disk(error: BaseException) -> bool:
     return isinstance(error, sqlite3.Error) and (is_damage(error) or _code(error) in codes)
 
 
-def explained(error: sqlite3.Error, path: Path) -> EdgeboxError:
+def explained(error: sqlite3.Error) -> EdgeboxError:
     """Return what an error of SQLite means for people."""
-    if is_damage(error):
-        return StoreDamaged(file=path.name, reason=str(error))
-    return StoreUnavailable(reason=DISK_FULL if is_full(error) else NOT_WRITTEN, fault=type(error).__name__)
+    reason = DAMAGED if is_damage(error) else DISK_FULL if is_full(error) else NOT_WRITTEN
+    return StoreUnavailable(reason=reason, fault=type(error).__name__)
 
 
 def _code(error: sqlite3.Error) -> int:

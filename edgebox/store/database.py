@@ -22,8 +22,11 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
+from content_packs.base.clock import SystemClock
 from edgebox.store.connections import explained, is_damage, is_full, is_of_the_disk, open_reader, open_writer
 from edgebox.store.proving import last_change, open_proved
+from edgebox.store.recovery import recover, suspect
+from edgebox.store.reserve import Reserve
 from edgebox.store.upgrade import upgrade
 
 T = TypeVar("T")
@@ -53,19 +56,20 @@ class _Waiting:
 class Database:
     """The learner database of a box: `await write(job)` and `await read(query)`."""
 
-    def __init__(self, path: Path) -> None:
-        """Open the database, made or upgraded if need be.
+    def __init__(self, path: Path, reserve: Reserve | None = None) -> None:
+        """Open the database, made, upgraded or rebuilt if need be; the reserve is let go when there is no other room.
 
         Raises:
             SchemaTooNew, StoreDamaged, StoreUnavailable: the file is left as it is.
         """
         self.path = path
+        self._reserve = reserve or Reserve(path, 0)
         try:
+            recover(path, SystemClock().now_ms(), self._reserve.release)
             upgrade(path)
         except sqlite3.DatabaseError as error:
-            raise explained(error, path) from error
-        self.on_full: Callable[[], None] = _nobody_listens
-        self.on_damage: Callable[[], None] = _nobody_listens
+            raise explained(error) from error
+        self.on_damage: Callable[[], object] = _nobody_listens  # called in any thread; the next start repairs
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._group: deque[_Waiting] = deque()
         self._is_closing = False
@@ -84,7 +88,7 @@ class Database:
         The job may run twice (alone, when another of its group failed), so it must change nothing but the database.
 
         Raises:
-            StoreUnavailable, StoreDamaged: the disk refused; whatever the job itself raises is raised here.
+            StoreUnavailable: the disk refused, or the file is damaged; whatever the job itself raises is raised here.
         """
         waiting = _Waiting(job, asyncio.get_running_loop())
         self._queue.put(waiting)
@@ -95,13 +99,18 @@ class Database:
         """Run `query` on a read-only connection in a reader thread.
 
         Raises:
-            StoreDamaged: the file is no longer whole.
+            StoreUnavailable: the file is no longer whole.
         """
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._run_query, query)
 
     def read_now(self, query: Callable[[sqlite3.Connection], T]) -> T:
         """Run `query` in this thread; for start-up and commands, never inside a request."""
         return self._run_query(query)
+
+    def note_damage(self) -> None:
+        """Have the file read and, if need be, rebuilt at the next start, which should be soon."""
+        suspect(self.path)
+        self.on_damage()
 
     def close(self) -> None:
         """Finish waiting writes, checkpoint and close; safe to repeat."""
@@ -123,8 +132,8 @@ class Database:
             return query(connection)
         except sqlite3.DatabaseError as error:
             if is_damage(error):
-                self.on_damage()
-                raise explained(error, self.path) from error
+                self.note_damage()
+                raise explained(error) from error
             raise
 
     def _write_groups(self) -> None:
@@ -140,7 +149,7 @@ class Database:
                 self._note_failed(group, error)
             for _ in range(done):
                 self._group.popleft()
-            _hand_out(group[:done], self.path)
+            _hand_out(group[:done])
         if self._connection is not None:
             with contextlib.suppress(sqlite3.Error):
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -173,18 +182,19 @@ class Database:
 
     def _note_failed(self, group: list[_Waiting], error: sqlite3.Error) -> None:
         log.error("store.commit_failed", exc_info=error)
-        meaning = explained(error, self.path)
+        meaning = explained(error)
         for waiting in group:
             if not waiting.is_settled:
                 waiting.error = meaning
         if is_full(error):
-            self.on_full()
+            if self._reserve.release():
+                log.warning("store.reserve_released")
             return
         _close(self._connection)
         self._connection = None
         self._is_in_doubt = True
         if is_damage(error):
-            self.on_damage()
+            self.note_damage()
 
 
 def _commit_group(connection: sqlite3.Connection, group: list[_Waiting]) -> int:
@@ -230,24 +240,24 @@ def _close(connection: sqlite3.Connection | None) -> None:
             connection.close()
 
 
-def _hand_out(group: list[_Waiting], path: Path) -> None:
+def _hand_out(group: list[_Waiting]) -> None:
     """Resolve the futures, one call per event loop."""
     loops: dict[asyncio.AbstractEventLoop, list[_Waiting]] = {}
     for waiting in group:
         loops.setdefault(waiting.loop, []).append(waiting)
     for loop, members in loops.items():
         if not loop.is_closed():
-            loop.call_soon_threadsafe(_resolve, members, path)
+            loop.call_soon_threadsafe(_resolve, members)
 
 
-def _resolve(group: list[_Waiting], path: Path) -> None:
+def _resolve(group: list[_Waiting]) -> None:
     for waiting in group:
         if waiting.future.done():
             continue
         if waiting.error is None:
             waiting.future.set_result(waiting.result)
         elif isinstance(waiting.error, sqlite3.OperationalError):
-            waiting.future.set_exception(explained(waiting.error, path))
+            waiting.future.set_exception(explained(waiting.error))
         else:
             waiting.future.set_exception(waiting.error)
 

@@ -9,8 +9,9 @@ only in when the box stored them.
 """
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
+from struct import pack, unpack
 from typing import Any
 
 SEAL = "seal"
@@ -18,6 +19,7 @@ _PERSON = b"edgebox stmt"
 _SEAL_BYTES = 8
 _REALS = frozenset({"score_raw", "score_max", "score_scaled", "progress"})
 _CHUNK = 500
+_MENDED_MAX_BYTES = 4096
 # An exclusive-or, which SQLite has no sign for.
 _JOIN = """
 INSERT INTO chain (device_no, statements, joined) VALUES (?1, ?2, ?3) ON CONFLICT (device_no) DO UPDATE SET
@@ -48,6 +50,47 @@ def is_whole(names: Sequence[str], row: Row) -> bool:
         return bool(row[names.index(SEAL)] == seal_of(names, row))
     except (TypeError, ValueError, OverflowError):
         return False
+
+
+def mended(names: Sequence[str], row: Row) -> Row | None:
+    """Return a damaged row with the one bit turned back that makes it fit its seal; None when there is no such bit.
+
+    That another bit than the flipped one does has a chance of one in 10^16.
+    """
+    seal_at = names.index(SEAL)
+    wanted = row[seal_at]
+    if type(wanted) is not int:
+        return None
+    for at, value in enumerate(row):
+        if at == seal_at:
+            continue
+        for other in _turned(value):
+            changed = [*row[:at], other, *row[at + 1 :]]
+            if seal_of(names, changed) == wanted:
+                return changed
+    right = seal_of(names, row)
+    return [*row[:seal_at], right, *row[seal_at + 1 :]] if (right ^ wanted).bit_count() == 1 else None
+
+
+def _turned(value: Any) -> Iterator[Any]:
+    """Return a value with each of its bits turned, as SQLite keeps it; not of long ones, where that takes too long."""
+    content = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
+    if isinstance(value, int):
+        yield from (value ^ (1 << bit) for bit in range(63))
+        yield value ^ -(1 << 63)
+    elif isinstance(value, float):
+        packed = pack(">d", value)
+        yield from (unpack(">d", each)[0] for each in _flipped(packed))
+        if value.is_integer():  # such a one is kept as an integer
+            yield from (float(int(value) ^ (1 << bit)) for bit in range(16))
+    elif isinstance(content, bytes) and len(content) <= _MENDED_MAX_BYTES:
+        for each in _flipped(content):
+            yield each.decode("utf-8", "surrogateescape") if isinstance(value, str) else each
+
+
+def _flipped(content: bytes) -> Iterator[bytes]:
+    number = int.from_bytes(content, "big")
+    return ((number ^ (1 << bit)).to_bytes(len(content), "big") for bit in range(8 * len(content)))
 
 
 def join(connection: sqlite3.Connection, device_no: int | None, seal: int, *, statements: int = 1) -> None:

@@ -228,11 +228,12 @@ def _add(
     seals.join(connection, device_no, seal)
     whole = statement.activity.whole
     whole_no = activity_no if whole is statement.activity else numbers.of_activity(whole)
-    _step(connection, statement, whole_no, stored_ms)
+    step_progress(connection, statement, whole_no, stored_ms)
     return True
 
 
-def _step(connection: sqlite3.Connection, statement: NewStatement, activity_no: int, now_ms: int) -> None:
+def step_progress(connection: sqlite3.Connection, statement: NewStatement, activity_no: int, now_ms: int) -> None:
+    """Let a statement count for the progress of its learner on a whole resource."""
     row = connection.execute(_FIND_PROGRESS, (statement.person_no, activity_no)).fetchone()
     before = None
     if row is not None:

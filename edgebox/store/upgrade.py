@@ -40,23 +40,24 @@ class SchemaTooNew(EdgeboxError):
     remedy = N_("Install the newer Edgebox again. Nothing was changed.")
 
 
-def upgrade(path: Path) -> None:
-    """Create or upgrade the database at `path`; safe to repeat.
+def upgrade(path: Path, version: int = SCHEMA_VERSION, *, keeps_copy: bool = True) -> None:
+    """Create or upgrade the database at `path`, to the newest schema unless told another; safe to repeat.
 
     Raises:
         SchemaTooNew: the file has steps this program does not know; it is left as it is.
     """
-    found = _version(path)
+    found = find_version(path)
     if found > SCHEMA_VERSION:
         raise SchemaTooNew(found=found, known=SCHEMA_VERSION)
     if found == SCHEMA_VERSION:
         return
-    if found:
+    if found and keeps_copy:
         _copy(path, path.with_name(f"{path.name}.before-{SCHEMA_VERSION}"))
-    _apply(path)
+    _apply(path, version)
 
 
-def _version(path: Path) -> int:
+def find_version(path: Path) -> int:
+    """Return the schema of a database, 0 when there is none."""
     if not path.exists():
         return 0
     connection = sqlite3.connect(path)
@@ -76,14 +77,14 @@ def _copy(path: Path, copy: Path) -> None:
         target.close()
 
 
-def _apply(path: Path) -> None:
+def _apply(path: Path, version: int) -> None:
     # Imported here: the library costs a tenth of a second, and most starts have nothing to upgrade.
     from sqlite_utils import Database
     from sqlite_utils.migrations import Migrations
 
     steps = Migrations("edgebox.box")
 
-    for name, then in _STEPS:
+    for name, then in [step for step in _STEPS if int(step[0][:4]) <= version]:
         steps(name=f"m{name}")(_step(name, then))
 
     atomic.make_private(path)
@@ -92,7 +93,7 @@ def _apply(path: Path) -> None:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         steps.apply(Database(connection))
-        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        connection.execute(f"PRAGMA user_version = {version}")
     finally:
         connection.close()
 

@@ -1,0 +1,133 @@
+"""At start: is the learner database whole? If not, it is set aside as it is, and one is made of what can be read.
+
+Nothing damaged is ever changed or deleted. Whatever moment the power goes, the next start finds the damaged file in its
+place, or a new one that is complete beside it.
+"""
+
+import logging
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+from content_packs.base import atomic
+from edgebox.store import copying, salvage
+from edgebox.store.copying import is_unreadable, nightly_path, open_source
+from edgebox.store.rebuilding import Rebuilt, rebuild
+from edgebox.store.upgrade import SCHEMA_VERSION
+
+log = logging.getLogger(__name__)
+
+_FOLDER = "damaged"
+_HEAD_BYTES = 100
+
+
+def recover(path: Path, now_ms: int, make_room: Callable[[], object]) -> Rebuilt | None:
+    """Rebuild the database at `path` if it is damaged; None when it is whole, or there is none. Blocks.
+
+    A damaged one stays in a folder of its own below `damaged/`, with its log.
+
+    Raises:
+        StoreDamaged: nothing of it can be read; it is left as it is.
+        sqlite3.OperationalError, OSError: there is no room, or the disk fails; it is left as it is.
+    """
+    new = path.with_name(f"{path.name}.rebuilt")
+    if new.exists():
+        _take_over(new, path)
+    fault = find_damage(path)
+    if not fault:
+        _suspicion(path).unlink(missing_ok=True)
+        return None
+    log.error("store.damaged %s: %s", path.name, fault)
+    make_room()
+    aside = _set_aside(path)
+    building = path.with_name(f"{path.name}.rebuilding")
+    rebuilt = rebuild(_with_good_head(aside), building, nightly_path(path), now_ms)
+    copying.put_in_place(building, new)
+    _take_over(new, path)
+    log.warning("store.rebuilt kept=%d lost=%d unread=%s", rebuilt.kept, rebuilt.lost, ",".join(rebuilt.unread))
+    return rebuilt
+
+
+def suspect(path: Path) -> None:
+    """Have the whole database read at the next start: something in it could not be read. Blocks."""
+    _suspicion(path).touch()
+
+
+def find_damage(path: Path) -> str:
+    """Return the first fault of a database, empty when it is whole, empty, or of a newer program. Blocks.
+
+    Every page is looked at. After a suspicion the rows are compared with their indexes as well, which takes longer.
+    """
+    if not path.exists() or not path.stat().st_size:
+        return ""
+    check = "integrity_check" if _suspicion(path).exists() else "quick_check"
+    try:
+        with closing(open_source(path)) as connection:
+            if connection.execute("PRAGMA user_version").fetchone()[0] > SCHEMA_VERSION:
+                return ""
+            found = str(connection.execute(f"PRAGMA {check}(1)").fetchone()[0])
+            # The version is in the head, and a new file has none: but then it has no tables either.
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.DatabaseError as error:
+        if not is_unreadable(error):
+            raise
+        return str(error)
+    return "" if found == "ok" else found
+
+
+def _suspicion(path: Path) -> Path:
+    return path.with_name(f"{path.name}.suspect")
+
+
+def _set_aside(path: Path) -> Path:
+    """Give the damaged file a second name, which stays when the first is given to another; return it."""
+    folders = path.parent / _FOLDER
+    folders.mkdir(mode=0o700, exist_ok=True)
+    taken = [int(each.name) for each in folders.iterdir() if each.name.isdigit()]
+    last = folders / str(max(taken, default=0)) / path.name
+    if last.exists() and last.samefile(path):
+        return last
+    aside = folders / str(max(taken, default=0) + 1) / path.name
+    aside.parent.mkdir(mode=0o700)
+    for name in (f"{path.name}-wal", path.name):
+        if path.with_name(name).exists():
+            _link(path.with_name(name), aside.with_name(name))
+    atomic.sync_directory(aside.parent)
+    atomic.sync_directory(folders)
+    return aside
+
+
+def _link(path: Path, aside: Path) -> None:
+    try:
+        os.link(path, aside)
+    except OSError:
+        shutil.copyfile(path, aside)  # a file system without second names
+
+
+def _with_good_head(aside: Path) -> Path:
+    """Return the damaged file, or a copy of it with a good head where its own is spoiled."""
+    with aside.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    if salvage.good_head(head) == head:
+        return aside
+    copy = aside.with_name(f"{aside.name}.head")
+    shutil.copyfile(aside, copy)
+    log = aside.with_name(f"{aside.name}-wal")
+    if log.exists():
+        shutil.copyfile(log, copy.with_name(f"{copy.name}-wal"))
+    with copy.open("rb+") as file:
+        file.write(salvage.good_head(head))
+    return copy
+
+
+def _take_over(new: Path, path: Path) -> None:
+    """Let the new file have the name. The old one's log must be gone before: it would be taken for that of the new."""
+    for name in (f"{path.name}-wal", f"{path.name}-shm"):
+        path.with_name(name).unlink(missing_ok=True)
+    atomic.sync_directory(path.parent)
+    new.replace(path)
+    _suspicion(path).unlink(missing_ok=True)
+    atomic.sync_directory(path.parent)

@@ -1,0 +1,151 @@
+"""The records read for damage: every statement against its seal, every device against its chain, every page.
+
+Reads beside the writer, slowly enough that a class notices nothing, and goes on another time from where it stopped.
+"""
+
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from edgebox.store import repairs, seals
+from edgebox.store.copying import is_unreadable, list_tables, open_source
+from edgebox.store.repairs import Repair, RepairKind
+
+_SLICE = 500
+_REST_SECONDS = 0.005
+_PLACE = "scrub_place"
+_TABLE = "table "
+_CHAINS = "SELECT device_no, statements, joined FROM chain"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one reading found.
+
+    Attributes:
+        place: where the next one goes on; empty when all was read.
+        checked: statements that were read.
+        damaged: ids, as they are stored, of statements that do not fit their seals.
+        fault: of the structure of the file, empty when none was seen.
+        is_missing: statements are gone that were there.
+    """
+
+    place: str
+    checked: int = 0
+    damaged: tuple[bytes, ...] = ()
+    fault: str = ""
+    is_missing: bool = False
+
+
+def read_on(path: Path, place: str, is_over: Callable[[], bool]) -> Found:
+    """Read on from a place until time is over or everything was read. Blocks.
+
+    Raises:
+        sqlite3.OperationalError: the file cannot be opened.
+    """
+    checked, damaged = 0, tuple[bytes, ...]()
+    try:
+        with closing(open_source(path)) as connection:
+            if not place.startswith(_TABLE):
+                checked, damaged, last = _check_statements(connection, bytes.fromhex(place), is_over)
+                if last is not None:
+                    return Found(last.hex(), checked, damaged)
+            return _check_tables(connection, place.removeprefix(_TABLE), is_over, Found("", checked, damaged))
+    except sqlite3.DatabaseError as error:
+        if not is_unreadable(error):
+            raise
+        return Found("", checked, damaged, str(error))
+
+
+def _check_tables(connection: sqlite3.Connection, first: str, is_over: Callable[[], bool], found: Found) -> Found:
+    tables = list_tables(connection)
+    for table in tables[tables.index(first) if first in tables else 0 :]:
+        if is_over():
+            return replace(found, place=_TABLE + table)
+        if fault := _find_fault(connection, table):
+            return replace(found, fault=fault)
+    # What is known to be damaged is taken out first, and makes the chains right.
+    return replace(found, is_missing=not found.damaged and _is_missing(connection))
+
+
+def _check_statements(
+    connection: sqlite3.Connection, after: bytes, is_over: Callable[[], bool]
+) -> tuple[int, tuple[bytes, ...], bytes | None]:
+    """Return how many were read, the ids of the damaged ones, and the last id if there are more."""
+    # One cursor, not a search for each slice: a damaged id may lead a search astray.
+    cursor = connection.execute("SELECT * FROM statement WHERE id > ?", (after,))
+    names = [column[0] for column in cursor.description]
+    checked, last = 0, after
+    damaged: list[bytes] = []
+    while rows := cursor.fetchmany(_SLICE):
+        checked += len(rows)
+        for row in rows:
+            if seals.is_whole(names, row):
+                last = row[0]
+            else:
+                damaged.append(row[0])
+        if is_over():
+            return checked, tuple(damaged), last
+        time.sleep(_REST_SECONDS)
+    return checked, tuple(damaged), None
+
+
+def _find_fault(connection: sqlite3.Connection, table: str) -> str:
+    found = str(connection.execute(f"PRAGMA quick_check('{table}')").fetchone()[0])
+    return "" if found == "ok" else found
+
+
+def _is_missing(connection: sqlite3.Connection) -> bool:
+    connection.execute("BEGIN")
+    try:
+        found = repairs.read_chains(connection)
+        noted = {no: (count, joined) for no, count, joined in connection.execute(_CHAINS)}
+    finally:
+        connection.execute("COMMIT")
+    return found != {no: chain for no, chain in noted.items() if chain[0]}
+
+
+def find_place(connection: sqlite3.Connection) -> str:
+    """Return where the last reading stopped."""
+    row = connection.execute("SELECT value FROM setting WHERE name = ?", (_PLACE,)).fetchone()
+    return "" if row is None else str(row[0])
+
+
+def note(connection: sqlite3.Connection, found: Found, now_ms: int) -> int:
+    """Put right what can be, put aside what cannot, note both, and return how many statements were put aside."""
+    put_place = (
+        "INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+    )
+    connection.execute(put_place, (_PLACE, found.place))
+    lost = sum(_settle(connection, row_id, now_ms) for row_id in found.damaged)
+    if found.damaged:
+        repairs.add(connection, Repair(RepairKind.DAMAGED, now_ms, lost))
+    if found.is_missing:
+        gone = repairs.settle_missing(connection)
+        if gone:
+            repairs.add(connection, Repair(RepairKind.MISSING, now_ms, gone))
+    return lost
+
+
+def _settle(connection: sqlite3.Connection, row_id: bytes, now_ms: int) -> bool:
+    """Mend a statement or put it aside; return whether it is gone."""
+    names, rows = seals.select(connection, "SELECT * FROM statement WHERE id = ?", (row_id,))
+    if not rows or seals.is_whole(names, rows[0]):
+        return False
+    row = dict(zip(names, rows[0], strict=True))
+    mended = seals.mended(names, rows[0])
+    repairs.put_aside(connection, names, rows[0], now_ms)
+    connection.execute("DELETE FROM statement WHERE id = ?", (row_id,))
+    if mended is not None:
+        marks = ", ".join("?" * len(names))
+        insert = f"INSERT OR IGNORE INTO statement ({', '.join(names)}) VALUES ({marks})"  # noqa: S608 - our names
+        connection.execute(insert, mended)
+        return False
+    if isinstance(row["device_no"], int):
+        repairs.ask_again(connection, [row["device_no"]])
+    # Whatever the damaged seal or number was, the next reading finds the chains that do not fit and makes them anew.
+    seals.join(connection, row["device_no"], row[seals.SEAL], statements=-1)
+    return True

@@ -1,0 +1,39 @@
+"""Progress that was lost while the statements it came from were not."""
+
+import sqlite3
+
+from edgebox.domain.statement_in import from_record
+from edgebox.store import spans, statements
+from sync.records.activity import parse_activity
+from sync.records.kinds import Kind
+from sync.records.rows import Statement
+
+_CHUNK = 500
+_STATEMENTS = """
+SELECT id, person_no, activity_no FROM statement WHERE person_no IS NOT NULL ORDER BY timestamp_ms, id
+"""
+
+
+def count(connection: sqlite3.Connection) -> None:
+    """Make the progress of learners on resources of which there is none, from all of their statements."""
+    iris: dict[int, str] = dict(connection.execute("SELECT no, iri FROM activity").fetchall())
+    numbers = {iri: no for no, iri in iris.items()}
+    wholes: dict[int, int] = {no: numbers.get(parse_activity(iri).whole.iri, no) for no, iri in iris.items()}
+    known = set(connection.execute("SELECT person_no, activity_no FROM progress"))
+    ids = [
+        row_id
+        for row_id, person_no, activity_no in connection.execute(_STATEMENTS)
+        if activity_no in wholes and (person_no, wholes[activity_no]) not in known
+    ]
+    verbs = dict(connection.execute("SELECT no, iri FROM verb").fetchall())
+    devices = dict(connection.execute("SELECT no, id FROM device").fetchall())
+    for start in range(0, len(ids), _CHUNK):
+        for record in spans.read_records(connection, {Kind.STATEMENT: ids[start : start + _CHUNK]}):
+            if not isinstance(record, Statement) or record.learner_no is None or record.verb_no not in verbs:
+                continue
+            device_id = None if record.device_no is None else devices.get(record.device_no)
+            verb_iri, iri = verbs[record.verb_no], iris[record.activity_no]
+            found = from_record(record, record.learner_no, verb_iri, iri, device_id)
+            if found is not None:
+                stored_ms = record.timestamp_ms + (record.stored_lag_seconds or 0) * 1000
+                statements.step_progress(connection, found, wholes[record.activity_no], stored_ms)
