@@ -67,12 +67,12 @@ class RecordCheck:
             place = await self._database.read(scrubbing.find_place) if budget_ms is not None else ""
             found = await asyncio.to_thread(scrubbing.read_on, self._database.path, place, self._until(budget_ms))
             now_ms = self._clock.now_ms()
-            lost = await self._database.write(lambda connection: scrubbing.note(connection, found, now_ms))
+            noted = await self._database.write(lambda connection: scrubbing.note(connection, found, now_ms))
         if found.damaged or found.is_missing:
-            log.error("records.damaged statements=%d lost=%d", len(found.damaged), lost)
-        if found.fault:
-            log.error("records.fault %s", found.fault)
-            await asyncio.to_thread(self._database.note_damage)
+            log.error("records.damaged statements=%d lost=%d", len(found.damaged), noted.lost)
+        if noted.fault:
+            log.error("records.fault %s", noted.fault)
+            await asyncio.to_thread(self._database.note_damage, noted.fault)
         elif not found.place:
             await self._copy_small()
         return found

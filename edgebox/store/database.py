@@ -107,9 +107,9 @@ class Database:
         """Run `query` in this thread; for start-up and commands, never inside a request."""
         return self._run_query(query)
 
-    def note_damage(self) -> None:
-        """Have the file read and, if need be, rebuilt at the next start, which should be soon."""
-        suspect(self.path)
+    def note_damage(self, fault: str = "") -> None:
+        """Have the file read, or rebuilt if the fault is known, at the next start, which should be soon. Blocks."""
+        suspect(self.path, fault)
         self.on_damage()
 
     def close(self) -> None:

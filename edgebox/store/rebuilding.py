@@ -98,12 +98,13 @@ def _copy(damaged: sqlite3.Connection, out: sqlite3.Connection, table: str, now_
 
 def _insert_whole(out: sqlite3.Connection, columns: list[str], rows: list[tuple[Any, ...]], now_ms: int | None) -> None:
     """Insert the statements that are whole; keep the others aside, or leave them when there is no time."""
-    whole = []
+    whole: list[Any] = []
     for row in rows:
         if seals.is_whole(columns, row):
             whole.append(row)
         elif now_ms is not None:
             repairs.put_aside(out, columns, row, now_ms)
+            whole += [mended] if (mended := seals.mended(columns, row)) is not None else []
     marks = ", ".join("?" * len(columns))
     insert_rows(out, f"INSERT OR IGNORE INTO statement ({', '.join(columns)}) VALUES ({marks})", whole)  # noqa: S608
 

@@ -51,9 +51,10 @@ def recover(path: Path, now_ms: int, make_room: Callable[[], object]) -> Rebuilt
     return rebuilt
 
 
-def suspect(path: Path) -> None:
-    """Have the whole database read at the next start: something in it could not be read. Blocks."""
-    _suspicion(path).touch()
+def suspect(path: Path, fault: str = "") -> None:
+    """Have the whole database read at the next start, or made anew if the fault is known. Blocks; safe to repeat."""
+    if fault or not _suspicion(path).exists():
+        _suspicion(path).write_text(fault)
 
 
 def find_damage(path: Path) -> str:
@@ -63,7 +64,10 @@ def find_damage(path: Path) -> str:
     """
     if not path.exists() or not path.stat().st_size:
         return ""
-    check = "integrity_check" if _suspicion(path).exists() else "quick_check"
+    suspicion = _suspicion(path)
+    if suspicion.exists() and (fault := suspicion.read_text()):
+        return fault
+    check = "integrity_check" if suspicion.exists() else "quick_check"
     try:
         with closing(open_source(path)) as connection:
             if connection.execute("PRAGMA user_version").fetchone()[0] > SCHEMA_VERSION:

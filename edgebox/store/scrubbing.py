@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
+from enum import Enum
 from pathlib import Path
 
 from edgebox.store import repairs, seals
@@ -38,6 +39,25 @@ class Found:
     damaged: tuple[bytes, ...] = ()
     fault: str = ""
     is_missing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What was done.
+
+    Attributes:
+        lost: statements that are not there any more.
+        fault: why the database has to be made anew; empty when it need not.
+    """
+
+    lost: int
+    fault: str
+
+
+class _Outcome(Enum):
+    MENDED = 1
+    LOST = 2
+    OUT_OF_PLACE = 3  # its id is damaged, so that a search does not find it
 
 
 def read_on(path: Path, place: str, is_over: Callable[[], bool]) -> Found:
@@ -114,27 +134,29 @@ def find_place(connection: sqlite3.Connection) -> str:
     return "" if row is None else str(row[0])
 
 
-def note(connection: sqlite3.Connection, found: Found, now_ms: int) -> int:
-    """Put right what can be, put aside what cannot, note both, and return how many statements were put aside."""
+def note(connection: sqlite3.Connection, found: Found, now_ms: int) -> Noted:
+    """Put right what can be, put aside what cannot, and note both."""
     put_place = (
         "INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
     )
     connection.execute(put_place, (_PLACE, found.place))
-    lost = sum(_settle(connection, row_id, now_ms) for row_id in found.damaged)
+    outcomes = [_settle(connection, row_id, now_ms) for row_id in found.damaged]
+    lost = outcomes.count(_Outcome.LOST)
     if found.damaged:
         repairs.add(connection, Repair(RepairKind.DAMAGED, now_ms, lost))
     if found.is_missing:
         gone = repairs.settle_missing(connection)
         if gone:
             repairs.add(connection, Repair(RepairKind.MISSING, now_ms, gone))
-    return lost
+    return Noted(lost, "statements are out of place" if _Outcome.OUT_OF_PLACE in outcomes else found.fault)
 
 
-def _settle(connection: sqlite3.Connection, row_id: bytes, now_ms: int) -> bool:
-    """Mend a statement or put it aside; return whether it is gone."""
+def _settle(connection: sqlite3.Connection, row_id: bytes, now_ms: int) -> _Outcome:
     names, rows = seals.select(connection, "SELECT * FROM statement WHERE id = ?", (row_id,))
-    if not rows or seals.is_whole(names, rows[0]):
-        return False
+    if not rows:
+        return _Outcome.OUT_OF_PLACE
+    if seals.is_whole(names, rows[0]):
+        return _Outcome.MENDED
     row = dict(zip(names, rows[0], strict=True))
     mended = seals.mended(names, rows[0])
     repairs.put_aside(connection, names, rows[0], now_ms)
@@ -143,9 +165,9 @@ def _settle(connection: sqlite3.Connection, row_id: bytes, now_ms: int) -> bool:
         marks = ", ".join("?" * len(names))
         insert = f"INSERT OR IGNORE INTO statement ({', '.join(names)}) VALUES ({marks})"  # noqa: S608 - our names
         connection.execute(insert, mended)
-        return False
+        return _Outcome.MENDED
     if isinstance(row["device_no"], int):
         repairs.ask_again(connection, [row["device_no"]])
     # Whatever the damaged seal or number was, the next reading finds the chains that do not fit and makes them anew.
     seals.join(connection, row["device_no"], row[seals.SEAL], statements=-1)
-    return True
+    return _Outcome.LOST

@@ -32,10 +32,11 @@ Row = Sequence[Any]
 def seal_of(names: Iterable[str], values: Iterable[Any]) -> int:
     """Return the seal of a row whose columns have these names; null columns do not count, nor does an old seal.
 
-    So a column that a later schema adds leaves the seals of older rows as they are.
+    So a column that a later schema adds leaves the seals of older rows as they are. Values count as the table keeps
+    them, where there is no boolean, and no integer in a column of reals.
     """
     kept = [
-        (name, float(value) if name in _REALS else int(value) if value is True or value is False else value)
+        (name, value if not isinstance(value, int) else float(value) if name in _REALS else int(value))
         for name, value in zip(names, values, strict=True)
         if value is not None and name != SEAL
     ]
@@ -98,16 +99,16 @@ def join(connection: sqlite3.Connection, device_no: int | None, seal: int, *, st
     connection.execute(_JOIN, (device_no or 0, statements, seal))
 
 
-def find_whole(connection: sqlite3.Connection, ids: Sequence[bytes]) -> frozenset[bytes]:
-    """Return those of the ids whose statements are whole, or are not there at all."""
-    damaged: set[bytes] = set()
+def find_whole(connection: sqlite3.Connection, ids: Sequence[bytes]) -> set[bytes]:
+    """Return those of the ids under which there is a statement that is whole."""
+    whole: set[bytes] = set()
     for start in range(0, len(ids), _CHUNK):
         chunk = ids[start : start + _CHUNK]
         marks = ",".join("?" * len(chunk))
         query = f"SELECT * FROM statement WHERE id IN ({marks})"  # noqa: S608 - question marks
         names, rows = select(connection, query, chunk)
-        damaged.update(row[0] for row in rows if not is_whole(names, row))
-    return frozenset(ids) - damaged
+        whole.update(row[0] for row in rows if is_whole(names, row))
+    return whole
 
 
 def select(connection: sqlite3.Connection, query: str, values: Sequence[Any] = ()) -> tuple[list[str], list[Row]]:

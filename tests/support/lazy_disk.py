@@ -1,9 +1,9 @@
 """A disk that keeps what was flushed and forgets the rest as it likes, for SQLite to write on.
 
 A virtual file system of SQLite in memory (https://www.sqlite.org/vfs.html, through apsw). Writes are held back until
-the file is flushed. When the power is cut, each sector of each write since then is kept or lost by chance, so that writes
-come out of order and torn. A call may also fail, once or from then on; after a flush that failed nothing of what it was
-to write will ever be on the disk, although it can still be read, as on Linux.
+the file is flushed. When the power is cut, each sector of each write since then is kept or lost by chance, so that
+writes come out of order and torn. A call may also fail, once or some times; after a flush that failed nothing of what
+it was to write will ever be on the disk, although it can still be read, as on Linux.
 """
 # ruff: noqa: N802 - the names are SQLite's
 
