@@ -20,6 +20,7 @@ from sync.records.kinds import Kind
 
 _CHUNK = 500
 _ID_BYTES = 16
+_STATEMENTS_MAX = 100_000_000
 _VERSION_AT = slice(60, 64)  # `user_version`: https://www.sqlite.org/fileformat2.html, section 1.3
 _IS_EMPTY = "SELECT NOT EXISTS (SELECT 1 FROM person) AND NOT EXISTS (SELECT 1 FROM statement)"
 _LOG_AGAIN = """
@@ -79,9 +80,10 @@ def _version(source: Path) -> int:
 def _read_chains(damaged: sqlite3.Connection) -> dict[int, int]:
     """Return how many statements each device had, as far as that can be read."""
     try:
-        return dict(Rows(damaged, "chain", ["device_no", "statements"]))
+        found = list(Rows(damaged, "chain", ["device_no", "statements"]))
     except sqlite3.DatabaseError:
         return {}
+    return {no: count for no, count in found if isinstance(count, int) and 0 <= count <= _STATEMENTS_MAX}
 
 
 def _copy(damaged: sqlite3.Connection, out: sqlite3.Connection, table: str, now_ms: int) -> bool:

@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 _FOLDER = "damaged"
 _HEAD_BYTES = 100
+_END_MAX_BYTES = 64 << 30
 
 
 def recover(path: Path, now_ms: int, make_room: Callable[[], object]) -> Rebuilt | None:
@@ -44,7 +45,7 @@ def recover(path: Path, now_ms: int, make_room: Callable[[], object]) -> Rebuilt
     make_room()
     aside = _set_aside(path)
     building = path.with_name(f"{path.name}.rebuilding")
-    rebuilt = rebuild(_with_good_head(aside), building, nightly_path(path), now_ms)
+    rebuilt = rebuild(_made_readable(aside), building, nightly_path(path), now_ms)
     copying.put_in_place(building, new)
     _take_over(new, path)
     log.warning("store.rebuilt kept=%d lost=%d unread=%s", rebuilt.kept, rebuilt.lost, ",".join(rebuilt.unread))
@@ -111,19 +112,22 @@ def _link(path: Path, aside: Path) -> None:
         shutil.copyfile(path, aside)  # a file system without second names
 
 
-def _with_good_head(aside: Path) -> Path:
-    """Return the damaged file, or a copy of it with a good head where its own is spoiled."""
+def _made_readable(aside: Path) -> Path:
+    """Return the damaged file, or a copy that SQLite opens where its head is spoiled or its end is cut off."""
     with aside.open("rb") as file:
         head = file.read(_HEAD_BYTES)
-    if salvage.good_head(head) == head:
+    size_bytes = salvage.size_by_head(head)
+    if salvage.good_head(head) == head and aside.stat().st_size >= size_bytes:
         return aside
-    copy = aside.with_name(f"{aside.name}.head")
+    copy = aside.with_name(f"{aside.name}.readable")
     shutil.copyfile(aside, copy)
     log = aside.with_name(f"{aside.name}-wal")
     if log.exists():
         shutil.copyfile(log, copy.with_name(f"{copy.name}-wal"))
     with copy.open("rb+") as file:
         file.write(salvage.good_head(head))
+        if copy.stat().st_size < size_bytes < _END_MAX_BYTES:
+            file.truncate(size_bytes)
     return copy
 
 

@@ -31,6 +31,11 @@ def good_head(head: bytes) -> bytes:
     return fixed + head[len(fixed) : 44] + struct.pack(">I", 4) + head[48:56] + struct.pack(">I", 1) + head[60:]
 
 
+def size_by_head(head: bytes) -> int:
+    """Return how large a database says it is."""
+    return int.from_bytes(head[28:32], "big") * _PAGE_SIZE
+
+
 def read_records(path: Path) -> Iterator[Record]:
     """Return every row that index pages hold, each perhaps several times; what cannot be read is left out."""
     log = path.with_name(f"{path.name}-wal")

@@ -12,7 +12,7 @@ import pytest
 
 from edgebox.store import recovery, scrubbing, seals
 from edgebox.store.connections import open_writer
-from tests.support.records import flip, make_filled_school, pages_with, rows_of
+from tests.support.records import flip, make_filled_school, rows_of, statement_pages
 
 STATEMENTS = 200
 FLIPS = 400
@@ -79,7 +79,7 @@ def check_flip(path: Path, original: list[tuple[Any, ...]], tally: Tally) -> Non
 def flip_often(folder: Path, flips: int) -> Tally:
     school, ids = make_filled_school(folder / "box", STATEMENTS)
     path, copy = school.settings.data / "box.db", folder / "copy.db"
-    original, places, tally = rows_of(path, "statement"), pages_with(path, ids), Tally()
+    original, places, tally = rows_of(path, "statement"), statement_pages(path, ids), Tally()
     for number in range(flips):
         rng = random.Random(SEED * 1_000_003 + number)
         shutil.copyfile(path, copy)
