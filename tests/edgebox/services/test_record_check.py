@@ -1,0 +1,151 @@
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from edgebox.app import Running, running_box
+from edgebox.commands import serve as serving
+from edgebox.settings import Settings
+from edgebox.store import scrubbing
+from edgebox.store.connections import StoreUnavailable
+from tests.support.box import Person, School, make_tablet
+from tests.support.records import PAGE_SIZE, make_filled_school, overwrite, rows_of, statement_pages
+
+STATEMENTS = 200
+
+
+@pytest.fixture
+async def school(tmp_path: Path) -> tuple[School, set[bytes]]:
+    return await asyncio.to_thread(make_filled_school, tmp_path / "box", STATEMENTS)
+
+
+@asynccontextmanager
+async def signed_in(running: Running, person: Person) -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(
+        running.address, cookies=person.cookies, cookie_jar=aiohttp.CookieJar(unsafe=True)
+    ) as client:
+        client.cookie_jar.update_cookies(person.cookies)
+        yield client
+
+
+async def classes_page(running: Running, teacher: Person) -> str:
+    async with signed_in(running, teacher) as client, client.get("staff/classes") as response:
+        assert response.status == 200
+        return await response.text()
+
+
+async def change(running: Running, sql: str) -> None:
+    assert running.box is not None
+    await running.box.database.write(lambda connection: connection.execute(sql).rowcount)
+
+
+async def test_damaged_statement_is_not_read_put_right_and_told(school: tuple[School, set[bytes]]) -> None:
+    made, ids = school
+    async with running_box(made.settings) as running:
+        box = running.box
+        assert box is not None
+        await change(running, "UPDATE statement SET response = 'answer 17' WHERE response = 'answer 16'")
+        await change(running, "UPDATE statement SET device_seq = 999, response = 'x' WHERE response = 'answer 30'")
+        wanted = await asyncio.to_thread(scrubbing.read_on, box.database.path, "", lambda: False)
+        assert len(wanted.damaged) == 2
+        found = await box.record_check.scrub(None)
+        assert set(found.damaged) == set(wanted.damaged)
+        again = await box.record_check.scrub(None)
+        assert (again.damaged, again.is_missing, again.fault) == ((), False, "")
+        page = await classes_page(running, made.teacher)
+        assert "1 answer is missing" in page
+    rows = await asyncio.to_thread(rows_of, made.settings.data / "box.db", "statement")
+    assert len(rows) == len(ids) - 1
+    assert len(await asyncio.to_thread(rows_of, made.settings.data / "box.db", "damaged_statement")) == 2
+
+
+async def test_missing_statement_is_missed(school: tuple[School, set[bytes]]) -> None:
+    made, _ids = school
+    async with running_box(made.settings) as running:
+        assert running.box is not None
+        await change(running, "DELETE FROM statement WHERE response = 'answer 30'")
+        found = await running.box.record_check.scrub(None)
+        assert found.is_missing
+        assert [repair.statements for repair in await running.box.record_check.list_told()] == [1]
+        assert not (await running.box.record_check.scrub(None)).is_missing
+
+
+async def test_reading_goes_on_where_time_was_over(school: tuple[School, set[bytes]]) -> None:
+    path = school[0].settings.data / "box.db"
+    found = await asyncio.to_thread(scrubbing.read_on, path, "", lambda: True)
+    assert found.place
+    rounds = 1
+    while found.place and rounds < 1000:
+        found = await asyncio.to_thread(scrubbing.read_on, path, found.place, iter([False, True] * 1000).__next__)
+        rounds += 1
+    assert 1 < rounds < 1000
+
+
+async def test_small_tables_are_copied_once_all_was_read(school: tuple[School, set[bytes]]) -> None:
+    made, _ids = school
+    async with running_box(made.settings) as running:
+        assert running.box is not None
+        await running.box.record_check.scrub(None)
+    copy = made.settings.data / "box.db.nightly"
+    assert len(await asyncio.to_thread(rows_of, copy, "person")) == len(made.learners) + 1
+    assert await asyncio.to_thread(rows_of, copy, "statement") == []
+
+
+async def test_damaged_database_is_repaired_at_the_start_and_the_teacher_is_told(
+    school: tuple[School, set[bytes]],
+) -> None:
+    made, ids = school
+    path = made.settings.data / "box.db"
+    places = await asyncio.to_thread(statement_pages, path, ids)
+    await asyncio.to_thread(overwrite, path, places[2], bytes(PAGE_SIZE))
+    async with running_box(made.settings) as running:
+        page = await classes_page(running, made.teacher)
+        assert "Records of this box were damaged and it repaired them" in page
+        tablet, learner = make_tablet(9), made.learners[0]
+        async with signed_in(running, learner) as client:
+            answer = await client.post("api/outbox", json=tablet.request(tablet.event(learner)))
+            assert (await answer.json())["acked"] == [1]
+
+
+async def test_box_that_meets_damage_while_it_serves_starts_anew_and_repairs_it(
+    school: tuple[School, set[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, ids = school
+    path = made.settings.data / "box.db"
+    seen: list[int] = []
+    real = serving._wait
+
+    async def meet_damage(stopping: asyncio.Event, running: Running) -> bool:
+        assert running.box is not None
+        if not seen:
+            seen.append(1)
+            waiting = asyncio.get_running_loop().create_task(real(stopping, running))
+            await asyncio.sleep(0)
+            await asyncio.to_thread(running.box.database.note_damage, "as a test has it")
+            return await waiting
+        seen.append(len(await running.box.record_check.list_told()))
+        return False
+
+    monkeypatch.setattr(serving, "_wait", meet_damage)
+    await serving.serve(made.settings, "all")
+    assert seen == [1, 1]
+    assert {row[0] for row in await asyncio.to_thread(rows_of, path, "statement")} == ids
+
+
+async def test_full_disk_lets_the_reserve_go_and_keeps_it_again(tmp_path: Path) -> None:
+    made, _ids = await asyncio.to_thread(make_filled_school, tmp_path / "box", 10)
+    settings = Settings(data=made.settings.data, port=0, content_port=0, reserve_bytes=100_000)
+    async with running_box(settings) as running:
+        assert running.box is not None
+        assert not await running.box.record_check.is_room_low()
+        await running.box.database.write(lambda db: db.execute("PRAGMA max_page_count = 1").fetchone())
+        big = "INSERT INTO setting (name, value) VALUES ('big', hex(zeroblob(100000)))"
+        with pytest.raises(StoreUnavailable):
+            await change(running, big)
+        assert await running.box.record_check.is_room_low()
+        assert "uses its last room" in await classes_page(running, made.teacher)
+        await running.box.record_check.scrub_when_due()
+        assert not await running.box.record_check.is_room_low()
