@@ -4,7 +4,7 @@ The damaged file is only read. The new one counts once it is whole, flushed, and
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
@@ -19,7 +19,6 @@ from edgebox.store.upgrade import SCHEMA_VERSION, upgrade
 from sync.records.kinds import Kind
 
 _CHUNK = 500
-_ID_BYTES = 16
 _STATEMENTS_MAX = 100_000_000
 _VERSION_AT = slice(60, 64)  # `user_version`: https://www.sqlite.org/fileformat2.html, section 1.3
 _IS_EMPTY = "SELECT NOT EXISTS (SELECT 1 FROM person) AND NOT EXISTS (SELECT 1 FROM statement)"
@@ -113,17 +112,17 @@ def _insert_whole(out: sqlite3.Connection, columns: list[str], rows: list[tuple[
 
 def _bring_from_pages(source: Path, out: sqlite3.Connection) -> None:
     columns = copying.list_columns(out, STATEMENT)
-    found = _statements_in(source, columns)
+    find = "SELECT 1 FROM statement WHERE id = ?"
+    found = _statements_in(source, columns, lambda row_id: out.execute(find, (row_id,)).fetchone() is None)
     while chunk := list(islice(found, _CHUNK)):
         _insert_whole(out, columns, chunk, None)
 
 
-def _statements_in(source: Path, columns: list[str]) -> Iterator[tuple[Any, ...]]:
+def _statements_in(source: Path, columns: list[str], is_wanted: Callable[[bytes], bool]) -> Iterator[tuple[Any, ...]]:
     """Return what may be statements; only their seals tell. Those of an older schema have fewer columns."""
     fewest = columns.index(seals.SEAL) + 1
-    for record in salvage.read_records(source):
-        is_possible = fewest <= len(record) <= len(columns) and isinstance(record[0], bytes)
-        if is_possible and len(record[0]) == _ID_BYTES:
+    for record in salvage.read_records(source, is_wanted):
+        if fewest <= len(record) <= len(columns):
             yield (*record, *[None] * (len(columns) - len(record)))
 
 

@@ -8,7 +8,7 @@ seal.
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ _LOG_HEAD_BYTES = 32
 _FRAME_HEAD_BYTES = 24
 _INTERIOR, _LEAF = 2, 10  # index pages
 _VARINT_MAX_BYTES = 9
+_ID_BYTES = 16
+_ID_KIND = 12 + 2 * _ID_BYTES  # a blob of so many bytes
 _INTEGER_BYTES = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8}
 _OVERFLOW_MAX_BYTES = 4 << 20
 
@@ -36,15 +38,18 @@ def size_by_head(head: bytes) -> int:
     return int.from_bytes(head[28:32], "big") * _PAGE_SIZE
 
 
-def read_records(path: Path) -> Iterator[Record]:
-    """Return every row that index pages hold, each perhaps several times; what cannot be read is left out."""
+def read_records(path: Path, is_wanted: Callable[[bytes], bool]) -> Iterator[Record]:
+    """Return the rows that index pages hold and that begin with 16 bytes that are wanted, each perhaps several times.
+
+    What cannot be read is left out.
+    """
     log = path.with_name(f"{path.name}-wal")
     with path.open("rb") as file, (log if log.exists() else Path(os.devnull)).open("rb") as log_file:
         pages = _Pages(file.fileno(), log_file.fileno())
         free = pages.free()
         for no in range(2, pages.count + 1):
             if no not in free:
-                yield from _records_in(pages, pages.read(no))
+                yield from _records_in(pages, pages.read(no), is_wanted)
 
 
 class _Pages:
@@ -90,7 +95,7 @@ def _find_logged(log: int) -> dict[int, int]:
     return found
 
 
-def _records_in(pages: _Pages, page: bytes) -> Iterator[Record]:
+def _records_in(pages: _Pages, page: bytes, is_wanted: Callable[[bytes], bool]) -> Iterator[Record]:
     if len(page) < _PAGE_SIZE or page[0] not in (_INTERIOR, _LEAF):
         return
     is_leaf = page[0] == _LEAF
@@ -99,9 +104,23 @@ def _records_in(pages: _Pages, page: bytes) -> Iterator[Record]:
     for place in range(first, min(first + 2 * count, _PAGE_SIZE - 1), 2):
         at = int.from_bytes(page[place : place + 2], "big") + (0 if is_leaf else 4)
         try:
-            yield _decode(_payload(pages, page, at))
+            if is_wanted(_first_of(page, at)):
+                yield _decode(_payload(pages, page, at))
         except (IndexError, ValueError, struct.error):
             continue
+
+
+def _first_of(page: bytes, at: int) -> bytes:
+    """Return the 16 bytes that a row begins with.
+
+    Raises:
+        ValueError: it begins with something else.
+    """
+    _size_bytes, at = _varint(page, at)
+    head_bytes, kind_at = _varint(page, at)
+    if _varint(page, kind_at)[0] != _ID_KIND:
+        raise ValueError(at)
+    return page[at + head_bytes : at + head_bytes + _ID_BYTES]
 
 
 def _payload(pages: _Pages, page: bytes, at: int) -> bytes:

@@ -85,7 +85,7 @@ def _client(port: int, learner: Person, events: int) -> Callable[[], bytes]:
     head = f"POST /api/outbox HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\nContent-Length: "
 
     def request() -> bytes:
-        made = [_event(tablet.event, learner, next(items)) for _ in range(events)]
+        made = [make_event(tablet.event, learner, next(items)) for _ in range(events)]
         body = json.dumps(tablet.request(*made)).encode()
         return f"{head}{len(body)}\r\n\r\n".encode() + body
 
@@ -93,7 +93,8 @@ def _client(port: int, learner: Person, events: int) -> Callable[[], bytes]:
     return request
 
 
-def _event(make: Callable[..., dict[str, object]], learner: Person, number: int) -> dict[str, object]:
+def make_event(make: Callable[..., dict[str, object]], learner: Person, number: int) -> dict[str, object]:
+    """Return an event like those of a class at a quiz."""
     result = {"success": number % 3 > 0, "score": number % 2, "max": 1, "response": "b", "duration_ms": 4000 + number}
     return make(learner, resource=f"resource-{number // 10 % RESOURCES}", item=f"q{number % 10}", result=result)
 
