@@ -181,15 +181,14 @@ class Database:
         return connection
 
     def _note_failed(self, group: list[_Waiting], error: sqlite3.Error) -> None:
-        log.error("store.commit_failed", exc_info=error)
         meaning = explained(error)
         for waiting in group:
             if not waiting.is_settled:
                 waiting.error = meaning
         if is_full(error):
-            if self._reserve.release():
-                log.warning("store.reserve_released")
+            log.warning("store.full has_reserve=%s", self._reserve.release())
             return
+        log.error("store.commit_failed", exc_info=error)
         _close(self._connection)
         self._connection = None
         self._is_in_doubt = True

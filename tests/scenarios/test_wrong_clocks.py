@@ -32,6 +32,7 @@ CLOCKS = {
     "2000": 946_684_800_000,
     "a day before the release": RELEASED_MS - DAY_MS,
     "three days slow": NOW_MS - 3 * DAY_MS,
+    "ten years slow": NOW_MS - 10 * YEAR_MS,
     "ten years fast": NOW_MS + 10 * YEAR_MS,
     "a second before 2038-01-19 03:14:07": END_OF_32_BITS_MS - 1000,
     "a second after 2038-01-19 03:14:07": END_OF_32_BITS_MS + 1000,
@@ -170,11 +171,12 @@ async def test_a_step_in_the_middle_of_storing_leaves_every_date_right(tmp_path:
         await scene.assert_right()
 
 
-async def test_a_wall_clock_that_is_set_to_and_fro_moves_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("step_ms", [300_000, 10 * YEAR_MS])
+async def test_a_wall_clock_that_is_set_to_and_fro_moves_nothing(tmp_path: Path, step_ms: int) -> None:
     async with school(tmp_path, NOW_MS) as scene:
         await scene.sync()
         for turn in range(8):
-            scene.machine.wall_ms += (-1) ** turn * 300_000
+            scene.machine.wall_ms += (-1) ** turn * step_ms
             await scene.work(1)
         await scene.box.timekeeping.tick()
         await scene.sync()
