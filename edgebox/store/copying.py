@@ -7,7 +7,7 @@ every night: a few hundred kilobytes.
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ _TABLES = """
 SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name NOT LIKE '\\_%' ESCAPE '\\'
 """
 _CHUNK = 500
+UNREADABLE = (sqlite3.DatabaseError, UnicodeDecodeError)
 _REFUSED = (sqlite3.IntegrityError, sqlite3.DataError, UnicodeError)
 
 
@@ -104,19 +105,19 @@ def copy_table(source: sqlite3.Connection, target: sqlite3.Connection, table: st
         return False
     marks = ", ".join("?" * len(columns))
     insert = f"INSERT OR IGNORE INTO {table} ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608 - our names
-    rows = Rows(source, table, columns)
+    rows, is_good = Rows(source, table, columns), True
     target.execute("BEGIN")
     while chunk := list(islice(rows, _CHUNK)):
-        insert_rows(target, insert, chunk)
+        is_good &= insert_rows(target, insert, chunk)
     target.execute("COMMIT")
-    return rows.is_all
+    return rows.is_all and is_good
 
 
 def shared_columns(source: sqlite3.Connection, target: sqlite3.Connection, table: str) -> list[str]:
     """Return the columns that both have; none when the source does not even tell which it has."""
     try:
         known = list_columns(source, table)
-    except sqlite3.DatabaseError as error:
+    except UNREADABLE as error:
         if not is_unreadable(error):
             raise
         return []
@@ -151,7 +152,7 @@ class Rows:
         for query in self._orders:
             try:
                 yield from self._connection.execute(query)
-            except sqlite3.DatabaseError as error:
+            except UNREADABLE as error:
                 if not is_unreadable(error):
                     raise
                 self.is_all = False
@@ -160,20 +161,25 @@ class Rows:
                 return
 
 
-def insert_rows(target: sqlite3.Connection, insert: str, rows: list[tuple[Any, ...]]) -> None:
-    """Insert those of the rows that the table takes; damage may have made anything of them."""
+def insert_rows(target: sqlite3.Connection, insert: str, rows: list[tuple[Any, ...]]) -> bool:
+    """Insert those of the rows that the table takes, and return whether it takes all: damage makes anything of them."""
     try:
         target.executemany(insert, rows)
     except _REFUSED:
-        for row in rows:
-            _insert_one(target, insert, row)
+        return sum(not _insert_one(target, insert, row) for row in rows) == 0
+    return True
 
 
-def _insert_one(target: sqlite3.Connection, insert: str, row: tuple[Any, ...]) -> None:
-    with suppress(*_REFUSED):
+def _insert_one(target: sqlite3.Connection, insert: str, row: tuple[Any, ...]) -> bool:
+    try:
         target.execute(insert, row)
+    except _REFUSED:
+        return False
+    return True
 
 
-def is_unreadable(error: sqlite3.Error) -> bool:
+def is_unreadable(error: Exception) -> bool:
     """Tell whether a part of a file is damaged, or the disk does not give it."""
+    if isinstance(error, UnicodeDecodeError):
+        return True  # in what SQLite says of it
     return is_damage(error) or getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_IOERR

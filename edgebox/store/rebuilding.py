@@ -13,12 +13,13 @@ from typing import Any
 
 from content_packs.base.starting import StoreDamaged
 from edgebox.store import copying, repairs, salvage, seals, uncounted
-from edgebox.store.copying import LARGE, STATEMENT, Rows, copy_table, insert_rows
+from edgebox.store.copying import LARGE, STATEMENT, UNREADABLE, Rows, copy_table, insert_rows
 from edgebox.store.repairs import Repair, RepairKind
 from edgebox.store.upgrade import SCHEMA_VERSION, upgrade
 from sync.records.kinds import Kind
 
 _CHUNK = 500
+_MENDED_MAX = 200
 _STATEMENTS_MAX = 100_000_000
 _VERSION_AT = slice(60, 64)  # `user_version`: https://www.sqlite.org/fileformat2.html, section 1.3
 _IS_EMPTY = "SELECT NOT EXISTS (SELECT 1 FROM person) AND NOT EXISTS (SELECT 1 FROM statement)"
@@ -53,11 +54,13 @@ def rebuild(source: Path, target: Path, nightly: Path, now_ms: int) -> Rebuilt:
     with closing(copying.open_source(source)) as damaged, closing(copying.open_target(target)) as out:
         before = _read_chains(damaged)
         unread = tuple(table for table in copying.list_tables(out) if not _copy(damaged, out, table, now_ms))
+        if out.execute("SELECT count(*) FROM statement").fetchone()[0] < sum(before.values()):
+            unread = tuple({*unread, STATEMENT})
     upgrade(target, keeps_copy=False)
     with closing(copying.open_target(target)) as out:
         out.execute("BEGIN")
         if unread:
-            _bring_from_pages(source, out)
+            _bring_from_pages(source, out, now_ms)
         out.execute("COMMIT")
         _bring_from_copy(nightly, out, unread)
         if out.execute(_IS_EMPTY).fetchone()[0]:
@@ -80,7 +83,7 @@ def _read_chains(damaged: sqlite3.Connection) -> dict[int, int]:
     """Return how many statements each device had, as far as that can be read."""
     try:
         found = list(Rows(damaged, "chain", ["device_no", "statements"]))
-    except sqlite3.DatabaseError:
+    except UNREADABLE:
         return {}
     return {no: count for no, count in found if isinstance(count, int) and 0 <= count <= _STATEMENTS_MAX}
 
@@ -89,33 +92,49 @@ def _copy(damaged: sqlite3.Connection, out: sqlite3.Connection, table: str, now_
     columns = copying.shared_columns(damaged, out, table) if table == STATEMENT else []
     if seals.SEAL not in columns:
         return copy_table(damaged, out, table)
-    rows = Rows(damaged, table, columns)
+    rows, statements, is_good = Rows(damaged, table, columns), _Statements(out, columns, now_ms), True
     out.execute("BEGIN")
     while chunk := list(islice(rows, _CHUNK)):
-        _insert_whole(out, columns, chunk, now_ms)
+        is_good &= statements.take(chunk)
     out.execute("COMMIT")
-    return rows.is_all
+    return rows.is_all and is_good
 
 
-def _insert_whole(out: sqlite3.Connection, columns: list[str], rows: list[tuple[Any, ...]], now_ms: int | None) -> None:
-    """Insert the statements that are whole; keep the others aside, or leave them when there is no time."""
-    whole: list[Any] = []
-    for row in rows:
-        if seals.is_whole(columns, row):
-            whole.append(row)
-        elif now_ms is not None:
-            repairs.put_aside(out, columns, row, now_ms)
-            whole += [mended] if (mended := seals.mended(columns, row)) is not None else []
-    marks = ", ".join("?" * len(columns))
-    insert_rows(out, f"INSERT OR IGNORE INTO statement ({', '.join(columns)}) VALUES ({marks})", whole)  # noqa: S608
+class _Statements:
+    """Takes those statements that are whole, or become so when one bit is turned; others are kept aside."""
+
+    def __init__(self, out: sqlite3.Connection, columns: list[str], now_ms: int) -> None:
+        self._out, self._columns, self._now_ms = out, columns, now_ms
+        marks = ", ".join("?" * len(columns))
+        self._insert = f"INSERT OR IGNORE INTO statement ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608 - ours
+        self._left_to_mend = _MENDED_MAX
+
+    def take(self, rows: list[tuple[Any, ...]], *, keeps_damaged: bool = True) -> bool:
+        """Insert what can be, and return whether all were whole."""
+        whole = [row for row in rows if seals.is_whole(self._columns, row)]
+        if keeps_damaged and len(whole) < len(rows):
+            known = set(whole)
+            for row in rows:
+                if row not in known:
+                    repairs.put_aside(self._out, self._columns, row, self._now_ms)
+                    insert_rows(self._out, self._insert, self._mended(row))
+        insert_rows(self._out, self._insert, whole)
+        return len(whole) == len(rows)
+
+    def _mended(self, row: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        """Turn a bit back; not in many statements, because it takes long."""
+        self._left_to_mend -= 1
+        mended = seals.mended(self._columns, row) if self._left_to_mend >= 0 else None
+        return [] if mended is None else [tuple(mended)]
 
 
-def _bring_from_pages(source: Path, out: sqlite3.Connection) -> None:
+def _bring_from_pages(source: Path, out: sqlite3.Connection, now_ms: int) -> None:
     columns = copying.list_columns(out, STATEMENT)
+    statements = _Statements(out, columns, now_ms)
     find = "SELECT 1 FROM statement WHERE id = ?"
     found = _statements_in(source, columns, lambda row_id: out.execute(find, (row_id,)).fetchone() is None)
     while chunk := list(islice(found, _CHUNK)):
-        _insert_whole(out, columns, chunk, None)
+        statements.take(chunk, keeps_damaged=False)
 
 
 def _statements_in(source: Path, columns: list[str], is_wanted: Callable[[bytes], bool]) -> Iterator[tuple[Any, ...]]:

@@ -7,14 +7,13 @@ place, or a new one that is complete beside it.
 import logging
 import os
 import shutil
-import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 from content_packs.base import atomic
 from edgebox.store import copying, salvage
-from edgebox.store.copying import is_unreadable, nightly_path, open_source
+from edgebox.store.copying import UNREADABLE, is_unreadable, nightly_path, open_source
 from edgebox.store.rebuilding import Rebuilt, rebuild
 from edgebox.store.upgrade import SCHEMA_VERSION
 
@@ -76,7 +75,7 @@ def find_damage(path: Path) -> str:
             found = str(connection.execute(f"PRAGMA {check}(1)").fetchone()[0])
             # The version is in the head, and a new file has none: but then it has no tables either.
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except sqlite3.DatabaseError as error:
+    except UNREADABLE as error:
         if not is_unreadable(error):
             raise
         return str(error)

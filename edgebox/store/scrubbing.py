@@ -12,10 +12,11 @@ from enum import Enum
 from pathlib import Path
 
 from edgebox.store import repairs, seals
-from edgebox.store.copying import is_unreadable, list_tables, open_source
+from edgebox.store.copying import UNREADABLE, is_unreadable, list_tables, open_source
 from edgebox.store.repairs import Repair, RepairKind
 
 _SLICE = 500
+_DAMAGED_MAX = 200  # putting more right one by one would hold up the writer
 _REST_SECONDS = 0.005
 _PLACE = "scrub_place"
 _TABLE = "table "
@@ -57,7 +58,7 @@ class Noted:
 class _Outcome(Enum):
     MENDED = 1
     LOST = 2
-    OUT_OF_PLACE = 3  # its id is damaged, so that a search does not find it
+    OUT_OF_PLACE = 3  # its id is damaged, so that a search finds nothing, or another
 
 
 def read_on(path: Path, place: str, is_over: Callable[[], bool]) -> Found:
@@ -74,7 +75,7 @@ def read_on(path: Path, place: str, is_over: Callable[[], bool]) -> Found:
                 if last is not None:
                     return Found(last.hex(), checked, damaged)
             return _check_tables(connection, place.removeprefix(_TABLE), is_over, Found("", checked, damaged))
-    except sqlite3.DatabaseError as error:
+    except UNREADABLE as error:
         if not is_unreadable(error):
             raise
         return Found("", checked, damaged, str(error))
@@ -102,6 +103,8 @@ def _check_statements(
     damaged: list[bytes] = []
     while rows := cursor.fetchmany(_SLICE):
         checked += len(rows)
+        if len(damaged) > _DAMAGED_MAX:
+            raise sqlite3.DatabaseError("many statements are damaged")
         for row in rows:
             if seals.is_whole(names, row):
                 last = row[0]
@@ -153,7 +156,7 @@ def note(connection: sqlite3.Connection, found: Found, now_ms: int) -> Noted:
 
 def _settle(connection: sqlite3.Connection, row_id: bytes, now_ms: int) -> _Outcome:
     names, rows = seals.select(connection, "SELECT * FROM statement WHERE id = ?", (row_id,))
-    if not rows:
+    if not rows or rows[0][0] != row_id:
         return _Outcome.OUT_OF_PLACE
     if seals.is_whole(names, rows[0]):
         return _Outcome.MENDED

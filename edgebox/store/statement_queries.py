@@ -79,7 +79,7 @@ def find_statement(
     row = connection.execute(_ONE, (statement_id, person_no)).fetchone()
     return (
         None
-        if row is None or not seals.find_whole(connection, [statement_id])
+        if row is None or statement_id not in seals.find_whole(connection, [statement_id])
         else _stored(tuple(row), find_timeline(connection))
     )
 
