@@ -97,7 +97,8 @@ def _check_statements(
 ) -> tuple[int, tuple[bytes, ...], bytes | None]:
     """Return how many were read, the ids of the damaged ones, and the last id if there are more."""
     # One cursor, not a search for each slice: a damaged id may lead a search astray.
-    cursor = connection.execute("SELECT * FROM statement WHERE id > ?", (after,))
+    query = "SELECT * FROM statement WHERE id > ?" if after else "SELECT * FROM statement"
+    cursor = connection.execute(query, (after,) if after else ())
     names = [column[0] for column in cursor.description]
     checked, last = 0, after
     damaged: list[bytes] = []
@@ -154,7 +155,9 @@ def note(connection: sqlite3.Connection, found: Found, now_ms: int) -> Noted:
     return Noted(lost, "statements are out of place" if _Outcome.OUT_OF_PLACE in outcomes else found.fault)
 
 
-def _settle(connection: sqlite3.Connection, row_id: bytes, now_ms: int) -> _Outcome:
+def _settle(connection: sqlite3.Connection, row_id: object, now_ms: int) -> _Outcome:
+    if not isinstance(row_id, bytes):
+        return _Outcome.OUT_OF_PLACE
     names, rows = seals.select(connection, "SELECT * FROM statement WHERE id = ?", (row_id,))
     if not rows or rows[0][0] != row_id:
         return _Outcome.OUT_OF_PLACE
