@@ -63,8 +63,8 @@ def find_fault(connection: sqlite3.Connection) -> str:
 
 
 def is_damage(error: BaseException) -> bool:
-    """Tell whether SQLite found the file broken: then it raises the base class itself, not one of its kinds."""
-    return type(error) is sqlite3.DatabaseError
+    """Tell whether SQLite found the file broken: then it raises the base class itself, or a length is absurd."""
+    return type(error) in (sqlite3.DatabaseError, sqlite3.DataError)
 
 
 def is_full(error: BaseException) -> bool:

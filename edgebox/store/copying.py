@@ -22,7 +22,7 @@ _TABLES = """
 SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name NOT LIKE '\\_%' ESCAPE '\\'
 """
 _CHUNK = 500
-UNREADABLE = (sqlite3.DatabaseError, UnicodeDecodeError)
+UNREADABLE = (sqlite3.DatabaseError, UnicodeDecodeError, MemoryError)
 _REFUSED = (sqlite3.IntegrityError, sqlite3.DataError, UnicodeError)
 
 
@@ -180,6 +180,6 @@ def _insert_one(target: sqlite3.Connection, insert: str, row: tuple[Any, ...]) -
 
 def is_unreadable(error: Exception) -> bool:
     """Tell whether a part of a file is damaged, or the disk does not give it."""
-    if isinstance(error, UnicodeDecodeError):
-        return True  # in what SQLite says of it
+    if isinstance(error, (UnicodeDecodeError, MemoryError)):
+        return True  # in what SQLite says of it; by a length that damage made
     return is_damage(error) or getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_IOERR

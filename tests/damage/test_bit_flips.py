@@ -36,7 +36,7 @@ def read(path: Path) -> list[tuple[Any, ...]] | None:
         with closing(sqlite3.connect(path)) as connection:
             connection.text_factory = lambda content: content.decode("utf-8", "surrogateescape")
             return connection.execute("SELECT * FROM statement").fetchall()
-    except sqlite3.DatabaseError:
+    except (sqlite3.DatabaseError, MemoryError):
         return None
 
 
