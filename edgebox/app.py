@@ -19,12 +19,15 @@ from edgebox.content.app import serving_content
 from edgebox.control import socket as control
 from edgebox.http.guard import guard, set_security_headers
 from edgebox.http.routes import add_routes
+from edgebox.http.xapi.answers import set_record_headers
 from edgebox.jobs import Jobs
 from edgebox.keys import BOX, Box
-from edgebox.services.app_state import AppState
+from edgebox.services.attachments import Attachments
 from edgebox.services.box_clock import BoxClock
 from edgebox.services.carrying import Carrying
 from edgebox.services.checking import Checking, StickSource
+from edgebox.services.clients import Clients
+from edgebox.services.documents import Documents
 from edgebox.services.exchanging import Exchanging
 from edgebox.services.exporting import Exporting
 from edgebox.services.fetching import Fetching
@@ -46,7 +49,7 @@ from edgebox.services.network_source import NetworkSource
 from edgebox.services.own_lessons import OwnLessons
 from edgebox.services.pdf_pages import PdfPages
 from edgebox.services.receiving import Receiving
-from edgebox.services.record_check import RecordCheck
+from edgebox.services.record_store import RecordStore
 from edgebox.services.recording import Recording
 from edgebox.services.retiring import Retiring
 from edgebox.services.signing_in import SigningIn
@@ -201,17 +204,20 @@ async def open_box(settings: Settings, machine: MachineClock | None = None) -> A
             settings, timekeeping, identity, database, library, packs.loading, line, hand_ins, stack
         )
         signing_in = await SigningIn.open(database, clock, identity)
-        own_lessons = OwnLessons(database, clock, library)
-        teaching = Teaching(database, clock, library, signing_in, own_lessons)
+        teaching = Teaching(database, clock, library, signing_in)
+        recording = await Recording.open(database, clock, identity, timekeeping.note_tablet)
+        attachments = Attachments(database, settings.attachments)
+        await attachments.sweep()
         yield Box(
             settings=settings,
             clock=clock,
             identity=identity,
             database=database,
             signing_in=signing_in,
-            record_check=record_check,
-            recording=await Recording.open(database, clock, identity, timekeeping.note_tablet),
-            app_state=AppState(database, clock),
+            recording=recording,
+            record_store=RecordStore(database, clock, recording, identity.home_page, attachments),
+            documents=Documents(database, clock),
+            clients=Clients(database, clock),
             library=library,
             line=line,
             meter=Meter(line, exchange.syncing, packs.fetching, exchange.receiving),
@@ -258,7 +264,7 @@ def make_app(box: Box) -> web.Application:
     """Return the application of the app origin."""
     app = web.Application(middlewares=[guard], client_max_size=BODY_MAX_BYTES)
     app[BOX] = box
-    app.on_response_prepare.append(set_security_headers)
+    app.on_response_prepare.extend((set_security_headers, set_record_headers))
     add_routes(app)
     return app
 

@@ -6,9 +6,10 @@ from aiohttp import web
 
 from content_packs.base.clock import Clock
 from edgebox.domain.session import Session
-from edgebox.services.app_state import AppState
 from edgebox.services.carrying import Carrying
 from edgebox.services.checking import Checking
+from edgebox.services.clients import Clients
+from edgebox.services.documents import Documents
 from edgebox.services.exchanging import Exchanging
 from edgebox.services.exporting import Exporting
 from edgebox.services.fetching import Fetching
@@ -26,7 +27,7 @@ from edgebox.services.meter import Meter
 from edgebox.services.own_lessons import OwnLessons
 from edgebox.services.pdf_pages import PdfPages
 from edgebox.services.receiving import Receiving
-from edgebox.services.record_check import RecordCheck
+from edgebox.services.record_store import RecordStore
 from edgebox.services.recording import Recording
 from edgebox.services.retiring import Retiring
 from edgebox.services.signing_in import SigningIn
@@ -47,8 +48,9 @@ class Box:
     database: Database
     signing_in: SigningIn
     recording: Recording
-    record_check: RecordCheck
-    app_state: AppState
+    record_store: RecordStore
+    documents: Documents
+    clients: Clients
     library: Library
     loading: Loading
     retiring: Retiring

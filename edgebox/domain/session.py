@@ -12,8 +12,12 @@ class Role(Enum):
 
 
 class Access(Enum):
-    """Who may use a route."""
+    """Who may use a route.
 
+    CLIENT is for routes that judge by themselves, because those who use them need no session.
+    """
+
+    CLIENT = "client"
     PUBLIC = "public"
     LEARNER = "learner"
     TEACHER = "teacher"

@@ -1,19 +1,24 @@
 """From what was sent to what is stored: an event of our own page, a statement of an outside client or of the hub."""
 
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from content_packs.base import ids
 from edgebox.domain.events import Event
 from edgebox.domain.progress import step_of
-from edgebox.domain.statements import NewStatement, Outcome, digest_of
+from edgebox.domain.statements import NewStatement, Outcome, Outside, digest_of
 from edgebox.domain.verbs import IRIS, VOIDED_IRI, name_of
+from edgebox.domain.xapi.mentions import mentions_of, target_of
+from edgebox.domain.xapi.places import rewrite
+from edgebox.domain.xapi.rules import PROGRESS_EXTENSION
+from edgebox.domain.xapi.values import canonical_json
+from edgebox.domain.xapi.version import Version
 from sync.records.activity import Activity, own_activity, parse_activity
 from sync.records.moments import format_timestamp, parse_duration, parse_timestamp
 from sync.records.rows import Statement
-from sync.records.xapi import PROGRESS_EXTENSION, canonical_json
 
 _SET_BY_THE_BOX = frozenset({"id", "stored", "authority", "version"})
+_NOT_KEPT = _SET_BY_THE_BOX - {"version"}
 _PERCENT = 100
 _NOT_ACTIVITIES = {
     kind: Activity(f"urn:x-edgebox-object:{kind}") for kind in ("Agent", "Group", "StatementRef", "SubStatement")
@@ -61,8 +66,29 @@ def from_event(event: Event, device_id: bytes, person_no: int, received: dict[st
     )
 
 
-def from_statement(statement: dict[str, Any], person_no: int, now_ms: int) -> NewStatement:
-    """Return what is stored of a valid statement; one without an id or a time gets them from the moment `now_ms`."""
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who sends statements.
+
+    Attributes:
+        home_page: of the accounts of this box's people.
+        authority: identifier of the agent that vouches for what it sends.
+        client_no: its credential; None for a page in which a learner is signed in.
+        version: of xAPI, that it speaks.
+    """
+
+    home_page: str
+    authority: str
+    client_no: int | None
+    version: Version
+
+
+def from_statement(statement: dict[str, Any], person_no: int | None, now_ms: int, sender: Sender) -> NewStatement:
+    """Return what is stored of a valid statement; one without an id or a time gets them from the moment `now_ms`.
+
+    `person_no` is the person of this box who is the actor, None for anybody else.
+    """
+    received, statement = statement, _in_stored_form(statement, sender.version)
     timestamp_ms = parse_timestamp(statement["timestamp"]) if "timestamp" in statement else now_ms
     statement_id = ids.parse_uuid(statement["id"]) if "id" in statement else ids.new_uuid7(now_ms)
     activity = _activity_of(statement["object"])
@@ -70,7 +96,7 @@ def from_statement(statement: dict[str, Any], person_no: int, now_ms: int) -> Ne
     verb = name_of(statement["verb"]["id"])
     registration = statement.get("context", {}).get("registration")
     content = {name: value for name, value in statement.items() if name not in _SET_BY_THE_BOX}
-    kept = statement if "timestamp" in statement else statement | {"timestamp": format_timestamp(now_ms)}
+    kept = {"timestamp": format_timestamp(now_ms), "version": sender.version.unnamed, **statement}
     step = step_of(
         verb,
         timestamp_ms,
@@ -89,11 +115,29 @@ def from_statement(statement: dict[str, Any], person_no: int, now_ms: int) -> Ne
         timestamp_ms=timestamp_ms,
         outcome=outcome,
         digest=digest_of(canonical_json(content)),
-        received=statement,
+        received=received,
         step=step,
         registration=ids.parse_uuid(registration) if registration else None,
-        body=canonical_json({name: value for name, value in kept.items() if name not in _SET_BY_THE_BOX}),
+        body=canonical_json({name: value for name, value in kept.items() if name not in _NOT_KEPT}),
+        outside=Outside(
+            sender.home_page,
+            mentions_of(statement),
+            sender.authority,
+            sender.client_no,
+            target_of(statement),
+            is_voiding(statement),
+        ),
     )
+
+
+def _in_stored_form(statement: dict[str, Any], version: Version) -> dict[str, Any]:
+    """Return a statement with its context activities in lists, and under 2.0 with times in UTC (2.0, 4.2.7)."""
+    stored = rewrite(statement, agent=dict, activity=dict, verb=dict)
+    if version is Version.TWO:
+        for part in (stored, stored["object"]):
+            if "timestamp" in part:
+                part["timestamp"] = format_timestamp(parse_timestamp(part["timestamp"]))
+    return stored
 
 
 def from_record(

@@ -6,9 +6,10 @@ from typing import Any
 from content_packs.base import ids
 from edgebox.domain.statements import Outcome, StoredStatement
 from edgebox.domain.verbs import display_of
+from edgebox.domain.xapi.rules import PROGRESS_EXTENSION
+from edgebox.domain.xapi.version import Version
 from sync.records.activity import Activity, pack_iri
 from sync.records.moments import format_duration, format_timestamp
-from sync.records.xapi import PROGRESS_EXTENSION, VERSION
 
 REPAIRED_EXTENSION = "urn:x-edgebox-extension:told"
 _RESOURCE_TYPE = "http://id.tincanapi.com/activitytype/resource"
@@ -30,6 +31,12 @@ def is_account(agent: Any, home_page: str, pseudonym: bytes) -> bool:
     return bool(agent.get("account") == account(home_page, pseudonym)["account"])
 
 
+def authority_of(home_page: str, client_no: int | None) -> dict[str, Any]:
+    """Return the agent that vouches for a statement: the box, or a credential that staff made."""
+    name = "box" if client_no is None else f"client-{client_no}"
+    return {"objectType": "Agent", "account": {"homePage": home_page, "name": name}}
+
+
 def write_out(statement: StoredStatement, home_page: str) -> dict[str, Any]:
     """Return the whole statement as JSON."""
     body = _own_body(statement, home_page) if statement.body is None else _given_body(statement, home_page)
@@ -37,10 +44,10 @@ def write_out(statement: StoredStatement, home_page: str) -> dict[str, Any]:
         _mark_repaired(body, statement.timestamp_ms, *statement.told)
     return {
         "id": ids.format_uuid(statement.id),
+        "version": Version.ONE.title,
         **body,
         "stored": format_timestamp(statement.stored_ms),
-        "authority": {"objectType": "Agent", "account": {"homePage": home_page, "name": "box"}},
-        "version": VERSION,
+        "authority": authority_of(home_page, statement.client_no),
     }
 
 
@@ -72,10 +79,17 @@ def _own_body(statement: StoredStatement, home_page: str) -> dict[str, Any]:
     return body
 
 
+def own_definition(activity: Activity) -> dict[str, Any] | None:
+    """Return the definition of something in a pack, None for any other activity."""
+    if activity.pack is None:
+        return None
+    return {"type": _RESOURCE_TYPE} if activity.item is None else {"type": _ITEM_TYPE, "interactionType": "other"}
+
+
 def _object(activity: Activity) -> dict[str, Any]:
-    is_item = activity.item is not None
-    definition = {"type": _ITEM_TYPE, "interactionType": "other"} if is_item else {"type": _RESOURCE_TYPE}
-    return {"objectType": "Activity", "id": activity.iri, "definition": definition}
+    found: dict[str, Any] = {"objectType": "Activity", "id": activity.iri}
+    definition = own_definition(activity)
+    return found if definition is None else found | {"definition": definition}
 
 
 def _context(statement: StoredStatement) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from hashlib import blake2b
 from typing import Any
 
 from edgebox.domain.progress import Step
+from edgebox.domain.xapi.mentions import Mentions
 from sync.records.activity import Activity
 
 _DIGEST_BYTES = 8
@@ -26,10 +27,31 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Outside:
+    """What a statement of an outside client has besides its columns.
+
+    Attributes:
+        home_page: of the accounts of this box's people.
+        authority: identifier of the agent that vouches for it.
+        client_no: the credential it came with; None for a page in which a learner is signed in.
+        target: id of the statement that it is about.
+        is_voiding: it takes `target` back.
+    """
+
+    home_page: str
+    mentions: Mentions
+    authority: str
+    client_no: int | None
+    target: bytes | None
+    is_voiding: bool
+
+
+@dataclass(frozen=True, slots=True)
 class NewStatement:
     """A checked statement that is to be stored.
 
     Attributes:
+        person_no: None when the actor is nobody of this box.
         device_seq: with `attempt_seq`, for statements of our own pages only.
         pack_version: the version of the pack on the page, for statements of our own pages that say it.
         body: JSON of an outside client's statement.
@@ -39,7 +61,7 @@ class NewStatement:
     """
 
     id: bytes
-    person_no: int
+    person_no: int | None
     verb_iri: str
     activity: Activity
     timestamp_ms: int
@@ -52,6 +74,7 @@ class NewStatement:
     registration: bytes | None = None
     pack_version: int | None = None
     body: bytes | None = None
+    outside: Outside | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +83,9 @@ class StoredStatement:
 
     Attributes:
         told: timestamp and time of storing as they were told, when the box's clock was wrong; None when it was right.
+        person_no: None when the actor is nobody of this box.
+        client_no: the credential with which it came.
+        is_void: its client has taken it back.
     """
 
     id: bytes
@@ -75,6 +101,9 @@ class StoredStatement:
     body: bytes | None
     pack_version: int | None
     told: tuple[int, int] | None = None
+    person_no: int | None = None
+    client_no: int | None = None
+    is_void: bool = False
 
 
 def digest_of(content: bytes) -> bytes:

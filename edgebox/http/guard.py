@@ -13,7 +13,6 @@ from edgebox.http import problems
 from edgebox.http.body import read_form
 from edgebox.http.cookies import SESSION_COOKIE
 from edgebox.keys import BOX, SESSION
-from sync.records.xapi import VERSION
 
 log = logging.getLogger(__name__)
 
@@ -52,8 +51,11 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
 def guarded(handler: Handler, access: Access, *, form: bool) -> Handler:
     """Wrap a handler with its access rule; `form` says that its writes are forms of our pages."""
 
+    if access is Access.CLIENT:
+        return handler
+
     async def checked(request: web.Request) -> web.StreamResponse:
-        session = _find_session(request)
+        session = find_session(request)
         if session is not None:
             request[SESSION] = session
         if not may_use(access, session):
@@ -109,11 +111,10 @@ async def set_security_headers(request: web.Request, response: web.StreamRespons
     headers["Permissions-Policy"] = "camera=(), microphone=(), geolocation=()"
     headers.setdefault("Cache-Control", "no-store")
     headers["Server"] = "edgebox"
-    if request.path.startswith("/xapi/"):
-        headers["X-Experience-API-Version"] = VERSION
 
 
-def _find_session(request: web.Request) -> Session | None:
+def find_session(request: web.Request) -> Session | None:
+    """Return the session of the browser that asks."""
     token = request.cookies.get(SESSION_COOKIE)
     is_use = LIVE_HEADER not in request.headers
     return request.app[BOX].signing_in.find_session(token, is_use=is_use) if token else None

@@ -20,7 +20,7 @@ from content_packs.format.manifest import Manifest, Resource
 from edgebox.domain.marking import PASS_SCALED
 from edgebox.http.lesson_views import Shelves
 from edgebox.keys import BOX, SESSION
-from edgebox.store.states import Document, Place, find_state
+from edgebox.store.documents import Document, Place, Subject, find_document
 from sync.records.activity import own_activity
 
 POSITION = "position"
@@ -181,9 +181,8 @@ def _speaker(shown: Shown) -> Any:
 async def _state(shown: Shown, state_id: str) -> Document | None:
     session = shown.request[SESSION]
     activity = own_activity(shown.manifest.pack, shown.resource.id).iri
-    return await shown.request.app[BOX].database.read(
-        lambda connection: find_state(connection, Place(session.person_no, activity), state_id)
-    )
+    place = Place(Subject.STATE, person_no=session.person_no, activity_iri=activity)
+    return await shown.request.app[BOX].database.read(lambda connection: find_document(connection, place, state_id))
 
 
 def _document(saved: Document | None) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from edgebox.domain.session import Access
 from edgebox.http import (
     assets,
     bringing,
+    client_views,
     clock,
     courier,
     exporting,
@@ -24,14 +25,13 @@ from edgebox.http import (
     pdf_views,
     sign_in,
     staff,
-    state,
     stick_views,
     sync_status,
     teaching,
     updates,
-    xapi,
 )
 from edgebox.http.guard import guarded
+from edgebox.http.xapi.resources import HANDLERS
 
 
 @dataclass(frozen=True)
@@ -73,14 +73,11 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/static/{name}", assets.static_file),
     # records
     Route("POST", "/api/outbox", outbox.post_outbox, form=False),
-    Route("GET", "/xapi/about", xapi.about),
-    Route("POST", "/xapi/statements", xapi.post_statements, form=False),
-    Route("PUT", "/xapi/statements", xapi.put_statement, form=False),
-    Route("GET", "/xapi/statements", xapi.get_statements),
-    Route("GET", "/xapi/activities/state", state.get_state),
-    Route("PUT", "/xapi/activities/state", state.put_state, form=False),
-    Route("POST", "/xapi/activities/state", state.post_state, form=False),
-    Route("DELETE", "/xapi/activities/state", state.delete_state, form=False),
+    *(
+        Route(method, path, handler, Access.CLIENT, form=False)
+        for path, handlers in HANDLERS.items()
+        for method, handler in handlers.items()
+    ),
     # couriers
     Route("GET", "/courier", courier.show),
     Route("GET", "/courier/bundles", courier.list_bundles),
@@ -144,6 +141,9 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/staff/packs/updates/{pack}/cancel", updates.cancel, Access.TEACHER),
     Route("POST", "/staff/packs/{pack}/remove", loading.remove, Access.TEACHER),
     Route("POST", "/staff/messages/{message_no}/read", hub_news.put_away, Access.TEACHER),
+    Route("GET", "/staff/apps", client_views.show, Access.TEACHER),
+    Route("POST", "/staff/apps", client_views.make, Access.TEACHER),
+    Route("POST", "/staff/apps/{client_no}/end", client_views.revoke, Access.TEACHER),
     Route("POST", "/staff/clock", clock.set_clock, Access.TEACHER),
     Route("GET", "/staff/sync", sync_status.show, Access.TEACHER),
     Route("GET", "/staff/sync/state", sync_status.show_state, Access.TEACHER),

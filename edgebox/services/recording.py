@@ -1,27 +1,23 @@
 """Recording what learners do: an answer is given only after the commit, and the same work sent twice is stored once."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from content_packs.base import ids
 from content_packs.base.clock import Clock
 from content_packs.base.errors import N_, EdgeboxError
+from edgebox.domain.caller import Caller
 from edgebox.domain.events import EventMalformed, parse_event, parse_outbox, seq_of
-from edgebox.domain.statement_in import from_event, from_statement, is_voiding
-from edgebox.domain.statement_out import is_account, registration_of, write_out
-from edgebox.domain.statements import NewStatement, StoredStatement
+from edgebox.domain.statement_in import from_event
+from edgebox.domain.statements import NewStatement
 from edgebox.services.identity import Identity
 from edgebox.services.submit_token import SubmitRight, SubmitTokens, TokenInvalid
-from edgebox.store import registry, statement_queries, statements
+from edgebox.store import registry, statements
 from edgebox.store.database import Database
-from edgebox.store.registry import Registry
-from edgebox.store.statement_queries import Filter, Page
+from edgebox.store.registry import Numbers, Registry
 from edgebox.store.statements import Accepted, Batch, DeviceState
-from sync.records.xapi import StatementMalformed, check_statement
 
-STATEMENTS_MAX = 100
 REFUSED_SHOWN_MS = 30 * 86_400_000  # a tablet that is lost says no more that it is well again
 
 # Called with a tablet's id, the learner whose work it brought, and what it takes for the time.
@@ -40,16 +36,6 @@ class PersonUnknown(EdgeboxError):
     remedy = N_("Show this tablet to your teacher.")
 
 
-class StatementConflict(EdgeboxError):
-    """The id belongs to a statement with another content. The new one is kept aside."""
-
-    code = "record.statement_conflict"
-    status = 409
-    exit_code = 84
-    sentence = N_("A different statement already has the id {id}.")
-    remedy = N_("Give every statement an id of its own.")
-
-
 class ActorRefused(EdgeboxError):
     """A statement or document in the name of somebody else."""
 
@@ -58,33 +44,6 @@ class ActorRefused(EdgeboxError):
     exit_code = 85
     sentence = N_("Work can only be recorded for the learner who is signed in.")
     remedy = N_("Sign in as the learner, then open the page again.")
-
-
-class ReadingRefused(EdgeboxError):
-    """A submit token was used to read statements."""
-
-    code = "record.reading_refused"
-    status = 403
-    exit_code = 89
-    sentence = N_("This sign-in may only hand work in.")
-    remedy = N_("Sign in to read what was recorded.")
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who speaks xAPI to the box.
-
-    Attributes:
-        may_record: learners may, for themselves.
-        reads_of: the person whose statements may be read; None for everybody's.
-        may_read: False for the holder of a submit token.
-    """
-
-    person_no: int
-    pseudonym: bytes
-    may_record: bool
-    may_read: bool
-    reads_of: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +58,7 @@ class Answer:
 
 
 class Recording:
-    """The record store of a box."""
+    """What tablets hand in of our own pages."""
 
     def __init__(
         self, database: Database, clock: Clock, identity: Identity, numbers: Registry, note_tablet: NoteTablet
@@ -107,8 +66,7 @@ class Recording:
         self._note_tablet = note_tablet
         self._database = database
         self._clock = clock
-        self._registry = numbers
-        self._home_page = identity.home_page
+        self.registry = numbers
         self.tokens = SubmitTokens(identity.submit_key)
         self.on_stored: Callable[[], None] = _nobody_listens  # called after each commit
 
@@ -150,13 +108,12 @@ class Recording:
         now_ms = self._clock.now_ms()
         if not batch.statements:
             return await self._database.read(
-                lambda connection: statements.insert_batch(connection, self._registry, batch, now_ms)
+                lambda connection: statements.insert_batch(connection, self.registry, batch, now_ms)
             )
         done = await self._database.write(
-            lambda connection: statements.insert_batch(connection, self._registry, batch, now_ms)
+            lambda connection: statements.insert_batch(connection, self.registry, batch, now_ms)
         )
-        self._registry.learn(done.numbers)
-        self._tell_stored()
+        self.note_stored(done.numbers)
         return done
 
     async def _note_refused(self, device: DeviceState | None, refused: int | None) -> None:
@@ -192,46 +149,12 @@ class Recording:
             lambda connection: statements.is_learner(connection, right.person_no, right.pseudonym)
         ):
             raise PersonUnknown
-        return Caller(right.person_no, right.pseudonym, may_record=True, may_read=False, reads_of=right.person_no)
+        return Caller(right.person_no, right.pseudonym, None, may_record=True, may_read=False)
 
-    def is_caller(self, agent: Any, caller: Caller) -> bool:
-        """Tell whether a valid agent is the caller."""
-        return is_account(agent, self._home_page, caller.pseudonym)
-
-    async def person_of(self, agent: Any) -> int | None:
-        """Return the number of the person of this box that a valid agent stands for."""
-        account = agent.get("account", {})
-        if account.get("homePage") != self._home_page:
-            return None
-        try:
-            pseudonym = ids.parse_uuid(account["name"])
-        except ValueError:
-            return None
-        return await self._database.read(lambda connection: statements.find_person_no(connection, pseudonym))
-
-    async def store_statements(self, caller: Caller, received: Sequence[Any]) -> list[str]:
-        """Store all statements of an outside client, or none, and return their ids.
-
-        Raises:
-            StatementMalformed, ActorRefused, StatementConflict
-            StoreUnavailable: nothing was kept.
-        """
-        if len(received) > STATEMENTS_MAX:
-            raise StatementMalformed(where="body", reason=f"more than {STATEMENTS_MAX} statements")
-        now_ms = self._clock.now_ms()
-        for statement in received:
-            self._check(caller, statement)
-        new = [from_statement(statement, caller.person_no, now_ms) for statement in received]
-        if len({statement.id for statement in new}) != len(new):
-            raise StatementMalformed(where="statement.id", reason="the same id twice")
-        taken, numbers = await self._database.write(
-            lambda connection: statements.insert_statements(connection, self._registry, new, now_ms)
-        )
-        self._registry.learn(numbers)
+    def note_stored(self, numbers: Numbers) -> None:
+        """Take over what a job that stored statements found, now that it is committed, and tell the listener."""
+        self.registry.learn(numbers)
         self._tell_stored()
-        if taken:
-            raise StatementConflict(id=ids.format_uuid(taken[0]))
-        return [ids.format_uuid(statement.id) for statement in new]
 
     def _tell_stored(self) -> None:
         """Tell the listener; what is durable is acknowledged whatever happens there."""
@@ -239,46 +162,6 @@ class Recording:
             self.on_stored()
         except Exception:
             log.exception("record.listener_failed")
-
-    def _check(self, caller: Caller, statement: Any) -> None:
-        check_statement(statement)
-        if not caller.may_record or not self.is_caller(statement["actor"], caller):
-            raise ActorRefused
-        if is_voiding(statement):
-            raise StatementMalformed(where="statement.verb", reason="nothing that was recorded is taken back")
-
-    async def find_statement(self, caller: Caller, statement_id: bytes) -> dict[str, Any] | None:
-        """Return one statement that the caller may read.
-
-        Raises:
-            ReadingRefused
-        """
-        if not caller.may_read:
-            raise ReadingRefused
-        found = await self._database.read(
-            lambda connection: statement_queries.find_statement(connection, statement_id, caller.reads_of)
-        )
-        return None if found is None else write_out(found, self._home_page)
-
-    async def list_statements(
-        self, caller: Caller, wanted: Filter, start_seq: int | None, limit: int
-    ) -> tuple[list[dict[str, Any]], int | None]:
-        """Return a page of the statements that the caller may read, and where the next one starts.
-
-        Raises:
-            ReadingRefused
-        """
-        if not caller.may_read:
-            raise ReadingRefused
-        page: Page = await self._database.read(
-            lambda connection: statement_queries.list_statements(connection, wanted, start_seq, limit)
-        )
-        found = [statement for statement in page.statements if _is_of(statement, wanted.registration)]
-        return [write_out(statement, self._home_page) for statement in found], page.next_seq
-
-
-def _is_of(statement: StoredStatement, registration: bytes | None) -> bool:
-    return registration is None or registration_of(statement) == registration
 
 
 def _nobody_listens() -> None:

@@ -5,9 +5,9 @@ import sqlite3
 _APPEND = "INSERT INTO change (kind, key) VALUES (?, ?)"
 
 
-def append_change(connection: sqlite3.Connection, kind: int, key: bytes) -> None:
-    """Note that the row `key` of a kind is new or changed."""
-    connection.execute(_APPEND, (int(kind), key))
+def append_change(connection: sqlite3.Connection, kind: int, key: bytes) -> int:
+    """Note that the row `key` of a kind is new or changed, and return the number of the note."""
+    return int(connection.execute(_APPEND, (int(kind), key)).lastrowid or 0)
 
 
 def number_key(no: int) -> bytes:

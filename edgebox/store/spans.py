@@ -31,8 +31,7 @@ _CHANGES = "SELECT seq, kind, key FROM change WHERE seq >= ? ORDER BY seq LIMIT 
 _STATEMENTS = """
 SELECT id, person_no, verb_no, activity_no, device_no, device_seq, attempt_seq, registration, timestamp_ms, stored_ms,
        success, completion, score_raw, score_max, score_scaled, duration_ms, progress, response, body
-FROM statement WHERE id IN ({marks})
-AND (person_no IS NULL OR person_no IN (SELECT no FROM person WHERE role = 'learner'))
+FROM statement WHERE id IN ({marks}) AND person_no IN (SELECT no FROM person WHERE role = 'learner')
 """
 
 
@@ -48,7 +47,8 @@ class Span:
 def read_span(connection: sqlite3.Connection, from_change: int, *, max_changes: int, max_bytes: int) -> Span | None:
     """Return the records of the log from `from_change` on, or None when there are no more.
 
-    A row that was logged twice is given once, as it is now. A row that is gone and whatever a teacher did are left out.
+    A row that was logged twice is given once, as it is now. A row that is gone, and whatever a teacher or somebody
+    unknown did, are left out.
     The span ends early when its rows get larger than `max_bytes`, but has at least one change.
     """
     logged = connection.execute(_CHANGES, (from_change, max_changes)).fetchall()

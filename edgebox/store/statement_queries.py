@@ -1,67 +1,50 @@
 """Statements read back: one by its id, or pages in the order in which they were stored.
 
-The change log is that order, so no index on time is needed. A page looks at a bounded part of the log and says where
-the next one goes on, however few of the rows it looked at were wanted.
+The change log is that order. Two streams of places in it are merged: statements of our own pages, by blocks of the log
+(`edgebox.store.listing`), and those of outside clients, by what they mention (`edgebox.store.outside`). A page looks at
+a bounded number of rows and says where the next one goes on, however few of them were wanted.
 """
 
+import heapq
 import sqlite3
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
+from edgebox.domain.statement_out import registration_of
 from edgebox.domain.statements import Outcome, StoredStatement
-from edgebox.store import seals
+from edgebox.store import listing, statement_filters
 from edgebox.store.boots import find_timeline
+from edgebox.store.listing import BLOCK
+from edgebox.store.statement_filters import Filter, Reach
 from sync.records.activity import Activity
-from sync.records.kinds import Kind
 from sync.records.retiming import Timeline
 
-LOOKED_AT_MAX = 20_000
+LOOKED_AT_MAX = 4_000
+_CHUNK = 200
+_UNLISTED_MAX = 2  # blocks looked through row by row for one page
 
 _COLUMNS = """
 statement.id, person.pseudonym, verb.iri, activity.iri, activity.pack, activity.resource, activity.item, device.id,
 statement.attempt_seq, statement.registration, statement.timestamp_ms, statement.stored_ms, statement.success,
 statement.completion, statement.score_raw, statement.score_max, statement.score_scaled, statement.duration_ms,
-statement.progress, statement.response, statement.body, statement.pack_version
+statement.progress, statement.response, statement.body, statement.pack_version, statement.person_no, outside.client_no,
+coalesce(outside.is_void, 0)
 """
 _JOINS = """
 JOIN verb ON verb.no = statement.verb_no JOIN activity ON activity.no = statement.activity_no
 LEFT JOIN device ON device.no = statement.device_no LEFT JOIN person ON person.no = statement.person_no
+LEFT JOIN outside ON outside.id = statement.id
 """
-# What is to be added to when a statement was stored; see sync.records.retiming.
-_STORED = """(statement.stored_ms + coalesce((SELECT offset_ms FROM boot WHERE start_ms <= statement.stored_ms
-ORDER BY start_ms DESC LIMIT 1), 0))"""
-_ONE = f"""
-SELECT {_COLUMNS} FROM statement {_JOINS} WHERE statement.id = ?1 AND (?2 IS NULL OR statement.person_no = ?2)
-"""  # noqa: S608 - made of the constants above
-_PAGE = f"""
-SELECT change.seq, {_COLUMNS}
-FROM change CROSS JOIN statement ON statement.id = change.key {_JOINS}
-WHERE change.kind = {int(Kind.STATEMENT)} AND change.seq BETWEEN :low AND :high
-AND (:person_no IS NULL OR statement.person_no = :person_no)
-AND (:verb IS NULL OR verb.iri = :verb)
-AND (:activity IS NULL OR activity.iri = :activity)
-AND (:registration IS NULL OR statement.registration = :registration
-     OR (statement.registration IS NULL AND statement.attempt_seq = :attempt_seq))
-AND (:since_ms IS NULL OR {_STORED} > :since_ms)
-AND (:until_ms IS NULL OR {_STORED} <= :until_ms)
-"""  # noqa: S608 - made of the constants above
-_NEWEST_FIRST = _PAGE + "ORDER BY change.seq DESC LIMIT :limit"
-_OLDEST_FIRST = _PAGE + "ORDER BY change.seq ASC LIMIT :limit"
-_LAST_SEQ = "SELECT max(seq) FROM change"
-_ATTEMPT_MASK = (1 << 48) - 1
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Which statements are wanted; None does not restrict."""
-
-    person_no: int | None = None
-    verb: str | None = None
-    activity: str | None = None
-    registration: bytes | None = None
-    since_ms: int | None = None
-    until_ms: int | None = None
-    is_ascending: bool = False
+_ONE = f"SELECT {_COLUMNS} FROM statement {_JOINS} WHERE statement.id = ?"  # noqa: S608 - made of the constants above
+_ROWS = f"""
+SELECT change.seq, {_COLUMNS} FROM json_each(?) AS wanted CROSS JOIN change ON change.seq = wanted.value
+CROSS JOIN statement ON statement.id = change.key {_JOINS}
+"""  # noqa: S608 - likewise
+_LAST_SEQ = "SELECT coalesce(max(seq), 0) FROM change"
+_MENTIONED = "SELECT seq FROM mention WHERE term IN (SELECT value FROM json_each(?)) AND seq BETWEEN ? AND ?"
+_ALSO = " AND EXISTS (SELECT 1 FROM mention AS other WHERE other.term IN (SELECT value FROM json_each(?))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,54 +55,120 @@ class Page:
     next_seq: int | None
 
 
-def find_statement(
-    connection: sqlite3.Connection, statement_id: bytes, person_no: int | None
-) -> StoredStatement | None:
-    """Return one statement; with `person_no`, only if it is that person's."""
-    row = connection.execute(_ONE, (statement_id, person_no)).fetchone()
+def find_statement(connection: sqlite3.Connection, statement_id: bytes, reach: Reach) -> StoredStatement | None:
+    """Return one statement that may be read, void or not."""
+    row = connection.execute(_ONE, (statement_id,)).fetchone()
+    if row is None:
+        return None
+    found = _stored(tuple(row), find_timeline(connection))
+    return found if reach.covers(found) else None
+
+
+def list_statements(
+    connection: sqlite3.Connection, wanted: Filter, reach: Reach, start_seq: int | None, limit: int
+) -> Page:
+    """Return a page, newest first unless asked otherwise. Void statements are left out."""
+    last_seq = connection.execute(_LAST_SEQ).fetchone()[0]
+    low, high = statement_filters.find_range(connection, wanted, last_seq)
+    if start_seq is not None:
+        low, high = (max(low, start_seq), high) if wanted.is_ascending else (low, min(high, start_seq))
+    timeline = find_timeline(connection)
+    looked_at = _Places(connection, wanted, reach, low, high)
+    found: list[StoredStatement] = []
+    step = 1 if wanted.is_ascending else -1
+    while len(found) < limit and (seqs := looked_at.take(_CHUNK)):
+        for seq, statement in _read(connection, seqs, timeline):
+            if _is_wanted(statement, wanted, reach):
+                found.append(statement)
+                if len(found) == limit:
+                    return Page(found, seq + step if low <= seq + step <= high else None)
+    return Page(found, looked_at.next_seq)
+
+
+class _Places:
+    """The places of the log where wanted statements may be, in the order of the page."""
+
+    def __init__(self, connection: sqlite3.Connection, wanted: Filter, reach: Reach, low: int, high: int) -> None:
+        self._connection = connection
+        self._is_ascending = wanted.is_ascending
+        self._low, self._high = low, high
+        self._left = LOOKED_AT_MAX
+        self._stopped_at: int | None = None
+        conditions = statement_filters.conditions_of(connection, wanted, reach)
+        streams = [
+            self._own(conditions.own) if conditions.own is not None else iter(()),
+            self._outside(conditions.outside) if conditions.outside is not None else iter(()),
+        ]
+        self._merged = heapq.merge(*streams, key=lambda seq: seq if self._is_ascending else -seq)
+
+    @property
+    def next_seq(self) -> int | None:
+        """Return where to go on; None when everything was looked at."""
+        return self._stopped_at
+
+    def take(self, count: int) -> list[int]:
+        """Return the next places; none at the end, or when enough was looked at for one page."""
+        seqs = list(islice(self._merged, min(count, self._left)))
+        self._left -= len(seqs)
+        if self._stopped_at is not None:
+            # The streams go on beyond different places: only what is before the nearer one is known to be complete.
+            seqs = [seq for seq in seqs if self._is_before(seq, self._stopped_at)]
+        if self._left <= 0 and seqs and self._stopped_at is None:
+            after = seqs[-1] + (1 if self._is_ascending else -1)
+            self._stopped_at = after if self._low <= after <= self._high else None
+        return seqs
+
+    def _is_before(self, seq: int, limit: int) -> bool:
+        return seq < limit if self._is_ascending else seq > limit
+
+    def _own(self, groups: list[listing.Group]) -> Iterator[int]:
+        listed, unlisted_left = listing.count_listed(self._connection), _UNLISTED_MAX
+        blocks: Iterable[int] = range(self._low // BLOCK, self._high // BLOCK + 1)
+        for block in blocks if self._is_ascending else reversed(list(blocks)):
+            is_listed = block < listed
+            unlisted_left -= not is_listed
+            if unlisted_left < 0:
+                self._stopped_at = block * BLOCK if self._is_ascending else block * BLOCK + BLOCK - 1
+                return
+            seqs = listing.find_in_block(self._connection, block, groups, is_listed=is_listed)
+            for seq in seqs if self._is_ascending else reversed(seqs):
+                if self._low <= seq <= self._high:
+                    yield seq
+
+    def _outside(self, groups: list[str]) -> Iterator[int]:
+        query = _MENTIONED + "".join(f"{_ALSO} AND other.seq = mention.seq)" for _group in groups[1:])
+        query += f" GROUP BY seq ORDER BY seq {'ASC' if self._is_ascending else 'DESC'} LIMIT {_CHUNK}"
+        low, high = self._low, self._high
+        while rows := self._connection.execute(query, (groups[0], low, high, *groups[1:])).fetchall():
+            yield from (row[0] for row in rows)
+            if self._is_ascending:
+                low = rows[-1][0] + 1
+            else:
+                high = rows[-1][0] - 1
+
+
+def _read(connection: sqlite3.Connection, seqs: list[int], timeline: Timeline) -> Iterator[tuple[int, StoredStatement]]:
+    for row in connection.execute(_ROWS, (str(seqs),)):
+        yield row[0], _stored(tuple(row)[1:], timeline)
+
+
+def _is_wanted(statement: StoredStatement, wanted: Filter, reach: Reach) -> bool:
+    if statement.is_void or not reach.covers(statement):
+        return False
+    if wanted.since_ms is not None and statement.stored_ms <= wanted.since_ms:
+        return False
+    if wanted.until_ms is not None and statement.stored_ms > wanted.until_ms:
+        return False
+    # An attempt of the same number on another device is in the same list.
     return (
-        None
-        if row is None or statement_id not in seals.find_whole(connection, [statement_id])
-        else _stored(tuple(row), find_timeline(connection))
+        wanted.registration is None or statement.body is not None or registration_of(statement) == wanted.registration
     )
-
-
-def list_statements(connection: sqlite3.Connection, wanted: Filter, start_seq: int | None, limit: int) -> Page:
-    """Return a page, newest first unless asked otherwise.
-
-    A registration may belong to another device's attempt of the same number: the caller compares it.
-    """
-    last_seq = connection.execute(_LAST_SEQ).fetchone()[0] or 0
-    if wanted.is_ascending:
-        low = start_seq or 1
-        high = min(last_seq, low + LOOKED_AT_MAX - 1)
-        statement, after = _OLDEST_FIRST, (high + 1 if high < last_seq else None)
-    else:
-        high = last_seq if start_seq is None else start_seq
-        low = max(1, high - LOOKED_AT_MAX + 1)
-        statement, after = _NEWEST_FIRST, (low - 1 if low > 1 else None)
-    values = {
-        "low": low,
-        "high": high,
-        "person_no": wanted.person_no,
-        "verb": wanted.verb,
-        "activity": wanted.activity,
-        "registration": wanted.registration,
-        "attempt_seq": wanted.registration and int.from_bytes(wanted.registration, "big") & _ATTEMPT_MASK,
-        "since_ms": wanted.since_ms,
-        "until_ms": wanted.until_ms,
-        "limit": limit,
-    }
-    rows = [tuple(row) for row in connection.execute(statement, values)]
-    if len(rows) == limit:
-        after = rows[-1][0] + (1 if wanted.is_ascending else -1)
-    timeline, whole = find_timeline(connection), seals.find_whole(connection, [row[1] for row in rows])
-    return Page([_stored(row[1:], timeline) for row in rows if row[1] in whole], after)
 
 
 def _stored(row: tuple[Any, ...], timeline: Timeline) -> StoredStatement:
     row_id, pseudonym, verb_iri, iri, pack, resource, item, device_id, *rest = row
-    attempt_seq, registration, timestamp_ms, stored_ms, success, completion, *numbers, body, pack_version = rest
+    attempt_seq, registration, timestamp_ms, stored_ms, success, completion, *numbers, body, pack_version = rest[:-3]
+    person_no, client_no, is_void = rest[-3:]
     repaired = timeline.repair(timestamp_ms, stored_ms, is_own_page=device_id is not None)
     values: tuple[object, ...] = (
         row_id,
@@ -135,6 +184,9 @@ def _stored(row: tuple[Any, ...], timeline: Timeline) -> StoredStatement:
         body,
         pack_version,
         (timestamp_ms, stored_ms) if repaired.is_repaired else None,
+        person_no,
+        client_no,
+        bool(is_void),
     )
     return StoredStatement(*values)  # type: ignore[arg-type]  # likewise
 

@@ -12,6 +12,7 @@ from edgebox.domain.progress import Progress
 from edgebox.domain.statements import NewStatement
 from edgebox.store import seals
 from edgebox.store.log import append_change, number_key
+from edgebox.store.outside import insert_outside
 from edgebox.store.registry import Numbers, Registry
 from sync.records.kinds import Kind
 
@@ -166,7 +167,7 @@ def _insert(
 ) -> None:
     """Store one statement, keep it as a conflict, or leave what is known as it is."""
     if _add(connection, numbers, statement, device_no, now_ms):
-        append_change(connection, Kind.STATEMENT, statement.id)
+        insert_outside(connection, numbers, statement, append_change(connection, Kind.STATEMENT, statement.id))
     elif _is_taken(connection, statement):
         _keep_conflict(connection, statement, now_ms)
 
@@ -225,10 +226,10 @@ def _add(
     seal = seals.seal_of(_COLUMNS, values)
     if connection.execute(_INSERT_STATEMENT, (*values, seal)).rowcount == 0:
         return False
-    seals.join(connection, device_no, seal)
-    whole = statement.activity.whole
-    whole_no = activity_no if whole is statement.activity else numbers.of_activity(whole)
-    step_progress(connection, statement, whole_no, stored_ms)
+    if statement.person_no is not None:
+        whole = statement.activity.whole
+        whole_no = activity_no if whole is statement.activity else numbers.of_activity(whole)
+        _step(connection, statement, whole_no, stored_ms)
     return True
 
 

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING
 
 from content_packs.base import atomic
 from content_packs.base.errors import N_, EdgeboxError
-from edgebox.store.seals import seal_all
+from edgebox.store import outside
 from edgebox.store.telling import tell_all
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
-SCHEMA_VERSION = 12
-# The schema files in order, each with what else its step does.
-_STEPS: tuple[tuple[str, Callable[[sqlite3.Connection], None] | None], ...] = (
+SCHEMA_VERSION = 11
+FollowUp = Callable[[sqlite3.Connection], None]
+
+# The steps in their order, each with what is to be worked out from the rows that are there.
+_STEPS: tuple[tuple[str, FollowUp | None], ...] = (
     ("0001_initial", None),
     ("0002_versions", None),
     ("0003_records", tell_all),
@@ -26,7 +28,7 @@ _STEPS: tuple[tuple[str, Callable[[sqlite3.Connection], None] | None], ...] = (
     ("0007_identity", None),
     ("0008_line", None),
     ("0009_express", None),
-    ("0012_seals", seal_all),
+    ("0011_xapi", outside.fill),
 )
 
 
@@ -84,9 +86,8 @@ def _apply(path: Path, version: int) -> None:
 
     steps = Migrations("edgebox.box")
 
-    for name, then in [step for step in _STEPS if int(step[0][:4]) <= version]:
-        steps(name=f"m{name}")(_step(name, then))
-
+    for name, follow_up in _STEPS:
+        steps(name=f"m{name}")(_step(name, follow_up))
     atomic.make_private(path)
     connection = sqlite3.connect(path)
     try:
@@ -98,11 +99,11 @@ def _apply(path: Path, version: int) -> None:
         connection.close()
 
 
-def _step(name: str, then: Callable[[sqlite3.Connection], None] | None) -> Callable[["Database"], None]:
+def _step(name: str, follow_up: FollowUp | None) -> Callable[["Database"], None]:
     def step(db: "Database") -> None:
         _run(db, f"{name}.sql")
-        if then is not None:
-            then(db.conn)
+        if follow_up is not None:
+            follow_up(db.conn)
 
     return step
 

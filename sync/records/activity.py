@@ -9,6 +9,7 @@ from urllib.parse import quote, unquote
 
 _PREFIX = "urn:x-edgebox:"
 _PATTERN = re.compile(r"urn:x-edgebox:([a-z0-9.-]{3,80}):([a-z0-9-]{1,80})(?::([A-Za-z0-9._~%-]{1,960}))?")
+_PACK = re.compile(r"urn:x-edgebox:([a-z0-9.-]{3,80})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,12 @@ def own_activity(pack: str, resource: str, item: str | None = None) -> Activity:
 def pack_iri(pack: str) -> str:
     """Return the IRI of a whole pack."""
     return _PREFIX + pack
+
+
+def parse_pack(iri: str) -> str | None:
+    """Return the pack whose IRI this is."""
+    found = _PACK.fullmatch(iri)
+    return found[1] if found else None
 
 
 def parse_activity(iri: str) -> Activity:

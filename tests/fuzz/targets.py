@@ -30,6 +30,8 @@ from edgebox.domain.events import parse_event, parse_outbox
 from edgebox.domain.marking import parse_number
 from edgebox.domain.search_text import match_expression
 from edgebox.domain.statement_in import from_event, from_statement
+from edgebox.domain.xapi.rules import check_actor, check_statement
+from edgebox.domain.xapi.values import canonical_json, parse_json
 from edgebox.services import submit_token
 from edgebox.services.mounts import parse_table
 from edgebox.services.submit_token import SubmitRight
@@ -40,7 +42,6 @@ from sync.bundle.write import Range, write_ack
 from sync.records.activity import parse_activity
 from sync.records.moments import parse_duration, parse_timestamp
 from sync.records.outside import without_people
-from sync.records.xapi import canonical_json, check_actor, check_statement, parse_json
 from tests.fuzz.pack_targets import PACK_TARGETS
 from tests.fuzz.target import Target, void
 from tests.support.hostile_archives import cases

@@ -14,7 +14,7 @@ from content_packs.base import ids
 from content_packs.base.hashing import blake2b_256
 from content_packs.base.signing import SigningKey
 from content_packs.format.manifest import Lesson
-from edgebox.store import hand_ins, health, marks, merged, own_lessons, roster, states, switches, teaching, writing
+from edgebox.store import documents, health, merged, roster, switches, teaching, writing
 from edgebox.store.catalogue import ListedLesson
 from edgebox.store.log import append_change, number_key
 from sync.hub.store import files
@@ -286,8 +286,11 @@ def test_what_is_due_ends_where_it_gets_too_large_and_always_goes_on(
     one, two = pair
     roster.insert_learner(one.db, NOW_MS, "Amina")
     for number in range(4):
-        place, document = states.Place(1, f"http://a/{number}"), states.Document("text/plain", bytes(8000), NOW_MS)
-        states.change_state(one.db, place, "place", lambda _before, _count, made=document: made, NOW_MS)
+        place, document = (
+            documents.Place(documents.Subject.STATE, person_no=1, activity_iri=f"http://a/{number}"),
+            documents.Document("text/plain", bytes(8000), NOW_MS),
+        )
+        documents.change_document(one.db, place, "place", lambda _before, _count, made=document: made, NOW_MS)
     one.send()
     found = []
     after, rounds = 0, 0

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from content_packs.format.manifest import Lesson
-from edgebox.store import hand_ins, merged, own_lessons, roster, states, switches, teaching, writing
+from edgebox.store import documents, merged, roster, switches, teaching, writing
 from edgebox.store.catalogue import ListedLesson
 from sync.hub.store import files
 from sync.hub.store.writing import SchoolWriter
@@ -124,9 +124,12 @@ class History:
 
     def save_place(self, box: BoxReplica, now_ms: int) -> None:
         if person_no := self.pick(box, "person"):
-            place, is_kept = states.Place(person_no, "http://a"), self.dice.random() < 0.7
-            document = states.Document("text/plain", self.dice.randbytes(3), now_ms) if is_kept else None
-            states.change_state(box.db, place, "place", lambda _before, _count: document, now_ms)
+            place, is_kept = (
+                documents.Place(documents.Subject.STATE, person_no=person_no, activity_iri="http://a"),
+                self.dice.random() < 0.7,
+            )
+            document = documents.Document("text/plain", self.dice.randbytes(3), now_ms) if is_kept else None
+            documents.change_document(box.db, place, "place", lambda _before, _count: document, now_ms)
 
     def hand_in(self, box: BoxReplica, now_ms: int) -> None:
         if person_no := self.pick(box, "person"):

@@ -11,11 +11,12 @@ from content_packs.base import ids
 from edgebox.domain.events import parse_event
 from edgebox.domain.statement_in import from_event
 from edgebox.domain.statement_out import write_out
-from edgebox.store import roster, stamping, statements, states
-from edgebox.store.connections import open_writer
+from edgebox.store import documents, roster, stamping, statements
+from edgebox.store.database import open_writer
 from edgebox.store.downstream import NumberUnresolved, apply_records
 from edgebox.store.projecting import code_of
 from edgebox.store.registry import Registry
+from edgebox.store.statement_filters import Reach
 from edgebox.store.statement_queries import find_statement
 from edgebox.store.statements import Batch
 from edgebox.store.upgrade import upgrade
@@ -117,7 +118,7 @@ def test_an_outside_statement_that_comes_back_has_its_actor_again(db: sqlite3.Co
         32, 42, NOW_MS, learner_no=61, id=bytes(15) + b"\1", body=b'{"verb":{"id":"http://v"},"timestamp":"x"}'
     )
     take(db, *NUMBERS, outside)
-    stored = find_statement(db, bytes(15) + b"\1", None)
+    stored = find_statement(db, bytes(15) + b"\1", Reach())
     assert stored is not None
     whole = write_out(stored, "http://box/")
     assert whole["actor"]["account"]["name"] == ids.format_uuid(LEARNER)
@@ -210,27 +211,33 @@ def test_a_place_in_a_lesson_comes_and_goes_with_the_learner(db: sqlite3.Connect
     place = State(LEARNER, "http://a", "place", "text/plain", b"q2", at, b"", HUB)
     take(db, place)
     person_no = db.execute("SELECT no FROM person").fetchone()[0]
-    own = states.Place(person_no, "http://a")
-    found = states.find_state(db, own, "place")
+    own = documents.Place(documents.Subject.STATE, person_no=person_no, activity_iri="http://a")
+    found = documents.find_document(db, own, "place")
     assert found is not None and found.content == b"q2"
     take(db, replace(place, stamp=at + (5 << 16), content=b"", is_removed=True))
-    assert states.find_state(db, own, "place") is None
+    assert documents.find_document(db, own, "place") is None
 
 
 def test_a_document_too_large_to_travel_is_not_replaced_by_an_older_one(db: sqlite3.Connection) -> None:
     take(db, Learner(61, LEARNER))
-    own, large = states.Place(1, "http://a"), states.Document("text/plain", bytes(9000), NOW_MS)
-    states.change_state(db, own, "place", lambda _before, _count: large, NOW_MS)
+    own, large = (
+        documents.Place(documents.Subject.STATE, person_no=1, activity_iri="http://a"),
+        documents.Document("text/plain", bytes(9000), NOW_MS),
+    )
+    documents.change_document(db, own, "place", lambda _before, _count: large, NOW_MS)
     assert db.execute("SELECT count(*) FROM state").fetchone() == (0,)
     take(db, State(LEARNER, "http://a", "place", "text/plain", b"old", (NOW_MS - 1) << 16, b"", HUB))
-    assert states.find_state(db, own, "place") == large
+    assert documents.find_document(db, own, "place") == large
 
 
 def test_a_document_is_told_to_the_hub_with_its_removal(db: sqlite3.Connection) -> None:
     take(db, Learner(61, LEARNER))
-    own, small = states.Place(1, "http://a"), states.Document("text/plain", b"q3", NOW_MS)
-    states.change_state(db, own, "place", lambda _before, _count: small, NOW_MS)
-    states.delete_states(db, own, NOW_MS + 1)
-    states.delete_states(db, own, NOW_MS + 2)
+    own, small = (
+        documents.Place(documents.Subject.STATE, person_no=1, activity_iri="http://a"),
+        documents.Document("text/plain", b"q3", NOW_MS),
+    )
+    documents.change_document(db, own, "place", lambda _before, _count: small, NOW_MS)
+    documents.delete_documents(db, own, NOW_MS + 1)
+    documents.delete_documents(db, own, NOW_MS + 2)
     assert db.execute("SELECT content, is_removed, stamp >> 16 FROM state").fetchall() == [(b"", 1, NOW_MS + 1)]
     assert db.execute("SELECT count(*) FROM change WHERE kind = 14").fetchone() == (2,)

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgebox.domain.xapi.values import check_iri
 from sync.records.activity import Activity, own_activity, parse_activity
-from sync.records.xapi import check_iri
 
 
 @given(st.none() | st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=80))

@@ -7,7 +7,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from edgebox.app import make_app, open_box
-from edgebox.services import app_state
+from edgebox.services import documents
 from tests.support.box import Person, School, make_school
 
 Client = TestClient[Any, Any]
@@ -44,13 +44,13 @@ async def test_document_comes_back_with_its_type_and_tag(client: Client, school:
     assert (await call(client, "PUT", learner, params, data=b'{"at":5}', headers=JSON)).status == 204
     response = await call(client, "GET", learner, params)
     assert (await response.read(), response.content_type) == (b'{"at":5}', "application/json")
-    assert response.headers["ETag"] == app_state.etag(b'{"at":5}')
+    assert response.headers["ETag"] == documents.etag(b'{"at":5}')
     assert response.headers["Content-Disposition"] == "attachment"
 
 
 async def test_write_under_a_condition_that_fails_changes_nothing(client: Client, school: School) -> None:
     learner, params = school.learners[0], place(school.learners[0], stateId="s")
-    new, old = app_state.etag(b"new"), app_state.etag(b"old")
+    new, old = documents.etag(b"new"), documents.etag(b"old")
     steps = [
         ("PUT", b"none", {"If-Match": old}, 412),
         ("PUT", b"old", {"If-None-Match": "*"}, 204),
@@ -82,13 +82,13 @@ async def test_documents_are_listed_and_removed(client: Client, school: School) 
         await call(client, "PUT", learner, place(learner, stateId=state_id), data=b"1")
     other = place(learner, stateId="c", registration="5b1d1e46-2f5c-4b6a-9a5e-000000000000")
     await call(client, "PUT", learner, other, data=b"1")
-    assert await (await call(client, "GET", learner, place(learner))).json() == ["a", "b"]
+    assert await (await call(client, "GET", learner, place(learner))).json() == ["a", "b", "c"]
     assert await (await call(client, "GET", learner, place(learner, since="2100-01-01T00:00:00Z"))).json() == []
     assert (await call(client, "DELETE", learner, place(learner, stateId="a"))).status == 204
-    assert await (await call(client, "GET", learner, place(learner))).json() == ["b"]
+    assert await (await call(client, "GET", learner, place(learner))).json() == ["b", "c"]
+    assert (await call(client, "GET", learner, other)).status == 200
     assert (await call(client, "DELETE", learner, place(learner))).status == 204
     assert await (await call(client, "GET", learner, place(learner))).json() == []
-    assert (await call(client, "GET", learner, other)).status == 200
 
 
 async def test_nobody_reaches_the_documents_of_somebody_else(client: Client, school: School) -> None:
@@ -120,7 +120,7 @@ async def test_large_or_broken_document_is_refused(client: Client, school: Schoo
 async def test_learner_cannot_fill_the_disk_with_documents(
     client: Client, school: School, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app_state, "DOCUMENTS_MAX", 2)
+    monkeypatch.setattr(documents, "DOCUMENTS_MAX", 2)
     learner = school.learners[0]
     statuses = [
         (await call(client, "PUT", learner, place(learner, stateId=f"s{number}"), data=b"1")).status

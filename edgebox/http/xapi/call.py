@@ -1,0 +1,240 @@
+"""One request to the record store, whichever way it was written: version, caller, parameters, content."""
+
+from base64 import b64decode
+from binascii import Error as NotBase64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from content_packs.base import ids
+from content_packs.base.errors import N_, EdgeboxError
+from edgebox.domain.caller import Caller
+from edgebox.domain.session import Role
+from edgebox.domain.xapi.rules import check_actor
+from edgebox.domain.xapi.values import StatementMalformed, check_uuid, parse_json
+from edgebox.domain.xapi.version import Version, parse_version
+from edgebox.http import problems
+from edgebox.http.body import read_body
+from edgebox.http.guard import check_origin, find_session
+from edgebox.keys import BOX
+from edgebox.services.submit_token import TokenInvalid
+from sync.records.moments import parse_timestamp
+
+VERSION_HEADER = "X-Experience-API-Version"
+REQUEST_MAX_BYTES = 4 * 1024 * 1024
+JSON_TYPE = "application/json"
+ANSWERED_IN = web.RequestKey("ANSWERED_IN", Version)
+_FORM_TYPE = "application/x-www-form-urlencoded"
+_METHOD = "method"
+_CONTENT = "content"
+_FIELDS_MAX = 100
+# What may stand in the form instead of in a header (1.0.3 part 3, 1.3).
+_HEADERS = frozenset(
+    {"authorization", "x-experience-api-version", "content-type", "content-length", "if-match", "if-none-match"}
+    | {"accept", "accept-language"}
+)
+
+
+class VersionUnsupported(EdgeboxError):
+    """A client of another xAPI version, or one that does not say."""
+
+    code = "record.version_unsupported"
+    status = 400
+    exit_code = 86
+    sentence = N_("The box speaks xAPI 1.0.3 and 2.0, not {version}.")
+    remedy = N_("Tell the maker of the learning app.")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request as it was meant.
+
+    Attributes:
+        content: of a request in the alternate syntax; None for one whose body has not been read.
+    """
+
+    request: web.Request
+    method: str
+    version: Version
+    caller: Caller
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    content: bytes | None = None
+
+    @property
+    def content_type(self) -> str:
+        """Return the content type as it was given, with its parameters."""
+        return self.headers.get("Content-Type", "application/octet-stream")
+
+    @property
+    def base_type(self) -> str:
+        """Return the content type without parameters, in lower case."""
+        return self.content_type.partition(";")[0].strip().lower()
+
+    async def read(self, limit_bytes: int) -> bytes:
+        """Return the content.
+
+        Raises:
+            BodyTooLarge, BodyTooSlow, BodyMalformed
+        """
+        if self.content is None:
+            return await read_body(self.request, limit_bytes)
+        if len(self.content) > limit_bytes:
+            raise problems.BodyTooLarge(limit_bytes=limit_bytes)
+        return self.content
+
+    def allow(self, names: frozenset[str]) -> None:
+        """Return if only these parameters were given.
+
+        Raises:
+            StatementMalformed
+        """
+        for name in self.query:
+            if name not in names:
+                raise StatementMalformed(where=name[:100], reason="not a parameter here")
+
+    def required(self, name: str) -> str:
+        """Return a parameter that must be given. Raises StatementMalformed, as all that follow."""
+        value = self.query.get(name)
+        if not value:
+            raise StatementMalformed(where=name, reason="missing")
+        return value
+
+    def uuid(self, name: str) -> bytes | None:
+        """Return a UUID, None when it was not given."""
+        value = self.query.get(name)
+        if value is None:
+            return None
+        check_uuid(value, name)
+        return ids.parse_uuid(value)
+
+    def moment(self, name: str) -> int | None:
+        """Return a moment in milliseconds, None when it was not given."""
+        value = self.query.get(name)
+        try:
+            return None if value is None else parse_timestamp(value.replace(" ", "+"))
+        except ValueError as error:
+            raise StatementMalformed(where=name, reason="not a timestamp") from error
+
+    def agent(self) -> Any:
+        """Return the agent or group in `agent`, None when it was not given."""
+        value = self.query.get("agent")
+        if value is None:
+            return None
+        agent = parse_json(value.encode(errors="replace"))
+        check_actor(agent, "agent")
+        return agent
+
+    def flag(self, name: str) -> bool:
+        """Return whether a parameter is `true`."""
+        value = self.query.get(name, "false")
+        if value not in ("true", "false"):
+            raise StatementMalformed(where=name, reason="not true or false")
+        return value == "true"
+
+    def number(self, name: str) -> int | None:
+        """Return a whole number, None when it was not given."""
+        value = self.query.get(name)
+        if value is None:
+            return None
+        if not (value.isascii() and value.isdigit() and len(value) <= ids.ID_BYTES):
+            raise StatementMalformed(where=name, reason="not a whole number")
+        return int(value)
+
+
+async def open_call(request: web.Request) -> Call:
+    """Return a request as it was meant, after its version and its caller were checked.
+
+    Raises:
+        VersionUnsupported, SignInNeeded, TokenInvalid, PersonUnknown, OriginRefused
+        StatementMalformed: a parameter twice, or the alternate syntax where it is not spoken.
+        BodyTooLarge, BodyTooSlow, BodyMalformed: of a request in the alternate syntax.
+    """
+    query = _unique(list(request.query.items()))
+    if _METHOD not in query:
+        version = _open_version(request, request.headers)
+        return Call(request, request.method, version, await _caller(request, request.headers), query, request.headers)
+    return await _open_alternate(request, query)
+
+
+async def _open_alternate(request: web.Request, query: Mapping[str, str]) -> Call:
+    """Return a request in the alternate syntax: everything in a form, for browsers of old (1.0.3 part 3, 1.3)."""
+    if parse_version(request.headers.get(VERSION_HEADER, "")) is Version.TWO:
+        raise StatementMalformed(where=_METHOD, reason="not a parameter of 2.0")
+    if request.method != "POST" or request.content_type != _FORM_TYPE or len(query) > 1:
+        raise StatementMalformed(where=_METHOD, reason="only as the one parameter of a form that is posted")
+    body = await read_body(request, REQUEST_MAX_BYTES)
+    try:
+        pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_FIELDS_MAX, errors="strict")
+    except ValueError as error:
+        raise problems.BodyMalformed(reason="form") from error
+    fields = _unique(pairs)
+    headers = CIMultiDict(request.headers)
+    headers["Content-Type"] = JSON_TYPE
+    headers.update({name: value for name, value in fields.items() if name.lower() in _HEADERS})
+    content = fields.get(_CONTENT)
+    method = query[_METHOD].upper()
+    if method in ("PUT", "POST") and content is None:
+        raise StatementMalformed(where=_CONTENT, reason="missing")
+    version = _open_version(request, headers)
+    if version is Version.TWO:
+        raise StatementMalformed(where=_METHOD, reason="not a parameter of 2.0")
+    meant = {name: value for name, value in fields.items() if name.lower() not in _HEADERS and name != _CONTENT}
+    caller = await _caller(request, headers)
+    return Call(request, method, version, caller, meant, CIMultiDictProxy(headers), (content or "").encode())
+
+
+def _unique(pairs: list[tuple[str, str]]) -> dict[str, str]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise StatementMalformed(where="parameters", reason="one given twice")
+    return found
+
+
+def _open_version(request: web.Request, headers: Mapping[str, str]) -> Version:
+    given = headers.get(VERSION_HEADER, "")
+    version = parse_version(given)
+    login = _login(headers)
+    last_spoken = request.app[BOX].record_store.last_spoken
+    if version is None:
+        # In which version to say that none was named, only the past can tell.
+        request[ANSWERED_IN] = last_spoken.get(login)
+        raise VersionUnsupported(version=given[:20])
+    request[ANSWERED_IN] = version
+    last_spoken.note(login, version)
+    return version
+
+
+async def _caller(request: web.Request, headers: Mapping[str, str]) -> Caller:
+    box = request.app[BOX]
+    scheme, _, value = headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return await box.recording.caller_of_token(value.strip())
+    if scheme.lower() == "basic":
+        login, _, secret = _decoded(value).partition(":")
+        return await box.clients.check(login, secret)
+    if scheme:
+        raise TokenInvalid
+    session = find_session(request)
+    if session is None:
+        raise problems.SignInNeeded
+    if request.method not in ("GET", "HEAD"):
+        check_origin(request)
+    is_learner = session.role is Role.LEARNER
+    return Caller(session.person_no, session.pseudonym, None, is_learner, may_read=True, is_staff=not is_learner)
+
+
+def _login(headers: Mapping[str, str]) -> str:
+    scheme, _, value = headers.get("Authorization", "").partition(" ")
+    return _decoded(value).partition(":")[0][:100] if scheme.lower() == "basic" else ""
+
+
+def _decoded(value: str) -> str:
+    try:
+        return b64decode(value.strip(), validate=True).decode()
+    except (NotBase64, ValueError):
+        return ""

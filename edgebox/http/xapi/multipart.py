@@ -1,0 +1,131 @@
+"""Statements with the files they name: multipart/mixed, in and out (1.0.3 part 3, 1.5.2; 2.0, 4.1.3).
+
+What comes is written to the disk part by part, so its size takes no memory; what goes is read from there the same way.
+"""
+
+import asyncio
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from aiohttp import BodyPartReader, web
+
+from content_packs.base import ids
+from edgebox.domain.xapi.values import StatementMalformed
+from edgebox.http import problems
+from edgebox.http.body import PROGRESS_SECONDS
+from edgebox.http.xapi.call import JSON_TYPE, REQUEST_MAX_BYTES
+from edgebox.keys import BOX
+from edgebox.services.attachments import Part, Writing
+
+TYPE = "multipart/mixed"
+FILES_MAX_BYTES = 20 * 1024 * 1024
+FILES_MAX = 100
+_HASH_HEADER = "X-Experience-API-Hash"
+_ENCODING_HEADER = "Content-Transfer-Encoding"
+_CHUNK_BYTES = 64 * 1024
+
+
+async def receive(request: web.Request, folder: Path) -> tuple[bytes, list[Part]]:
+    """Return the JSON of the first part, after all others were written into the folder.
+
+    Raises:
+        StatementMalformed: a part is not what it must be.
+        BodyTooLarge, BodyTooSlow, BodyMalformed
+    """
+    if (request.content_length or 0) > FILES_MAX_BYTES:
+        raise problems.BodyTooLarge(limit_bytes=FILES_MAX_BYTES)
+    try:
+        reader = await request.multipart()
+        first = await _in_time(reader.next())
+        if not isinstance(first, BodyPartReader) or _type_of(first) != JSON_TYPE:
+            raise StatementMalformed(where="body", reason=f"the first part is not {JSON_TYPE}")
+        body = b"".join([chunk async for chunk in _chunks(first, REQUEST_MAX_BYTES)])
+        parts: list[Part] = []
+        while (part := await _in_time(reader.next())) is not None:
+            if not isinstance(part, BodyPartReader) or len(parts) >= FILES_MAX:
+                raise StatementMalformed(where="body", reason="too many parts")
+            left_bytes = FILES_MAX_BYTES - sum(known.size_bytes for known in parts)
+            parts.append(await _write(part, folder, left_bytes))
+    except ValueError as error:
+        raise problems.BodyMalformed(reason="multipart") from error
+    return body, parts
+
+
+async def _write(part: BodyPartReader, folder: Path, limit_bytes: int) -> Part:
+    if part.headers.get(_ENCODING_HEADER, "").strip().lower() != "binary":
+        raise StatementMalformed(where=_ENCODING_HEADER, reason="not binary")
+    content_type = part.headers.get("Content-Type", "application/octet-stream")
+    try:
+        writing = await asyncio.to_thread(Writing, folder, part.headers.get(_HASH_HEADER, "").strip(), content_type)
+    except ValueError as error:
+        raise StatementMalformed(where=_HASH_HEADER, reason="not a SHA-2 hash") from error
+    async for chunk in _chunks(part, limit_bytes):
+        await asyncio.to_thread(writing.write, chunk)
+    return await asyncio.to_thread(writing.finish)
+
+
+async def _chunks(part: BodyPartReader, limit_bytes: int) -> Any:
+    left_bytes = limit_bytes
+    while chunk := await _in_time(part.read_chunk(_CHUNK_BYTES)):
+        left_bytes -= len(chunk)
+        if left_bytes < 0:
+            raise problems.BodyTooLarge(limit_bytes=limit_bytes)
+        yield chunk
+
+
+def _type_of(part: BodyPartReader) -> str:
+    return str(part.headers.get("Content-Type", "")).partition(";")[0].strip().lower()
+
+
+async def _in_time(reading: Any) -> Any:
+    try:
+        async with asyncio.timeout(PROGRESS_SECONDS):
+            return await reading
+    except TimeoutError as error:
+        raise problems.BodyTooSlow from error
+
+
+async def send(
+    request: web.Request, body: Any, statements: Iterable[dict[str, Any]], headers: dict[str, str]
+) -> web.StreamResponse:
+    """Answer with JSON and then the files that the statements name, as far as they are here."""
+    files = request.app[BOX].record_store.files
+    found = await files.find(_hashes(statements))
+    boundary = ids.new_token()
+    response = web.StreamResponse(headers={**headers, "Content-Type": f"{TYPE}; boundary={boundary}"})
+    # A browser that is led here must not run what a client has sent.
+    response.headers["Content-Disposition"] = "attachment"
+    await response.prepare(request)
+    if request.method == "HEAD":
+        return response
+    text = json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
+    await response.write(_head(boundary, {"Content-Type": JSON_TYPE}) + text)
+    for attachment in found:
+        named = {
+            "Content-Type": attachment.content_type,
+            _ENCODING_HEADER: "binary",
+            _HASH_HEADER: attachment.sha2,
+        }
+        await response.write(_head(boundary, named))
+        await _send_file(response, files.path_of(attachment.sha2))
+    await response.write(f"\r\n--{boundary}--\r\n".encode())
+    await response.write_eof()
+    return response
+
+
+async def _send_file(response: web.StreamResponse, path: Path) -> None:
+    with await asyncio.to_thread(path.open, "rb") as file:
+        while chunk := await asyncio.to_thread(file.read, _CHUNK_BYTES):
+            await response.write(chunk)
+
+
+def _head(boundary: str, headers: dict[str, str]) -> bytes:
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"\r\n--{boundary}\r\n{lines}\r\n".encode()
+
+
+def _hashes(statements: Iterable[dict[str, Any]]) -> list[str]:
+    holders = [holder for statement in statements for holder in (statement, statement["object"])]
+    return [attachment["sha2"].lower() for holder in holders for attachment in holder.get("attachments", ())]

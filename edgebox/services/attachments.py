@@ -1,0 +1,129 @@
+"""Files that come with statements: on the disk under their hash before the statement is stored.
+
+A file is written beside, flushed and renamed, so that after a power cut a statement never names half a file. One whose
+statement was then refused is nobody's, and is removed at the next start.
+"""
+
+import asyncio
+import errno
+import os
+import shutil
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from hashlib import new as new_hash
+from pathlib import Path
+
+from content_packs.base import atomic, ids
+from edgebox.store import attachments
+from edgebox.store.database import DISK_FULL, Database, StoreUnavailable
+
+# By the length of their hexadecimal form.
+_HASHES = {56: "sha224", 64: "sha256", 96: "sha384", 128: "sha512"}
+_COMING = "coming"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A file that came with a request and waits beside the others.
+
+    Attributes:
+        sha2: as the request says, in lower case; `is_whole` tells whether that is so.
+    """
+
+    sha2: str
+    content_type: str
+    size_bytes: int
+    path: Path
+    is_whole: bool
+
+
+class Writing:
+    """A file as it comes."""
+
+    def __init__(self, folder: Path, sha2: str, content_type: str) -> None:
+        """Begin. Blocks.
+
+        Raises:
+            ValueError: `sha2` is no hash of a kind that is known.
+        """
+        if (kind := _HASHES.get(len(sha2))) is None or not sha2.isalnum():
+            raise ValueError("not a hash")
+        self._hash = new_hash(kind)
+        self._sha2 = sha2.lower()
+        self._content_type = content_type
+        self._size_bytes = 0
+        self._path = folder / ids.new_token()
+        self._file = self._path.open("xb")
+
+    def write(self, chunk: bytes) -> None:
+        """Write some more. Blocks."""
+        self._hash.update(chunk)
+        self._size_bytes += len(chunk)
+        self._file.write(chunk)
+
+    def finish(self) -> Part:
+        """Flush it to the disk. Blocks."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        is_whole = self._hash.hexdigest() == self._sha2
+        return Part(self._sha2, self._content_type, self._size_bytes, self._path, is_whole)
+
+
+class Attachments:
+    """The files of a box that came with statements."""
+
+    def __init__(self, database: Database, folder: Path) -> None:
+        self._database = database
+        self._folder = folder
+
+    @asynccontextmanager
+    async def receiving(self) -> AsyncIterator[Path]:
+        """Give a folder for the files of one request, which is gone afterwards.
+
+        Raises:
+            StoreUnavailable: the disk is full.
+        """
+        folder = self._folder / _COMING / ids.new_token()
+        try:
+            await asyncio.to_thread(folder.mkdir, parents=True)
+            yield folder
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise StoreUnavailable(reason=DISK_FULL, fault=type(error).__name__) from error
+            raise
+        finally:
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+    async def keep(self, parts: Iterable[Part]) -> None:
+        """Give files their place; after return they survive a power cut."""
+        await asyncio.to_thread(self._keep, list(parts))
+
+    def _keep(self, parts: list[Part]) -> None:
+        for part in parts:
+            path = self.path_of(part.sha2)
+            path.parent.mkdir(exist_ok=True)
+            part.path.replace(path)
+            atomic.sync_directory(path.parent)
+        atomic.sync_directory(self._folder)
+
+    def path_of(self, sha2: str) -> Path:
+        """Return where a file is, if it is here."""
+        return self._folder / sha2[:2] / sha2
+
+    async def find(self, hashes: Iterable[str]) -> list[attachments.Attachment]:
+        """Return those of some files that are here."""
+        wanted = list(hashes)
+        return await self._database.read(lambda connection: attachments.list_attachments(connection, wanted))
+
+    async def sweep(self) -> None:
+        """Remove what no statement names: only at the start, while no request is under way."""
+        known = await self._database.read(attachments.list_hashes)
+        await asyncio.to_thread(self._sweep, known)
+
+    def _sweep(self, known: frozenset[str]) -> None:
+        shutil.rmtree(self._folder / _COMING, ignore_errors=True)
+        for path in self._folder.glob("*/*"):
+            if path.name not in known:
+                path.unlink()

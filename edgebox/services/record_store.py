@@ -1,0 +1,247 @@
+"""The record store for outside clients: statements in and out, by xAPI 1.0.3 and 2.0.
+
+An answer is given only after the commit. All statements of a request are stored, or none.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from content_packs.base import ids
+from content_packs.base.clock import Clock
+from content_packs.base.errors import N_, EdgeboxError
+from edgebox.domain.caller import Caller
+from edgebox.domain.caller import Reach as Rights
+from edgebox.domain.statement_in import Sender, from_statement, is_voiding
+from edgebox.domain.statement_out import authority_of, is_account, own_definition, write_out
+from edgebox.domain.statements import NewStatement, StoredStatement
+from edgebox.domain.xapi.agents import identifier_of
+from edgebox.domain.xapi.rules import check_statement
+from edgebox.domain.xapi.signature import SIGNATURE_MAX_BYTES, check_signature, is_signature
+from edgebox.domain.xapi.values import StatementMalformed
+from edgebox.domain.xapi.version import LastSpoken, Version
+from edgebox.services.attachments import Attachments, Part
+from edgebox.services.recording import ActorRefused, Recording
+from edgebox.store import agents, attachments, clients, outside, statement_queries, statements
+from edgebox.store.database import Database
+from edgebox.store.registry import Numbers
+from edgebox.store.statement_filters import Filter, Reach
+from sync.records.activity import parse_activity
+
+STATEMENTS_MAX = 500
+
+
+class StatementConflict(EdgeboxError):
+    """The id belongs to a statement with another content. The new one is kept aside."""
+
+    code = "record.statement_conflict"
+    status = 409
+    exit_code = 84
+    sentence = N_("A different statement already has the id {id}.")
+    remedy = N_("Give every statement an id of its own.")
+
+
+class ReadingRefused(EdgeboxError):
+    """A submit token, or a credential that only writes, was used to read."""
+
+    code = "record.reading_refused"
+    status = 403
+    exit_code = 89
+    sentence = N_("This sign-in may only hand work in.")
+    remedy = N_("Sign in to read what was recorded.")
+
+
+class WritingRefused(EdgeboxError):
+    """A credential that only reads was used to write."""
+
+    code = "record.writing_refused"
+    status = 403
+    exit_code = 7
+    sentence = N_("This sign-in may only read what was recorded.")
+    remedy = N_("Ask a teacher for one that may write.")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Statements as JSON, and where the next page starts; None at the end."""
+
+    statements: list[dict[str, Any]]
+    next_seq: int | None
+
+
+class RecordStore:
+    """Statements of outside clients."""
+
+    def __init__(
+        self, database: Database, clock: Clock, recording: Recording, home_page: str, files: Attachments
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._recording = recording
+        self._home_page = home_page
+        self.files = files
+        self.last_spoken = LastSpoken()
+
+    def is_caller(self, agent: Any, caller: Caller) -> bool:
+        """Tell whether a valid agent is the person who calls."""
+        return caller.pseudonym is not None and is_account(agent, self._home_page, caller.pseudonym)
+
+    async def person_of(self, agent: dict[str, Any]) -> int | None:
+        """Return the number of the person of this box that a valid agent stands for."""
+        pseudonym = self._pseudonym_of(agent)
+        if pseudonym is None:
+            return None
+        return await self._database.read(lambda connection: statements.find_person_no(connection, pseudonym))
+
+    async def _people_of(self, actors: Sequence[dict[str, Any]]) -> list[int | None]:
+        pseudonyms = [self._pseudonym_of(actor) for actor in actors]
+        known = {one for one in pseudonyms if one is not None}
+        found = await self._database.read(
+            lambda connection: {one: statements.find_person_no(connection, one) for one in known}
+        )
+        return [None if one is None else found[one] for one in pseudonyms]
+
+    def _pseudonym_of(self, agent: dict[str, Any]) -> bytes | None:
+        account = agent.get("account", {})
+        if account.get("homePage") != self._home_page:
+            return None
+        try:
+            return ids.parse_uuid(account["name"])
+        except ValueError:
+            return None
+
+    async def store(
+        self, caller: Caller, version: Version, received: Sequence[Any], parts: Sequence[Part] = ()
+    ) -> list[str]:
+        """Store all statements or none, and return their ids.
+
+        Raises:
+            StatementMalformed, ActorRefused, WritingRefused, StatementConflict
+            StoreUnavailable: nothing was kept.
+        """
+        if len(received) > STATEMENTS_MAX:
+            raise StatementMalformed(where="body", reason=f"more than {STATEMENTS_MAX} statements")
+        for statement in received:
+            check_statement(statement, version)
+            self._check_right(caller, statement)
+        await asyncio.to_thread(_check_files, received, parts)
+        now_ms = self._clock.now_ms()
+        client_no = None if caller.client is None else caller.client.no
+        authority = identifier_of(authority_of(self._home_page, client_no)) or ""
+        sender = Sender(self._home_page, authority, client_no, version)
+        people = await self._people_of([one["actor"] for one in received])
+        new = [from_statement(one, no, now_ms, sender) for one, no in zip(received, people, strict=True)]
+        if len({statement.id for statement in new}) != len(new):
+            raise StatementMalformed(where="statement.id", reason="the same id twice")
+        await self.files.keep(parts)
+        kept = [attachments.Attachment(part.sha2, part.content_type, part.size_bytes) for part in parts]
+        taken = await self._insert(new, kept, now_ms)
+        if taken:
+            raise StatementConflict(id=ids.format_uuid(taken[0]))
+        return [ids.format_uuid(statement.id) for statement in new]
+
+    async def _insert(self, new: list[NewStatement], kept: list[attachments.Attachment], now_ms: int) -> list[bytes]:
+        def job(connection: Any) -> tuple[list[bytes], Numbers]:
+            attachments.insert_attachments(connection, kept, now_ms)
+            return statements.insert_statements(connection, self._recording.registry, new, now_ms)
+
+        taken, numbers = await self._database.write(job)
+        self._recording.note_stored(numbers)
+        return taken
+
+    def _check_right(self, caller: Caller, statement: dict[str, Any]) -> None:
+        if caller.client is not None:
+            if not caller.may_record:
+                raise WritingRefused
+            return
+        if not caller.may_record or not self.is_caller(statement["actor"], caller):
+            raise ActorRefused
+        if is_voiding(statement):
+            raise StatementMalformed(where="statement.verb", reason="nothing that was recorded is taken back")
+
+    async def find(self, caller: Caller, statement_id: bytes, *, is_void: bool) -> dict[str, Any] | None:
+        """Return one statement that the caller may read, void or not as is asked.
+
+        Raises:
+            ReadingRefused
+        """
+        reach = await self._reach(caller)
+        found = await self._database.read(
+            lambda connection: statement_queries.find_statement(connection, statement_id, reach)
+        )
+        return None if found is None or found.is_void is not is_void else self._write_out(found)
+
+    async def list_page(self, caller: Caller, wanted: Filter, start_seq: int | None, limit: int) -> Found:
+        """Return a page of the statements that the caller may read, and where the next one starts.
+
+        Raises:
+            ReadingRefused
+        """
+        reach = await self._reach(caller)
+        page = await self._database.read(
+            lambda connection: statement_queries.list_statements(connection, wanted, reach, start_seq, limit)
+        )
+        return Found([self._write_out(statement) for statement in page.statements], page.next_seq)
+
+    def _write_out(self, statement: StoredStatement) -> dict[str, Any]:
+        return write_out(statement, self._home_page)
+
+    async def _reach(self, caller: Caller) -> Reach:
+        if not caller.may_read:
+            raise ReadingRefused
+        if caller.client is None:
+            return Reach(is_school=True) if caller.is_staff else Reach(people=frozenset({caller.person_no or 0}))
+        if caller.client.reach is Rights.OWN:
+            return Reach(client_no=caller.client.no)
+        class_no = caller.client.class_no
+        if class_no is None:
+            return Reach()
+        people = await self._database.read(lambda connection: clients.list_people_of_class(connection, class_no))
+        return Reach(people=people)
+
+    async def find_definitions(self, iris: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Return the definitions the box has of activities."""
+        wanted = list(dict.fromkeys(iris))
+        own = {iri: own_definition(parse_activity(iri)) for iri in wanted}
+        given = await self._database.read(
+            lambda connection: {iri: outside.find_definition(connection, iri) for iri in wanted}
+        )
+        found = {iri: own[iri] or given[iri] for iri in wanted}
+        return {iri: definition for iri, definition in found.items() if definition is not None}
+
+    async def find_name(self, agent: dict[str, Any]) -> str | None:
+        """Return the name that was last given to an agent."""
+        identifier = identifier_of(agent) or ""
+        found = await self._database.read(lambda connection: agents.find_agent(connection, identifier))
+        return None if found is None else found[1]
+
+
+def _check_files(received: Iterable[dict[str, Any]], parts: Sequence[Part]) -> None:
+    """Return if every file that is named came, every file that came is named, and all signatures hold. Blocks.
+
+    Raises:
+        StatementMalformed
+    """
+    by_hash = {part.sha2: part for part in parts}
+    named = set()
+    for statement in received:
+        for holder in (statement, statement["object"]):
+            for attachment in holder.get("attachments", ()):
+                sha2 = attachment["sha2"].lower()
+                named.add(sha2)
+                part = by_hash.get(sha2)
+                if part is None and ("fileUrl" not in attachment or is_signature(attachment)):
+                    raise StatementMalformed(where="attachments", reason="a file that did not come")
+                if part is not None and is_signature(attachment):
+                    check_signature(statement, attachment, _read_signature(part))
+    if not by_hash.keys() <= named:
+        raise StatementMalformed(where="attachments", reason="a file that no statement names")
+    if not all(part.is_whole for part in parts):
+        raise StatementMalformed(where="attachments", reason="a file that is not the one of its hash")
+
+
+def _read_signature(part: Part) -> bytes:
+    if part.size_bytes > SIGNATURE_MAX_BYTES:
+        raise StatementMalformed(where="attachments", reason="signature too large")
+    return part.path.read_bytes()

@@ -1,0 +1,187 @@
+"""What a statement of an outside client has besides its row: what it mentions, what it is about, what it takes back.
+
+A statement that is about another one is found by whatever finds that other one (1.0.3 part 3, 2.1.3: filter conditions
+for StatementRefs), in whichever order the two arrived.
+"""
+
+import json
+import sqlite3
+from array import array
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from content_packs.base import ids
+from edgebox.domain.statement_in import is_voiding
+from edgebox.domain.statement_out import account
+from edgebox.domain.statements import NewStatement, Outside
+from edgebox.domain.xapi.agents import identifier_of
+from edgebox.domain.xapi.formats import merge_definition
+from edgebox.domain.xapi.mentions import Role, mentions_of, registration_number, target_of, term_of
+from edgebox.store import agents
+from edgebox.store.registry import Numbers
+from sync.records.activity import parse_activity
+from sync.records.kinds import Kind
+
+ALL = term_of(Role.ANY, 0)
+_FOLLOWED_MAX = 8  # statements about statements about statements ...
+_INHERITED = frozenset(
+    {Role.VERB, Role.ACTIVITY, Role.ACTIVITY_AROUND, Role.AGENT, Role.AGENT_AROUND, Role.REGISTRATION}
+)
+_ROLE_MASK = 15
+_INSERT = "INSERT INTO outside (id, seq, client_no, target, voids, terms) VALUES (?, ?, ?, ?, ?, ?)"
+_MENTION = "INSERT OR IGNORE INTO mention (term, seq) VALUES (?, ?)"
+_TERMS = "SELECT terms, seq FROM outside WHERE id = ?"
+_SET_TERMS = "UPDATE outside SET terms = ? WHERE id = ?"
+_ABOUT = "SELECT id FROM outside WHERE target = ?"
+_VOID = "UPDATE outside SET is_void = 1 WHERE id = ? AND client_no IS ? AND voids = 0"
+_VOIDED_BY = "SELECT 1 FROM outside WHERE target = ? AND client_no IS ? AND voids = 1"
+_OWN = """
+SELECT statement.verb_no, statement.activity_no, person.pseudonym, device.id, statement.attempt_seq
+FROM statement JOIN person ON person.no = statement.person_no LEFT JOIN device ON device.no = statement.device_no
+WHERE statement.id = ? AND statement.body IS NULL
+"""
+_DEFINITION = "SELECT content FROM definition WHERE activity_no = ?"
+_SET_DEFINITION = """
+INSERT INTO definition (activity_no, content) VALUES (?, ?)
+ON CONFLICT (activity_no) DO UPDATE SET content = excluded.content
+"""
+_EARLIER = """
+SELECT min(change.seq), statement.id, statement.person_no, statement.verb_no, statement.body
+FROM change JOIN statement ON statement.id = change.key
+WHERE change.kind = ? AND statement.body IS NOT NULL GROUP BY statement.id
+"""
+
+
+def insert_outside(connection: sqlite3.Connection, numbers: Numbers, statement: NewStatement, seq: int) -> None:
+    """Note what a statement that was just stored has besides its row."""
+    outside = statement.outside
+    if outside is None:
+        return
+    terms = _terms(connection, numbers, statement, outside)
+    if outside.target is not None:
+        terms |= _inherited(connection, outside.target, outside.home_page)
+    values = (statement.id, seq, outside.client_no, outside.target, outside.is_voiding, _packed(terms))
+    connection.execute(_INSERT, values)
+    connection.executemany(_MENTION, [(term, seq) for term in terms])
+    _spread(connection, statement.id, terms, {statement.id})
+    if outside.is_voiding:
+        connection.execute(_VOID, (outside.target, outside.client_no))
+    elif connection.execute(_VOIDED_BY, (statement.id, outside.client_no)).fetchone() is not None:
+        connection.execute(_VOID, (statement.id, outside.client_no))
+    for iri, definition in outside.mentions.activities.items():
+        if definition is not None:
+            _define(connection, numbers, iri, definition, may_change=outside.client_no is not None)
+
+
+def fill(connection: sqlite3.Connection) -> None:
+    """Note it for all statements that were stored before this was kept."""
+    found = connection.execute(_EARLIER, (int(Kind.STATEMENT),)).fetchall()
+    for seq, id_, person_no, verb_no, body in found:
+        statement = json.loads(body)
+        mentions = mentions_of(statement)
+        nos = [(Role.ANY, 0), (Role.VERB, verb_no)]
+        nos += [] if person_no is None else [(Role.PERSON, person_no)]
+        for identifier, name in mentions.agents.items():
+            no = agents.number_agent(connection, identifier, name)
+            nos += _agent_terms(no, is_object=identifier in mentions.object_agents)
+        for iri in mentions.activities:
+            row = connection.execute("SELECT no FROM activity WHERE iri = ?", (iri,)).fetchone()
+            if row is not None:
+                nos += _activity_terms(row[0], is_object=iri == mentions.object_activity)
+        if mentions.registration is not None:
+            nos.append((Role.REGISTRATION, registration_number(mentions.registration)))
+        terms = {term_of(role, no) for role, no in nos}
+        values = (id_, seq, None, target_of(statement), is_voiding(statement), _packed(terms))
+        connection.execute(_INSERT, values)
+        connection.executemany(_MENTION, [(term, seq) for term in terms])
+
+
+def find_definition(connection: sqlite3.Connection, iri: str) -> dict[str, Any] | None:
+    """Return the definition of an activity as clients have given it."""
+    query = "SELECT content FROM definition JOIN activity ON activity.no = activity_no WHERE iri = ?"
+    row = connection.execute(query, (iri,)).fetchone()
+    return None if row is None else json.loads(row[0])
+
+
+def _terms(connection: sqlite3.Connection, numbers: Numbers, statement: NewStatement, outside: Outside) -> set[int]:
+    mentions = outside.mentions
+    nos = [(Role.ANY, 0), (Role.VERB, numbers.of_verb(mentions.verb))]
+    for identifier, name in mentions.agents.items():
+        no = agents.number_agent(connection, identifier, name)
+        nos += _agent_terms(no, is_object=identifier in mentions.object_agents)
+    nos.append((Role.AGENT_AROUND, agents.number_agent(connection, outside.authority)))
+    for iri in mentions.activities:
+        no = numbers.of_activity(parse_activity(iri))
+        nos += _activity_terms(no, is_object=iri == mentions.object_activity)
+    if mentions.registration is not None:
+        nos.append((Role.REGISTRATION, registration_number(mentions.registration)))
+    if outside.client_no is not None:
+        nos.append((Role.CLIENT, outside.client_no))
+    if statement.person_no is not None:
+        nos.append((Role.PERSON, statement.person_no))
+    return {term_of(role, no) for role, no in nos}
+
+
+def _agent_terms(no: int, *, is_object: bool) -> list[tuple[Role, int]]:
+    return [(Role.AGENT_AROUND, no), *([(Role.AGENT, no)] if is_object else [])]
+
+
+def _activity_terms(no: int, *, is_object: bool) -> list[tuple[Role, int]]:
+    return [(Role.ACTIVITY_AROUND, no), *([(Role.ACTIVITY, no)] if is_object else [])]
+
+
+def _inherited(connection: sqlite3.Connection, target: bytes, home_page: str) -> set[int]:
+    """Return the terms by which a statement is found that is about another one, which may not be here."""
+    row = connection.execute(_TERMS, (target,)).fetchone()
+    terms = _unpacked(row[0]) if row is not None else _own_terms(connection, target, home_page)
+    return {term for term in terms if Role(term & _ROLE_MASK) in _INHERITED}
+
+
+def _own_terms(connection: sqlite3.Connection, id_: bytes, home_page: str) -> Iterable[int]:
+    row = connection.execute(_OWN, (id_,)).fetchone()
+    if row is None:
+        return []
+    verb_no, activity_no, pseudonym, device_id, attempt_seq = row
+    person = agents.number_agent(connection, identifier_of(account(home_page, pseudonym)) or "")
+    nos = [(Role.VERB, verb_no), *_agent_terms(person, is_object=True), *_activity_terms(activity_no, is_object=True)]
+    if device_id is not None and attempt_seq is not None:
+        nos.append((Role.REGISTRATION, registration_number(ids.derive_registration(device_id, attempt_seq))))
+    return [term_of(role, no) for role, no in nos]
+
+
+def _spread(connection: sqlite3.Connection, id_: bytes, terms: Iterable[int], seen: set[bytes]) -> None:
+    """Let the statements that are about this one, and those about them, be found by its terms."""
+    inherited = {term for term in terms if Role(term & _ROLE_MASK) in _INHERITED}
+    for (about,) in connection.execute(_ABOUT, (id_,)).fetchall():
+        if about in seen or len(seen) > _FOLLOWED_MAX:
+            continue
+        packed, seq = connection.execute(_TERMS, (about,)).fetchone()
+        known = set(_unpacked(packed))
+        connection.executemany(_MENTION, [(term, seq) for term in inherited - known])
+        connection.execute(_SET_TERMS, (_packed(known | inherited), about))
+        _spread(connection, about, inherited, seen | {about})
+
+
+def _define(
+    connection: sqlite3.Connection, numbers: Numbers, iri: str, given: Mapping[str, Any], *, may_change: bool
+) -> None:
+    """Merge a definition into the one that is kept; a learner's page gives one only where there is none."""
+    activity = parse_activity(iri)
+    if activity.pack is not None:
+        return  # what is in a pack is defined by the pack
+    no = numbers.of_activity(activity)
+    row = connection.execute(_DEFINITION, (no,)).fetchone()
+    if row is not None and not may_change:
+        return
+    known = None if row is None else json.loads(row[0])
+    merged = merge_definition(known, dict(given))
+    if merged != known:
+        connection.execute(_SET_DEFINITION, (no, json.dumps(merged, ensure_ascii=False, separators=(",", ":"))))
+
+
+def _packed(terms: Iterable[int]) -> bytes:
+    return array("q", sorted(terms)).tobytes()
+
+
+def _unpacked(packed: bytes) -> list[int]:
+    return array("q", packed).tolist()

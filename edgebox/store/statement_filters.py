@@ -1,0 +1,172 @@
+"""From what is asked for to what is looked up: numbers of people, verbs and activities, and a stretch of the log."""
+
+import sqlite3
+from dataclasses import dataclass
+
+from edgebox.domain.statements import StoredStatement
+from edgebox.domain.xapi.mentions import Role, registration_number, term_of
+from edgebox.store import agents
+from edgebox.store.boots import find_timeline
+from edgebox.store.listing import Group
+from sync.records.activity import parse_activity, parse_pack
+from sync.records.kinds import Kind
+from sync.records.retiming import Timeline
+
+_VERB = "SELECT no FROM verb WHERE iri = ?"
+_ACTIVITY = "SELECT no FROM activity WHERE iri = ?"
+_PART_OF_PACK = "SELECT no FROM activity WHERE pack = ?"
+_PART_OF_RESOURCE = "SELECT no FROM activity WHERE pack = ? AND resource = ?"
+_ATTEMPT_MASK = (1 << 48) - 1
+_BOOTS = "SELECT first_change FROM boot ORDER BY first_change"
+_NEXT = """
+SELECT change.seq, statement.stored_ms FROM change JOIN statement ON statement.id = change.key
+WHERE change.kind = ? AND change.seq >= ? ORDER BY change.seq LIMIT 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which statements are wanted; None does not restrict.
+
+    Attributes:
+        agent: identifier of an agent or group (`edgebox.domain.xapi.agents`).
+        person_no: the person of this box whom `agent` names, if it does.
+    """
+
+    agent: str | None = None
+    person_no: int | None = None
+    verb: str | None = None
+    activity: str | None = None
+    registration: bytes | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
+    is_ascending: bool = False
+    related_agents: bool = False
+    related_activities: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Which statements somebody may read.
+
+    Attributes:
+        people: those of these people only; None for everybody's.
+        client_no: those that came with this credential only.
+        is_school: those whose actor is a person of this box only.
+    """
+
+    people: frozenset[int] | None = None
+    client_no: int | None = None
+    is_school: bool = False
+
+    def covers(self, statement: StoredStatement) -> bool:
+        """Tell whether a statement may be read."""
+        if self.people is not None and statement.person_no not in self.people:
+            return False
+        if self.client_no is not None and statement.client_no != self.client_no:
+            return False
+        return not self.is_school or statement.person_no is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What must hold; None where nothing can.
+
+    Attributes:
+        own: for statements of our own pages.
+        outside: for those of outside clients, each condition the terms of which one must be there, as JSON.
+    """
+
+    own: list[Group] | None
+    outside: list[str] | None
+
+
+def conditions_of(connection: sqlite3.Connection, wanted: Filter, reach: Reach) -> Conditions:
+    """Return what must hold for a statement to be wanted, times apart."""
+    return Conditions(_own(connection, wanted, reach), _outside(connection, wanted, reach))
+
+
+def _own(connection: sqlite3.Connection, wanted: Filter, reach: Reach) -> list[Group] | None:
+    if reach.client_no is not None:
+        return None
+    groups = []
+    if reach.people is not None:
+        groups.append(Group(Role.PERSON, tuple(sorted(reach.people))))
+    if wanted.agent is not None:
+        groups.append(Group(Role.PERSON, () if wanted.person_no is None else (wanted.person_no,)))
+    if wanted.registration is not None:
+        groups.append(Group(Role.REGISTRATION, (int.from_bytes(wanted.registration, "big") & _ATTEMPT_MASK,)))
+    if wanted.activity is not None:
+        groups.append(Group(Role.ACTIVITY, _activities(connection, wanted.activity, related=wanted.related_activities)))
+    if wanted.verb is not None:
+        groups.append(Group(Role.VERB, _numbers(connection, _VERB, wanted.verb)))
+    return groups if all(group.numbers for group in groups) else None
+
+
+def _outside(connection: sqlite3.Connection, wanted: Filter, reach: Reach) -> list[str] | None:
+    groups: list[list[int]] = []
+    if reach.people is not None:
+        groups.append([term_of(Role.PERSON, no) for no in reach.people])
+    if reach.client_no is not None:
+        groups.append([term_of(Role.CLIENT, reach.client_no)])
+    if wanted.registration is not None:
+        groups.append([term_of(Role.REGISTRATION, registration_number(wanted.registration))])
+    if wanted.agent is not None:
+        found = agents.find_agent(connection, wanted.agent)
+        role = Role.AGENT_AROUND if wanted.related_agents else Role.AGENT
+        groups.append([] if found is None else [term_of(role, found[0])])
+    if wanted.activity is not None:
+        role = Role.ACTIVITY_AROUND if wanted.related_activities else Role.ACTIVITY
+        groups.append([term_of(role, no) for no in _numbers(connection, _ACTIVITY, wanted.activity)])
+    if wanted.verb is not None:
+        groups.append([term_of(Role.VERB, no) for no in _numbers(connection, _VERB, wanted.verb)])
+    return [str(group) for group in groups or [[term_of(Role.ANY, 0)]]] if all(groups) else None
+
+
+def _activities(connection: sqlite3.Connection, iri: str, *, related: bool) -> tuple[int, ...]:
+    """Return the activity; with `related`, also the parts of the resource or pack that it is."""
+    numbers = _numbers(connection, _ACTIVITY, iri)
+    activity = parse_activity(iri)
+    if related and (pack := parse_pack(iri)) is not None:
+        numbers += _numbers(connection, _PART_OF_PACK, pack)
+    elif related and activity.pack is not None and activity.item is None:
+        numbers += _numbers(connection, _PART_OF_RESOURCE, activity.pack, activity.resource)
+    return tuple(dict.fromkeys(numbers))
+
+
+def _numbers(connection: sqlite3.Connection, query: str, *values: str | None) -> tuple[int, ...]:
+    return tuple(row[0] for row in connection.execute(query, values))
+
+
+def find_range(connection: sqlite3.Connection, wanted: Filter, last_seq: int) -> tuple[int, int]:
+    """Return the first and last place of the log where statements stored between the two times can be.
+
+    Within one boot the clock only ever went on, so a place is found by halving; boots may lie in any order.
+    """
+    if wanted.since_ms is None and wanted.until_ms is None:
+        return 1, last_seq
+    timeline = find_timeline(connection)
+    starts = sorted({1, *(row[0] for row in connection.execute(_BOOTS))})
+    ends = [start - 1 for start in starts[1:]] + [last_seq]
+    lows, highs = [], []
+    for first, last in zip(starts, ends, strict=True):
+        since, until = wanted.since_ms, wanted.until_ms
+        low = first if since is None else _halve(connection, timeline, first, last, since)
+        high = last if until is None else _halve(connection, timeline, first, last, until) - 1
+        if low <= high:
+            lows.append(low)
+            highs.append(high)
+    return (min(lows), max(highs)) if lows else (1, 0)
+
+
+def _halve(connection: sqlite3.Connection, timeline: Timeline, first: int, last: int, moment_ms: int) -> int:
+    """Return the first place from `first` to `last` whose statement was stored after a time, else `last` + 1."""
+    low, high = first, last + 1
+    while low < high:
+        middle = (low + high) // 2
+        row = connection.execute(_NEXT, (int(Kind.STATEMENT), middle)).fetchone()
+        if row is None or row[0] >= high or timeline.repair(row[1], row[1], is_own_page=True).stored_ms > moment_ms:
+            high = middle
+        else:
+            low = row[0] + 1
+    return low
