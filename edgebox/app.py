@@ -36,6 +36,7 @@ from edgebox.services.health import Health
 from edgebox.services.hub_news import HubNews
 from edgebox.services.identity import Identity, open_identity
 from edgebox.services.importing import Importing
+from edgebox.services.indexing import Indexing
 from edgebox.services.introducing import Introducing
 from edgebox.services.library import Library
 from edgebox.services.line import Line
@@ -218,6 +219,7 @@ async def open_box(settings: Settings, machine: MachineClock | None = None) -> A
             record_store=RecordStore(database, clock, recording, identity.home_page, attachments),
             documents=Documents(database, clock),
             clients=Clients(database, clock),
+            indexing=Indexing(database),
             library=library,
             line=line,
             meter=Meter(line, exchange.syncing, packs.fetching, exchange.receiving),
@@ -347,7 +349,7 @@ async def running_box(
             )
             jobs.add_hourly("retire", box.retiring.retire)
             jobs.add_hourly("scrub", box.checking.scrub_when_due)
-            jobs.add_hourly("records", box.record_check.scrub_when_due)
+            jobs.add_hourly("index", box.indexing.list_due)
             jobs.add_hourly("health", box.health.write_when_due)
             box.recording.on_stored = box.hand_ins.on_stored = jobs.note_activity
             jobs.start()

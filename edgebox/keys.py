@@ -18,6 +18,7 @@ from edgebox.services.health import Health
 from edgebox.services.hub_news import HubNews
 from edgebox.services.identity import Identity
 from edgebox.services.importing import Importing
+from edgebox.services.indexing import Indexing
 from edgebox.services.library import Library
 from edgebox.services.line import Line
 from edgebox.services.loading import Loading
@@ -51,6 +52,7 @@ class Box:
     record_store: RecordStore
     documents: Documents
     clients: Clients
+    indexing: Indexing
     library: Library
     loading: Loading
     retiring: Retiring

@@ -122,11 +122,8 @@ class RecordStore:
         """
         if len(received) > STATEMENTS_MAX:
             raise StatementMalformed(where="body", reason=f"more than {STATEMENTS_MAX} statements")
-        for statement in received:
-            check_statement(statement, version)
-            self._check_right(caller, statement)
-        await asyncio.to_thread(_check_files, received, parts)
         now_ms = self._clock.now_ms()
+        await asyncio.to_thread(self._check, caller, version, received, parts)
         client_no = None if caller.client is None else caller.client.no
         authority = identifier_of(authority_of(self._home_page, client_no)) or ""
         sender = Sender(self._home_page, authority, client_no, version)
@@ -149,6 +146,12 @@ class RecordStore:
         taken, numbers = await self._database.write(job)
         self._recording.note_stored(numbers)
         return taken
+
+    def _check(self, caller: Caller, version: Version, received: Sequence[Any], parts: Sequence[Part]) -> None:
+        for statement in received:
+            check_statement(statement, version)
+            self._check_right(caller, statement)
+        _check_files(received, parts)
 
     def _check_right(self, caller: Caller, statement: dict[str, Any]) -> None:
         if caller.client is not None:

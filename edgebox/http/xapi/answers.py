@@ -37,6 +37,8 @@ async def set_record_headers(request: web.Request, response: web.StreamResponse)
     if request.path == _STATEMENTS:
         # What is acknowledged is there at once: nothing is indexed later.
         headers["X-Experience-API-Consistent-Through"] = format_timestamp(request.app[BOX].clock.now_ms())
+    # What clients have sent is nothing to look at: a browser that is led here shows it, if at all, without any right.
+    headers["Content-Security-Policy"] = "sandbox; default-src 'none'; frame-ancestors 'none'"
     # Without cookies: a page elsewhere gets no more than its own credential gives it anywhere.
     headers["Access-Control-Allow-Origin"] = "*"
     headers["Access-Control-Expose-Headers"] = _EXPOSED
