@@ -66,9 +66,12 @@ class Writing:
         """Flush it to the disk. Blocks."""
         self._file.flush()
         os.fsync(self._file.fileno())
-        self._file.close()
         is_whole = self._hash.hexdigest() == self._sha2
         return Part(self._sha2, self._content_type, self._size_bytes, self._path, is_whole)
+
+    def close(self) -> None:
+        """Let go of the file, whole or not. Blocks."""
+        self._file.close()
 
 
 class Attachments:

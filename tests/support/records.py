@@ -1,94 +1,97 @@
-"""A learner database with statements in it, and ways to damage it."""
+"""An outside client of a box's record store, with a credential of its own."""
 
-import itertools
-import random
-import sqlite3
-from contextlib import closing
-from pathlib import Path
+import json
+from base64 import b64encode
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
-from edgebox.domain.events import parse_event
-from edgebox.domain.statement_in import from_event
-from edgebox.store import registry
-from edgebox.store.connections import open_writer
-from edgebox.store.statements import Batch, insert_batch
-from tests.support.box import Person, School, Tablet, make_school, make_tablet
+from aiohttp import ClientResponse
+from aiohttp.test_utils import TestClient, TestServer
 
-PAGE_SIZE = 4096
-_INDEX_PAGES = (2, 10)  # tables without rowid are in such
+from edgebox.app import make_app
+from edgebox.domain.caller import Reach
+from edgebox.keys import Box
 
-
-def fill(school: School, statements: int) -> set[bytes]:
-    """Store so many statements of the school's learners, as tablets send them, and return their ids. Blocks."""
-    with closing(open_writer(school.settings.data / "box.db")) as connection:
-        numbers = registry.load(connection)
-        made = list(itertools.islice(_batches(school), -(-statements // 10)))
-        connection.execute("BEGIN IMMEDIATE")
-        for batch in made:
-            numbers.learn(insert_batch(connection, numbers, batch, 1_763_800_000_000).numbers)
-        connection.execute("COMMIT")
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    return {statement.id for batch in made for statement in batch.statements}
+STATEMENTS = "/xapi/statements"
+ADL = "http://adlnet.gov/expapi/verbs/"
+VOIDED = {"id": f"{ADL}voided", "display": {"en": "voided"}}
 
 
-def make_filled_school(folder: Path, statements: int, learners: int = 3) -> tuple[School, set[bytes]]:
-    """Return a school with statements in its database, and their ids. Blocks."""
-    school = make_school(folder, learners=learners)
-    return school, fill(school, statements)
+def make_id(number: int) -> str:
+    """Return a UUID of a number."""
+    return f"5b1d1e46-2f5c-4b6a-9a5e-{number:012x}"
 
 
-def _batches(school: School) -> Any:
-    tablets = [(make_tablet(no), learner) for no, learner in enumerate(school.learners, 1)]
-    for number in itertools.count():
-        tablet, learner = tablets[number % len(tablets)]
-        made = [_statement(tablet, learner, number * 10 + item) for item in range(10)]
-        yield Batch(bytes.fromhex(tablet.device), None, made, {learner.no: learner.pseudonym}, [])
-
-
-def _statement(tablet: Tablet, learner: Person, number: int) -> Any:
-    result = {
-        "success": number % 3 > 0,
-        "score": number % 5,
-        "max": 5,
-        "response": f"answer {number}",
-        "duration_ms": 9,
+def make_statement(number: int = 0, **changes: Any) -> dict[str, Any]:
+    """Return a small valid statement; `changes` replace or add fields."""
+    statement = {
+        "id": make_id(number),
+        "actor": {"mbox": "mailto:amina@example.org"},
+        "verb": {"id": f"{ADL}experienced", "display": {"en": "experienced"}},
+        "object": {"objectType": "Activity", "id": "http://example.org/page"},
     }
-    event = tablet.event(learner, resource=f"r{number // 10 % 7}", item=f"q{number % 10}", result=result)
-    kept = {name: value for name, value in event.items() if name != "token"}
-    return from_event(parse_event(event), bytes.fromhex(tablet.device), learner.no, kept)
+    return statement | changes
 
 
-def rows_of(path: Path, table: str) -> list[tuple[Any, ...]]:
-    """Return all rows of a table. Blocks."""
-    with closing(sqlite3.connect(path)) as connection:
-        return connection.execute(f"SELECT * FROM {table}").fetchall()
+def reference(number: int) -> dict[str, str]:
+    """Return an object that is a statement."""
+    return {"objectType": "StatementRef", "id": make_id(number)}
 
 
-def pages_with(path: Path, contents: set[bytes]) -> list[int]:
-    """Return the places of the pages that hold any of these contents. Blocks."""
-    whole = path.read_bytes()
-    starts = range(0, len(whole), PAGE_SIZE)
-    return [start for start in starts if any(each in whole[start : start + PAGE_SIZE] for each in contents)]
+@dataclass
+class Records:
+    """A client that speaks one version."""
+
+    client: TestClient[Any, Any]
+    headers: Mapping[str, str]
+    login: str = ""
+    extra: dict[str, str] = field(default_factory=dict)
+
+    async def ask(self, method: str, path: str, **options: Any) -> ClientResponse:
+        """Send a request; `params` may hold JSON values."""
+        params = {
+            name: value if isinstance(value, str) else json.dumps(value)
+            for name, value in options.pop("params", {}).items()
+        }
+        headers = {**self.headers, **options.pop("headers", {})}
+        wanted = {name: value for name, value in headers.items() if value}
+        return await self.client.request(method, path, params=params, headers=wanted, **options)
+
+    async def send(self, *statements: dict[str, Any]) -> None:
+        """Store statements that must be taken."""
+        response = await self.ask("POST", STATEMENTS, json=list(statements))
+        assert response.status == 200, await response.text()
+
+    async def get(self, path: str = STATEMENTS, **params: Any) -> Any:
+        """Return the JSON of a resource that must be there."""
+        response = await self.ask("GET", path, params=params)
+        assert response.status == 200, await response.text()
+        return await response.json()
+
+    async def ids(self, **params: Any) -> list[int]:
+        """Return the numbers of the statements found, page after page."""
+        page = await self.get(**params)
+        found = [int(row["id"][-12:], 16) for row in page["statements"]]
+        while page["more"]:
+            response = await self.client.get(page["more"], headers=self.headers)
+            page = await response.json()
+            found += [int(row["id"][-12:], 16) for row in page["statements"]]
+        return found
 
 
-def statement_pages(path: Path, ids: set[bytes]) -> list[int]:
-    """Return the places of the pages in which statements are, and not only their ids in the log. Blocks."""
-    whole = path.read_bytes()
-    return [start for start in pages_with(path, ids) if whole[start] in _INDEX_PAGES]
-
-
-def flip(path: Path, start: int, rng: random.Random) -> None:
-    """Turn one bit of the page at a place. Blocks."""
-    with path.open("rb+") as file:
-        at = start + rng.randrange(PAGE_SIZE)
-        file.seek(at)
-        byte = file.read(1)[0] ^ (1 << rng.randrange(8))
-        file.seek(at)
-        file.write(bytes([byte]))
-
-
-def overwrite(path: Path, start: int, content: bytes) -> None:
-    """Put something else at a place. Blocks."""
-    with path.open("rb+") as file:
-        file.seek(start)
-        file.write(content)
+@asynccontextmanager
+async def outside_client(
+    box: Box,
+    *,
+    version: str = "1.0.3",
+    may_write: bool = True,
+    reach: Reach = Reach.ALL,
+    class_no: int | None = None,
+) -> AsyncIterator[Records]:
+    """Make a credential and a client that uses it."""
+    login, secret = await box.clients.make("Some app", may_write=may_write, reach=reach, class_no=class_no, person_no=1)
+    async with TestClient(TestServer(make_app(box))) as client:
+        basic = b64encode(f"{login}:{secret}".encode()).decode()
+        yield Records(client, {"X-Experience-API-Version": version, "Authorization": f"Basic {basic}"}, login)

@@ -61,9 +61,12 @@ async def _write(part: BodyPartReader, folder: Path, limit_bytes: int) -> Part:
         writing = await asyncio.to_thread(Writing, folder, part.headers.get(_HASH_HEADER, "").strip(), content_type)
     except ValueError as error:
         raise StatementMalformed(where=_HASH_HEADER, reason="not a SHA-2 hash") from error
-    async for chunk in _chunks(part, limit_bytes):
-        await asyncio.to_thread(writing.write, chunk)
-    return await asyncio.to_thread(writing.finish)
+    try:
+        async for chunk in _chunks(part, limit_bytes):
+            await asyncio.to_thread(writing.write, chunk)
+        return await asyncio.to_thread(writing.finish)
+    finally:
+        await asyncio.to_thread(writing.close)
 
 
 async def _chunks(part: BodyPartReader, limit_bytes: int) -> Any:

@@ -5,6 +5,9 @@ from pathlib import Path
 import pytest
 
 from edgebox.store import upgrade as upgrade_module
+from edgebox.store.database import open_reader
+from edgebox.store.statement_filters import Filter, Reach
+from edgebox.store.statement_queries import list_statements
 from edgebox.store.upgrade import SCHEMA_VERSION, SchemaTooNew, upgrade
 
 EARLIER = ("0001_initial.sql", "0002_versions.sql")
@@ -137,3 +140,39 @@ def test_newer_database_is_left_as_it_is(tmp_path: Path) -> None:
     with pytest.raises(SchemaTooNew):
         upgrade(path)
     assert path.read_bytes() == before
+
+
+def test_statements_of_outside_clients_from_before_are_found_by_what_they_mention(tmp_path: Path) -> None:
+    path = tmp_path / "box.db"
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE _sqlite_migrations (migration_set TEXT, name TEXT, applied_at TEXT)")
+    for name, _follow_up in upgrade_module._STEPS:
+        if name < "0011":
+            connection.executescript(files("edgebox.store").joinpath("schema", f"{name}.sql").read_text())
+            values = ("edgebox.box", f"m{name}")
+            connection.execute("INSERT INTO _sqlite_migrations (migration_set, name) VALUES (?, ?)", values)
+    body = '{"actor":{"mbox":"mailto:amina@example.org","name":"Amina"},"verb":{"id":"http://v"},"object":{"id":"http://a"}}'
+    connection.executescript(
+        "INSERT INTO verb VALUES (1, 'http://v'); INSERT INTO activity (no, iri) VALUES (1, 'http://a')"
+    )
+    connection.execute(
+        "INSERT INTO statement (id, verb_no, activity_no, timestamp_ms, stored_ms, body, digest)"
+        " VALUES (?, 1, 1, 5, 5, ?, ?)",
+        (bytes(16), body.encode(), b""),
+    )
+    connection.execute("INSERT INTO change (kind, key) VALUES (1, ?)", (bytes(16),))
+    connection.execute("PRAGMA user_version = 9")
+    connection.commit()
+    connection.close()
+    upgrade(path)
+    reader = open_reader(path)
+    try:
+        for wanted in (
+            Filter(agent="mbox:mailto:amina@example.org"),
+            Filter(activity="http://a"),
+            Filter(verb="http://v"),
+        ):
+            assert len(list_statements(reader, wanted, Reach(), None, 10).statements) == 1
+        assert reader.execute("SELECT name FROM agent").fetchone()[0] == "Amina"
+    finally:
+        reader.close()

@@ -1,0 +1,144 @@
+"""Who may write and read what, with which sign-in."""
+
+import json
+from typing import Any
+
+import pytest
+
+from edgebox.domain.caller import Reach
+from edgebox.keys import Box
+from edgebox.store import roster
+from edgebox.store.spans import read_span
+from sync.records import rows
+from tests.support.box import School
+from tests.support.records import ADL, STATEMENTS, VOIDED, Records, make_id, make_statement, outside_client, reference
+
+AGENT = {"mbox": "mailto:amina@example.org"}
+STATE = {"activityId": "http://example.org/page", "agent": AGENT, "stateId": "place"}
+
+
+async def numbers(records: Records) -> list[int]:
+    return sorted(await records.ids())
+
+
+async def test_client_reads_as_far_as_staff_said(records: Records, box: Box, school: School) -> None:
+    first, second = school.learners
+    other = await box.database.write(lambda db: roster.insert_class(db, 0, "Class 5"))
+    third = await box.database.write(lambda db: roster.insert_learner(db, 0, "Third"))
+    await box.database.write(lambda db: roster.set_enrollment(db, 0, other, third))
+    await records.send(make_statement(1, actor=first.actor), make_statement(2, actor=second.actor), make_statement(3))
+    async with outside_client(box, reach=Reach.OWN) as own:
+        await own.send(make_statement(4, actor=first.actor))
+        assert await numbers(own) == [4]
+        assert (await own.ask("GET", STATEMENTS, params={"statementId": make_id(1)})).status == 404
+    async with outside_client(box, reach=Reach.CLASS, class_no=school.class_no) as of_class:
+        assert await numbers(of_class) == [1, 2, 4]
+        assert (await of_class.ask("GET", STATEMENTS, params={"statementId": make_id(3)})).status == 404
+    async with outside_client(box, reach=Reach.CLASS, class_no=other) as of_other:
+        assert await numbers(of_other) == []
+    async with outside_client(box, reach=Reach.NONE) as blind:
+        assert (await blind.ask("GET", STATEMENTS)).status == 403
+    assert await numbers(records) == [1, 2, 3, 4]
+
+
+async def test_client_that_only_reads_writes_nothing(box: Box, records: Records) -> None:
+    await records.ask("PUT", "/xapi/activities/state", params=STATE, json={"a": 1})
+    async with outside_client(box, may_write=False) as reader:
+        response = await reader.ask("POST", STATEMENTS, json=make_statement(1))
+        assert (response.status, (await response.json())["code"]) == (403, "record.writing_refused")
+        for method in ("PUT", "POST", "DELETE"):
+            assert (await reader.ask(method, "/xapi/activities/state", params=STATE, json={})).status == 403
+        assert await reader.get("/xapi/activities/state", **STATE) == {"a": 1}
+        assert await numbers(reader) == []
+    async with outside_client(box, may_write=False, reach=Reach.OWN) as nobody:
+        assert (await nobody.ask("GET", "/xapi/activities/state", params=STATE)).status == 403
+
+
+async def test_revoked_credential_is_refused_at_once_and_what_it_wrote_stays(box: Box, records: Records) -> None:
+    async with outside_client(box) as ended:
+        await ended.send(make_statement(1))
+        (client,) = [one for one in await box.clients.list_all() if one.login == ended.login]
+        await box.clients.revoke(client.no)
+        response = await ended.ask("GET", STATEMENTS)
+        assert (response.status, response.headers["WWW-Authenticate"]) == (401, 'Basic realm="edgebox"')
+    assert await numbers(records) == [1]
+
+
+async def test_secret_is_not_in_the_database(box: Box, records: Records) -> None:
+    stored = await box.database.read(lambda db: [tuple(row) for row in db.execute("SELECT * FROM client")])
+    basic = records.headers["Authorization"]
+    assert len(stored[0][2]) == 32
+    assert basic.split()[1] not in str(stored)
+
+
+async def test_client_takes_back_only_what_it_wrote(box: Box, records: Records) -> None:
+    await records.send(make_statement(1), make_statement(2))
+    async with outside_client(box) as other:
+        await other.send(make_statement(3, verb=VOIDED, object=reference(1)))
+        assert await numbers(other) == [1, 2, 3]
+    await records.send(make_statement(4, verb=VOIDED, object=reference(2)))
+    assert await numbers(records) == [1, 3, 4]
+
+
+async def test_cookie_of_a_browser_is_worth_nothing_beside_a_credential(records: Records, school: School) -> None:
+    wrong = {"Authorization": "Basic eDp5"}
+    options = {"headers": wrong, "cookies": school.teacher.cookies}
+    assert (await records.ask("GET", STATEMENTS, **options)).status == 401
+
+
+async def test_page_of_another_origin_writes_nothing_with_a_cookie(records: Records, school: School) -> None:
+    learner = school.learners[0]
+    headers = {"Authorization": "", "Origin": "http://elsewhere.example"}
+    body = make_statement(1, actor=learner.actor)
+    response = await records.ask("POST", STATEMENTS, json=body, headers=headers, cookies=learner.cookies)
+    assert response.status == 403
+    form = {"X-Experience-API-Version": "1.0.3", "content": json.dumps(body)}
+    path = f"{STATEMENTS}?method=POST"
+    sent = {"headers": {"Origin": "http://elsewhere.example"}, "cookies": learner.cookies}
+    assert (await records.client.post(path, data=form, **sent)).status == 403
+    assert await numbers(records) == []
+
+
+@pytest.mark.parametrize("path", ["/xapi/agents", "/xapi/agents/profile", "/xapi/activities/state"])
+async def test_learner_asks_only_about_herself(records: Records, school: School, path: str) -> None:
+    first, second = school.learners
+    for person, status in ((first, (200,)), (second, (403,))):
+        params = {"agent": person.actor} | ({"activityId": "http://a"} if path.endswith("state") else {})
+        options: dict[str, Any] = {"headers": {"Authorization": ""}, "cookies": first.cookies}
+        assert (await records.ask("GET", path, params=params, **options)).status in status
+
+
+async def test_learner_does_not_see_what_is_about_her_from_others(records: Records, school: School) -> None:
+    first, second = school.learners
+    await records.send(make_statement(1, actor=first.actor), make_statement(2, actor=second.actor, object=reference(1)))
+    options: dict[str, Any] = {"headers": {"Authorization": ""}, "cookies": first.cookies}
+    response = await records.ask("GET", STATEMENTS, **options)
+    assert [row["id"] for row in (await response.json())["statements"]] == [make_id(1)]
+    assert (await records.ask("GET", STATEMENTS, params={"statementId": make_id(2)}, **options)).status == 404
+
+
+async def test_teacher_reads_what_people_of_the_school_did(records: Records, school: School) -> None:
+    await records.send(make_statement(1, actor=school.learners[0].actor), make_statement(2))
+    options: dict[str, Any] = {"headers": {"Authorization": ""}, "cookies": school.teacher.cookies}
+    response = await records.ask("GET", STATEMENTS, **options)
+    assert [row["id"] for row in (await response.json())["statements"]] == [make_id(1)]
+
+
+async def test_work_written_by_a_client_counts_for_the_learner(records: Records, box: Box, school: School) -> None:
+    activity = {"id": "urn:x-edgebox:org.edgebox.fractions:halves"}
+    verb = {"id": f"{ADL}completed"}
+    await records.send(make_statement(1, actor=school.learners[0].actor, verb=verb, object=activity))
+    query = "SELECT person_no, is_complete FROM progress"
+    done = await box.database.read(lambda db: [tuple(row) for row in db.execute(query)])
+    assert done == [(school.learners[0].no, 1)]
+
+
+async def test_statement_of_nobody_in_this_school_does_not_leave_it(records: Records, box: Box, school: School) -> None:
+    around = {"instructor": {"mbox": "mailto:secret@example.org"}}
+    await records.send(make_statement(1), make_statement(2, actor=school.learners[0].actor, context=around))
+    span = await box.database.read(lambda db: read_span(db, 1, max_changes=1000, max_bytes=10**6))
+    assert span is not None
+    sent = [record for record in span.records if isinstance(record, rows.Statement)]
+    assert [record.learner_no for record in sent] == [school.learners[0].no]
+    assert b"example.org/page" in (sent[0].body or b"")
+    assert b"secret" not in (sent[0].body or b"")
