@@ -29,7 +29,8 @@ from edgebox.store.registry import Numbers
 from edgebox.store.statement_filters import Filter, Reach
 from sync.records.activity import parse_activity
 
-STATEMENTS_MAX = 500
+STATEMENTS_MAX = 200
+STATEMENT_MAX_BYTES = 256 * 1024  # it has to fit into a bundle
 
 
 class StatementConflict(EdgeboxError):
@@ -131,6 +132,8 @@ class RecordStore:
         new = [from_statement(one, no, now_ms, sender) for one, no in zip(received, people, strict=True)]
         if len({statement.id for statement in new}) != len(new):
             raise StatementMalformed(where="statement.id", reason="the same id twice")
+        if any(len(statement.body or b"") > STATEMENT_MAX_BYTES for statement in new):
+            raise StatementMalformed(where="statement", reason=f"more than {STATEMENT_MAX_BYTES} bytes")
         await self.files.keep(parts)
         kept = [attachments.Attachment(part.sha2, part.content_type, part.size_bytes) for part in parts]
         taken = await self._insert(new, kept, now_ms)
@@ -140,8 +143,10 @@ class RecordStore:
 
     async def _insert(self, new: list[NewStatement], kept: list[attachments.Attachment], now_ms: int) -> list[bytes]:
         def job(connection: Any) -> tuple[list[bytes], Numbers]:
-            attachments.insert_attachments(connection, kept, now_ms)
-            return statements.insert_statements(connection, self._recording.registry, new, now_ms)
+            taken, numbers = statements.insert_statements(connection, self._recording.registry, new, now_ms)
+            if not taken:
+                attachments.insert_attachments(connection, kept, now_ms)
+            return taken, numbers
 
         taken, numbers = await self._database.write(job)
         self._recording.note_stored(numbers)

@@ -23,6 +23,7 @@ from sync.records.activity import parse_activity
 from sync.records.kinds import Kind
 
 ALL = term_of(Role.ANY, 0)
+DEFINITION_MAX_CHARACTERS = 64 * 1024  # it grows with every language that somebody adds
 _FOLLOWED_MAX = 8  # statements about statements about statements ...
 _INHERITED = frozenset(
     {Role.VERB, Role.ACTIVITY, Role.ACTIVITY_AROUND, Role.AGENT, Role.AGENT_AROUND, Role.REGISTRATION}
@@ -175,8 +176,9 @@ def _define(
         return
     known = None if row is None else json.loads(row[0])
     merged = merge_definition(known, dict(given))
-    if merged != known:
-        connection.execute(_SET_DEFINITION, (no, json.dumps(merged, ensure_ascii=False, separators=(",", ":"))))
+    content = json.dumps(merged, ensure_ascii=False, separators=(",", ":"))
+    if merged != known and len(content) <= DEFINITION_MAX_CHARACTERS:
+        connection.execute(_SET_DEFINITION, (no, content))
 
 
 def _packed(terms: Iterable[int]) -> bytes:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Mapping
+from math import isfinite
 from typing import Any
 
 from content_packs.base.errors import N_, EdgeboxError
@@ -205,6 +206,9 @@ def _check_plain(value: Any, depth_left: int) -> None:
     if isinstance(value, str):
         if len(value) > TEXT_MAX_CHARACTERS or _UNSTORABLE.search(value):
             raise StatementMalformed(where="body", reason="text too long or not storable")
+    elif isinstance(value, float):
+        if not isfinite(value):
+            raise StatementMalformed(where="body", reason="a number that is too large")
     elif isinstance(value, dict):
         for name, element in value.items():
             _check_plain(name, depth_left)

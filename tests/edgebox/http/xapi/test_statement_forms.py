@@ -170,3 +170,10 @@ async def test_page_elsewhere_may_ask_with_a_credential_of_its_own(records: Reco
 async def test_about_names_both_versions(box: Box) -> None:
     async with outside_client(box) as records:
         assert await records.get("/xapi/about") == {"version": ["1.0.3", "2.0.0"], "extensions": {}}
+
+
+async def test_statement_that_no_bundle_could_carry_is_refused(records: Records) -> None:
+    large = {f"http://example.org/{number}": "x" * 10_000 for number in range(30)}
+    assert (await records.ask("POST", STATEMENTS, json=make_statement(1, context={"extensions": large}))).status == 400
+    assert (await records.ask("POST", STATEMENTS, json=[make_statement(number) for number in range(201)])).status == 400
+    assert await records.ids() == []
