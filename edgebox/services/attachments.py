@@ -54,7 +54,8 @@ class Writing:
         self._content_type = content_type
         self._size_bytes = 0
         self._path = folder / ids.new_token()
-        self._file = self._path.open("xb")
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, atomic.PRIVATE_MODE)
+        self._file = os.fdopen(descriptor, "wb")
 
     def write(self, chunk: bytes) -> None:
         """Write some more. Blocks."""
