@@ -15,6 +15,8 @@ from hashlib import new as new_hash
 from pathlib import Path
 
 from content_packs.base import atomic, ids
+from content_packs.installer import measure_disk
+from content_packs.installer.planning import MeasureDisk, reserve_bytes
 from edgebox.store import attachments
 from edgebox.store.database import DISK_FULL, Database, StoreUnavailable
 
@@ -78,17 +80,21 @@ class Writing:
 class Attachments:
     """The files of a box that came with statements."""
 
-    def __init__(self, database: Database, folder: Path) -> None:
+    def __init__(self, database: Database, folder: Path, *, measure: MeasureDisk = measure_disk) -> None:
         self._database = database
         self._folder = folder
+        self._measure = measure
 
     @asynccontextmanager
-    async def receiving(self) -> AsyncIterator[Path]:
-        """Give a folder for the files of one request, which is gone afterwards.
+    async def receiving(self, size_bytes: int) -> AsyncIterator[Path]:
+        """Give a folder for the files of one request of at most this size, which is gone afterwards.
 
         Raises:
-            StoreUnavailable: the disk is full.
+            StoreUnavailable: the disk is full, or so nearly that what is left is for statements without files.
         """
+        disk = await asyncio.to_thread(self._measure, self._folder)
+        if disk.free_bytes - size_bytes < reserve_bytes(disk.total_bytes) // 2:
+            raise StoreUnavailable(reason=DISK_FULL, fault="reserve")
         folder = self._folder / _COMING / ids.new_token()
         try:
             await asyncio.to_thread(folder.mkdir, parents=True)

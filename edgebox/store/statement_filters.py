@@ -82,7 +82,7 @@ class Conditions:
 
 
 def conditions_of(connection: sqlite3.Connection, wanted: Filter, reach: Reach) -> Conditions:
-    """Return what must hold for a statement to be wanted, times apart."""
+    """Return what must hold for a statement to be wanted, times apart; what is rarest, as a rule, comes first."""
     return Conditions(_own(connection, wanted, reach), _outside(connection, wanted, reach))
 
 
@@ -90,8 +90,6 @@ def _own(connection: sqlite3.Connection, wanted: Filter, reach: Reach) -> list[G
     if reach.client_no is not None:
         return None
     groups = []
-    if reach.people is not None:
-        groups.append(Group(Role.PERSON, tuple(sorted(reach.people))))
     if wanted.agent is not None:
         groups.append(Group(Role.PERSON, () if wanted.person_no is None else (wanted.person_no,)))
     if wanted.registration is not None:
@@ -100,15 +98,13 @@ def _own(connection: sqlite3.Connection, wanted: Filter, reach: Reach) -> list[G
         groups.append(Group(Role.ACTIVITY, _activities(connection, wanted.activity, related=wanted.related_activities)))
     if wanted.verb is not None:
         groups.append(Group(Role.VERB, _numbers(connection, _VERB, wanted.verb)))
+    if reach.people is not None:
+        groups.append(Group(Role.PERSON, tuple(sorted(reach.people))))
     return groups if all(group.numbers for group in groups) else None
 
 
 def _outside(connection: sqlite3.Connection, wanted: Filter, reach: Reach) -> list[str] | None:
     groups: list[list[int]] = []
-    if reach.people is not None:
-        groups.append([term_of(Role.PERSON, no) for no in reach.people])
-    if reach.client_no is not None:
-        groups.append([term_of(Role.CLIENT, reach.client_no)])
     if wanted.registration is not None:
         groups.append([term_of(Role.REGISTRATION, registration_number(wanted.registration))])
     if wanted.agent is not None:
@@ -120,6 +116,10 @@ def _outside(connection: sqlite3.Connection, wanted: Filter, reach: Reach) -> li
         groups.append([term_of(role, no) for no in _numbers(connection, _ACTIVITY, wanted.activity)])
     if wanted.verb is not None:
         groups.append([term_of(Role.VERB, no) for no in _numbers(connection, _VERB, wanted.verb)])
+    if reach.people is not None:
+        groups.append([term_of(Role.PERSON, no) for no in reach.people])
+    if reach.client_no is not None:
+        groups.append([term_of(Role.CLIENT, reach.client_no)])
     return [str(group) for group in groups or [[term_of(Role.ANY, 0)]]] if all(groups) else None
 
 

@@ -43,8 +43,10 @@ SELECT change.seq, {_COLUMNS} FROM json_each(?) AS wanted CROSS JOIN change ON c
 CROSS JOIN statement ON statement.id = change.key {_JOINS}
 """  # noqa: S608 - likewise
 _LAST_SEQ = "SELECT coalesce(max(seq), 0) FROM change"
-_MENTIONED = "SELECT seq FROM mention WHERE term IN (SELECT value FROM json_each(?)) AND seq BETWEEN ? AND ?"
-_ALSO = " AND EXISTS (SELECT 1 FROM mention AS other WHERE other.term IN (SELECT value FROM json_each(?))"
+_MENTIONED = "SELECT DISTINCT seq FROM mention WHERE term IN (SELECT value FROM json_each(?)) AND seq BETWEEN ? AND ?"
+_ALSO = """ AND EXISTS (
+SELECT 1 FROM mention AS other WHERE other.term IN (SELECT value FROM json_each(?)) AND other.seq = mention.seq)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,8 @@ def list_statements(
             if _is_wanted(statement, wanted, reach):
                 found.append(statement)
                 if len(found) == limit:
-                    return Page(found, seq + step if low <= seq + step <= high else None)
+                    is_last = seq == seqs[-1] and not looked_at.take(1) and looked_at.next_seq is None
+                    return Page(found, None if is_last else seq + step)
     return Page(found, looked_at.next_seq)
 
 
@@ -123,28 +126,30 @@ class _Places:
 
     def _own(self, groups: list[listing.Group]) -> Iterator[int]:
         listed, unlisted_left = listing.count_listed(self._connection), _UNLISTED_MAX
-        blocks: Iterable[int] = range(self._low // BLOCK, self._high // BLOCK + 1)
-        for block in blocks if self._is_ascending else reversed(list(blocks)):
+        for block in self._blocks():
             is_listed = block < listed
             unlisted_left -= not is_listed
             if unlisted_left < 0:
                 self._stopped_at = block * BLOCK if self._is_ascending else block * BLOCK + BLOCK - 1
                 return
             seqs = listing.find_in_block(self._connection, block, groups, is_listed=is_listed)
-            for seq in seqs if self._is_ascending else reversed(seqs):
-                if self._low <= seq <= self._high:
-                    yield seq
+            yield from self._in_order(seqs)
 
     def _outside(self, groups: list[str]) -> Iterator[int]:
-        query = _MENTIONED + "".join(f"{_ALSO} AND other.seq = mention.seq)" for _group in groups[1:])
-        query += f" GROUP BY seq ORDER BY seq {'ASC' if self._is_ascending else 'DESC'} LIMIT {_CHUNK}"
-        low, high = self._low, self._high
-        while rows := self._connection.execute(query, (groups[0], low, high, *groups[1:])).fetchall():
-            yield from (row[0] for row in rows)
-            if self._is_ascending:
-                low = rows[-1][0] + 1
-            else:
-                high = rows[-1][0] - 1
+        # By blocks as well: several terms at once give no order, and so no more is ever sorted than a block holds.
+        query = _MENTIONED + _ALSO * (len(groups) - 1)
+        for block in self._blocks():
+            rows = self._connection.execute(query, (groups[0], block * BLOCK, (block + 1) * BLOCK - 1, *groups[1:]))
+            yield from self._in_order(sorted(row[0] for row in rows))
+
+    def _blocks(self) -> Iterable[int]:
+        first, last = self._low // BLOCK, self._high // BLOCK
+        return range(first, last + 1) if self._is_ascending else range(last, first - 1, -1)
+
+    def _in_order(self, seqs: list[int]) -> Iterator[int]:
+        for seq in seqs if self._is_ascending else reversed(seqs):
+            if self._low <= seq <= self._high:
+                yield seq
 
 
 def _read(connection: sqlite3.Connection, seqs: list[int], timeline: Timeline) -> Iterator[tuple[int, StoredStatement]]:

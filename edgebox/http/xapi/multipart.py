@@ -27,6 +27,18 @@ _ENCODING_HEADER = "Content-Transfer-Encoding"
 _CHUNK_BYTES = 64 * 1024
 
 
+def size_of(request: web.Request) -> int:
+    """Return how large a request may get.
+
+    Raises:
+        BodyTooLarge: more than is taken, by its header.
+    """
+    size_bytes = FILES_MAX_BYTES if request.content_length is None else request.content_length
+    if size_bytes > FILES_MAX_BYTES:
+        raise problems.BodyTooLarge(limit_bytes=FILES_MAX_BYTES)
+    return size_bytes
+
+
 async def receive(request: web.Request, folder: Path) -> tuple[bytes, list[Part]]:
     """Return the JSON of the first part, after all others were written into the folder.
 
@@ -34,8 +46,6 @@ async def receive(request: web.Request, folder: Path) -> tuple[bytes, list[Part]
         StatementMalformed: a part is not what it must be.
         BodyTooLarge, BodyTooSlow, BodyMalformed
     """
-    if (request.content_length or 0) > FILES_MAX_BYTES:
-        raise problems.BodyTooLarge(limit_bytes=FILES_MAX_BYTES)
     try:
         reader = await request.multipart()
         first = await _in_time(reader.next())

@@ -60,7 +60,8 @@ async def _store(call: Call, wanted_id: str | None) -> list[str]:
     async with AsyncExitStack() as stack:
         parts: list[Part] = []
         if call.base_type == multipart.TYPE and call.content is None:
-            folder = await stack.enter_async_context(store.files.receiving())
+            size_bytes = multipart.size_of(call.request)
+            folder = await stack.enter_async_context(store.files.receiving(size_bytes))
             body, parts = await multipart.receive(call.request, folder)
         elif call.base_type == JSON_TYPE:
             body = await call.read(REQUEST_MAX_BYTES)

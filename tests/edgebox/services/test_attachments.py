@@ -1,13 +1,15 @@
 """A file that came with a statement is whole or not there, wherever the power goes."""
 
+import asyncio
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
 
 import pytest
 
+from content_packs.installer.planning import DiskSpace
 from edgebox.services.attachments import Attachments, Writing
-from edgebox.store.database import Database
+from edgebox.store.database import Database, StoreUnavailable
 from tests.support.power_cut import CuttableDisk, PowerCut
 
 CONTENT = bytes(range(256)) * 40
@@ -51,3 +53,17 @@ def test_file_is_whole_or_not_there_wherever_the_power_goes(
         assert cut_at > 5
     finally:
         database.close()
+
+
+async def test_files_leave_room_for_statements_without_files(tmp_path: Path) -> None:
+    database = await asyncio.to_thread(Database, tmp_path / "box.db")
+    try:
+        files = Attachments(database, tmp_path, measure=lambda _folder: DiskSpace(260_000_000, 10**9))
+        async with files.receiving(9_000_000) as folder:
+            assert await asyncio.to_thread(folder.is_dir)
+        assert not await asyncio.to_thread(folder.exists)
+        with pytest.raises(StoreUnavailable):
+            async with files.receiving(11_000_000):
+                pass
+    finally:
+        await asyncio.to_thread(database.close)
