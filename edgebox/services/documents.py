@@ -51,7 +51,7 @@ class ConditionMissing(EdgeboxError):
 
     code = "record.condition_missing"
     status = 409
-    exit_code = 8
+    exit_code = 5
     sentence = N_("There is something under this name already ({name}).")
     remedy = N_("The app has to read it first, and then say by If-Match what it replaces, or by If-None-Match nothing.")
 
