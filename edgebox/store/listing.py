@@ -14,7 +14,7 @@ from itertools import chain
 from edgebox.domain.xapi.mentions import Role, term_of
 from sync.records.kinds import Kind
 
-BLOCK = 1 << 14  # a place in a block takes two bytes
+BLOCK = 1 << 12  # a place in a block takes two bytes
 _ALL = term_of(Role.ANY, 0)
 _ROWS = """
 SELECT change.seq, statement.person_no, statement.verb_no, statement.activity_no, statement.attempt_seq

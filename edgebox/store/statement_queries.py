@@ -23,7 +23,7 @@ from sync.records.retiming import Timeline
 
 LOOKED_AT_MAX = 4_000
 _CHUNK = 200
-_UNLISTED_MAX = 2  # blocks looked through row by row for one page
+_UNLISTED_MAX = 8  # blocks looked through row by row for one page
 
 _COLUMNS = """
 statement.id, person.pseudonym, verb.iri, activity.iri, activity.pack, activity.resource, activity.item, device.id,

@@ -47,7 +47,7 @@ def main() -> None:
         ["bytes in the database per statement of our own", f"{each:.0f}", f"<= {STATEMENT_MAX_BYTES:.0f} ({fits})"]
     )
     rows.append(["... of which lists", f"{listed_bytes / STATEMENTS:.1f}", ""])
-    rows.append(["ms to list a block of 16,384, off the writer", f"{block_ms:.0f}", ""])
+    rows.append([f"ms to list a block of {listing.BLOCK:,}, off the writer", f"{block_ms:.0f}", ""])
     title = f"First page of {PAGE} statements out of {STATEMENTS:,} and {OUTSIDE:,} of outside clients"
     show(title, ["filter", "worst of 5, ms", "goal"], rows)
 
