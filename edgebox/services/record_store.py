@@ -30,6 +30,7 @@ from edgebox.store.statement_filters import Filter, Reach
 from sync.records.activity import parse_activity
 
 STATEMENTS_MAX = 200
+_FEW = 5  # are checked in less time than another thread takes to begin
 STATEMENT_MAX_BYTES = 256 * 1024  # it has to fit into a bundle
 
 
@@ -98,6 +99,8 @@ class RecordStore:
     async def _people_of(self, actors: Sequence[dict[str, Any]]) -> list[int | None]:
         pseudonyms = [self._pseudonym_of(actor) for actor in actors]
         known = {one for one in pseudonyms if one is not None}
+        if not known:
+            return [None] * len(actors)
         found = await self._database.read(
             lambda connection: {one: statements.find_person_no(connection, one) for one in known}
         )
@@ -124,7 +127,10 @@ class RecordStore:
         if len(received) > STATEMENTS_MAX:
             raise StatementMalformed(where="body", reason=f"more than {STATEMENTS_MAX} statements")
         now_ms = self._clock.now_ms()
-        await asyncio.to_thread(self._check, caller, version, received, parts)
+        if len(received) <= _FEW and not parts:
+            self._check(caller, version, received, parts)
+        else:
+            await asyncio.to_thread(self._check, caller, version, received, parts)
         client_no = None if caller.client is None else caller.client.no
         authority = identifier_of(authority_of(self._home_page, client_no)) or ""
         sender = Sender(self._home_page, authority, client_no, version)
@@ -134,7 +140,8 @@ class RecordStore:
             raise StatementMalformed(where="statement.id", reason="the same id twice")
         if any(len(statement.body or b"") > STATEMENT_MAX_BYTES for statement in new):
             raise StatementMalformed(where="statement", reason=f"more than {STATEMENT_MAX_BYTES} bytes")
-        await self.files.keep(parts)
+        if parts:
+            await self.files.keep(parts)
         kept = [attachments.Attachment(part.sha2, part.content_type, part.size_bytes) for part in parts]
         taken = await self._insert(new, kept, now_ms)
         if taken:
