@@ -1,21 +1,25 @@
+import asyncio
 import random
 import shutil
 import sqlite3
+import uuid
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp.test_utils import TestClient, TestServer
 
 from content_packs.base.starting import StoreDamaged
+from edgebox.app import make_app, open_box
 from edgebox.store import copying, recovery, repairs, seals
 from edgebox.store.connections import open_writer
 from edgebox.store.recovery import recover
 from edgebox.store.repairs import RepairKind
 from edgebox.store.upgrade import upgrade
-from tests.support.box import School
-from tests.support.records import (
+from tests.support.box import School, make_school
+from tests.support.filled import (
     PAGE_SIZE,
     flip,
     make_filled_school,
@@ -24,6 +28,7 @@ from tests.support.records import (
     rows_of,
     statement_pages,
 )
+from tests.support.records import ADL, Records, make_id, make_statement, outside_client, reference
 
 STATEMENTS = 300
 DAMAGED_BOXES = 20
@@ -217,6 +222,22 @@ def test_power_cut_during_the_repair_costs_nothing_more(
     assert (aside / "1" / "box.db").read_bytes() == damaged
 
 
+async def test_statements_of_other_apps_are_found_after_their_places_in_the_log_are_lost(tmp_path: Path) -> None:
+    school = await asyncio.to_thread(make_school, tmp_path / "box")
+    async with open_box(school.settings) as box, outside_client(box) as client:
+        await client.send(make_statement(1), make_statement(2, object=reference(1)))
+        before = await client.ids(verb=f"{ADL}experienced")
+        login, secret = client.login, client.headers
+    path = database(school)
+    spoiled = pages_with(path, {uuid.UUID(make_id(1)).bytes})
+    for place in spoiled:
+        if path.read_bytes()[place] not in (2, 10):  # the log, and not the statement itself
+            overwrite(path, place, bytes(PAGE_SIZE))
+    assert await asyncio.to_thread(recover, path, 1, nothing) is not None
+    async with open_box(school.settings) as box, TestClient(TestServer(make_app(box))) as session:
+        assert sorted(await Records(session, secret, login).ids(verb=f"{ADL}experienced")) == sorted(before) == [1, 2]
+
+
 def damage_somehow(path: Path, rng: random.Random) -> set[int]:
     """Damage a database in one of the ways a dying card has; return the places of pages that are not as they were."""
     whole = path.read_bytes()
@@ -263,7 +284,8 @@ def repair_many(folder: Path, boxes: int) -> tuple[int, int]:
         with closing(open_writer(path)) as connection:
             left = seals.find_whole(connection, list(ids))
         undamaged, kept = undamaged + len(intact), kept + len(intact & left)
-        assert is_sound(path) or not (path.parent / "damaged").exists()
+        # What only seals show is left to the record check, which reads more than a start has time for.
+        assert not (path.parent / "damaged").exists() or is_sound(path)
         shutil.rmtree(path.parent)
     return undamaged, kept
 
