@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from sqlite3 import Connection
 
 from content_packs.base.clock import Clock
 from content_packs.base.errors import N_, EdgeboxError
@@ -233,7 +234,7 @@ class HandIns:
                 await self.drop(taken)
 
     async def _note(self, assigned: Assigned, media_type: str, size_bytes: int, digest: bytes, text: str) -> bool:
-        insert = partial(
+        insert_hand_in = partial(
             hand_ins.insert_hand_in,
             assigned=assigned,
             media_type=media_type,
@@ -243,6 +244,12 @@ class HandIns:
             now_ms=self._clock.now_ms(),
             at_most=HAND_INS_MAX,
         )
+
+        def insert(connection: Connection) -> bool:
+            if hand_ins.count_handed(connection, assigned) >= HAND_INS_MAX:
+                raise HandInRefused(reason=N_("you have handed in too often for this lesson"))
+            return insert_hand_in(connection)
+
         is_new = await self._database.write(insert)
         if is_new is None:
             raise HandInRefused(reason=N_("you have handed in too often for this lesson"))
