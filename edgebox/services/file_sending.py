@@ -121,8 +121,9 @@ class FileSending:
 
     async def tidy(self) -> None:
         """Remove what the hub has by now from the spool. Safe to repeat."""
-        arrived = await self._database.read(hand_ins.list_arrived_files)
-        await asyncio.to_thread(self._sweep, arrived)
+        async with self._at_spool:
+            arrived = await self._database.read(hand_ins.list_arrived_files)
+            await asyncio.to_thread(self._sweep, arrived)
 
     async def tidy_stick(self, root: Path) -> None:
         """Remove what the hub said to have from a stick, if that can be written.
@@ -253,7 +254,7 @@ class FileSending:
                 return self._blobs.path_of(file.hash).read_bytes()
             log.error("sync.file_lost %d", file.no)
         except OSError as error:
-            log.error("sync.file_unreadable %d %s", file.no, error)  # noqa: TRY400 - the disk is at fault
+            log.error("sync.file_unreadable %d %s", file.no, error)
         return None
 
     def _sweep(self, arrived: set[int]) -> None:

@@ -15,7 +15,8 @@ SET assigned_ms = excluded.assigned_ms, person_no = excluded.person_no, version 
 WHERE is_active = 0
 """
 _OF_CLASS = """
-SELECT no, pack, lesson, version, assigned_ms FROM assignment WHERE class_no = ? AND is_active = ? ORDER BY assigned_ms, no
+SELECT no, pack, lesson, version, assigned_ms FROM assignment
+WHERE class_no = ? AND is_active = ? ORDER BY assigned_ms, no
 """
 _SET_VERSION = "UPDATE assignment SET version = ? WHERE no = ? AND class_no = ? AND is_active = 1"
 _PROGRESS = """

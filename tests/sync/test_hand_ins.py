@@ -408,6 +408,57 @@ async def test_a_file_whose_record_came_back_from_the_hub_is_due_again_after_the
     assert await due(scene) == [LARGE]
 
 
+async def test_a_file_that_the_hub_refuses_is_asked_about_once_a_day_and_by_itself(
+    scene: SchoolScene, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    deliver, asked = HttpTransport.deliver, []
+
+    async def deliver_fussily(self: HttpTransport, bundle: bytes, **options: object) -> bytes:
+        if SMALL < len(bundle) < SMALL + 5_000:
+            asked.append(len(bundle))
+            raise HubRefused(status=422, hub_code="hub.no_such_file")
+        return await deliver(self, bundle, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(HttpTransport, "deliver", deliver_fussily)
+    await give(scene, "", photo(SMALL))
+    await give(scene, "", photo(SMALL // 2), learner=1)
+    for _ in range(2):
+        assert await scene.sync() is None
+    assert (await hub_files(scene), len(asked)) == ([blake2b_256(photo(SMALL // 2))], 1)
+    scene.clock.advance(file_sending.SENT_AGAIN_MS)
+    assert await scene.sync() is None
+    assert len(asked) == 2
+    async with hub_on(tmp_path / "other", scene.clock) as other:
+        await scene.box.syncing.enroll(other.url, await other.listening.hub.enrolling.make_code("Hill School"))
+        assert await scene.sync() is None
+        assert len(asked) == 3
+
+
+async def test_what_tidies_waits_for_a_file_that_is_being_sealed(
+    scene: SchoolScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await give(scene, "", photo(LARGE))
+    files, loop, write_file = scene.box.syncing.files, asyncio.get_running_loop(), atomic.write_file
+    tidied: list[asyncio.Task[None]] = []
+
+    def slowly(path: Path, content: bytes, **options: int) -> None:
+        if path.suffix == ".ebf":
+            beside = path.with_name(path.name + ".part")
+            beside.write_bytes(b"half")
+            asyncio.run_coroutine_threadsafe(begin_to_tidy(), loop).result()
+            assert beside.exists()
+        write_file(path, content, **options)
+
+    async def begin_to_tidy() -> None:
+        tidied.append(asyncio.ensure_future(files.tidy()))
+        await asyncio.wait(tidied, timeout=0.2)
+
+    monkeypatch.setattr(atomic, "write_file", slowly)
+    assert await files.read_for_stick((await files.list_due())[0]) is not None
+    await asyncio.gather(*tidied)
+    assert await spooled(scene) == ["1.ebf"]
+
+
 def file_of(maker: Maker, content: bytes, **changes: object) -> bytes:
     """Return a file as a bundle of a box; `changes` replace what it is made with."""
     given = {"epoch": 1, "no": 1, "key": maker.key, "receiver_public": maker.receiver.public, "created_ms": NOW_MS}

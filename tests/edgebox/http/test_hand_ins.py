@@ -316,7 +316,8 @@ async def test_what_is_handed_in_while_the_teacher_reads_breaks_no_page(
         with closing(sqlite3.connect(path)) as other, other:
             other.execute(
                 "INSERT INTO hand_in (id, assignment, learner, media_type, size_bytes, hash, stamp, origin)"
-                " SELECT randomblob(16), assignment, learner, media_type, size_bytes, hash, stamp + 1, origin FROM hand_in"
+                " SELECT randomblob(16), assignment, learner, media_type, size_bytes, hash, stamp + 1, origin"
+                " FROM hand_in"
             )
         return list_where(connection, kind, **values)
 
