@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 from aiohttp import FormData
 
+from content_packs.base.signing import SigningKey
 from content_packs.format.errors import PackSpace
 from content_packs.installer.planning import DiskSpace
 from edgebox.app import Part, running_box
@@ -21,7 +22,11 @@ from edgebox.http import hand_ins as pages
 from edgebox.http.form_parts import read_part
 from edgebox.services import hand_ins
 from edgebox.services.hand_ins import HAND_INS_MAX, HandInRefused
-from edgebox.store import merged
+from edgebox.store import changes, merged, roster
+from edgebox.store import hand_ins as stored
+from sync.engine.lanes import Tariff
+from sync.enrolment import Hub
+from sync.records.facts import Entity, HandInField
 from sync.records.kinds import Kind
 from tests.support.box import Person, make_school
 from tests.support.hand_ins import give_lesson, hand_in, photo
