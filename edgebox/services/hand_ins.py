@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from sqlite3 import Connection
 
 from content_packs.base.clock import Clock
 from content_packs.base.errors import N_, EdgeboxError
@@ -234,7 +233,7 @@ class HandIns:
                 await self.drop(taken)
 
     async def _note(self, assigned: Assigned, media_type: str, size_bytes: int, digest: bytes, text: str) -> bool:
-        insert_hand_in = partial(
+        insert = partial(
             hand_ins.insert_hand_in,
             assigned=assigned,
             media_type=media_type,
@@ -244,12 +243,6 @@ class HandIns:
             now_ms=self._clock.now_ms(),
             at_most=HAND_INS_MAX,
         )
-
-        def insert(connection: Connection) -> bool:
-            if hand_ins.count_handed(connection, assigned) >= HAND_INS_MAX:
-                raise HandInRefused(reason=N_("you have handed in too often for this lesson"))
-            return insert_hand_in(connection)
-
         is_new = await self._database.write(insert)
         if is_new is None:
             raise HandInRefused(reason=N_("you have handed in too often for this lesson"))

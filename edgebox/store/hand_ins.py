@@ -31,7 +31,6 @@ SELECT (SELECT value FROM fact WHERE entity = {int(Entity.HAND_IN)} AND id = han
 FROM hand_in LEFT JOIN file ON file.hash = hand_in.hash WHERE hand_in.no = ?
 """  # noqa: S608 - numbers of ours
 _NOS = "SELECT no, id FROM hand_in WHERE assignment = ?"
-_COUNT = "SELECT count(*) FROM hand_in WHERE assignment = ? AND learner = ?"
 _HAS_ARRIVED = f"""EXISTS (
     SELECT 1 FROM hand_in JOIN fact ON fact.entity = {int(Entity.HAND_IN)} AND fact.id = hand_in.id
     WHERE hand_in.hash = file.hash AND field = {int(HandInField.ARRIVED_MS)} AND fact.origin = ? AND value <> ''
@@ -132,11 +131,6 @@ def count_learners(connection: sqlite3.Connection, class_no: int) -> dict[int, i
         query = "SELECT count(DISTINCT learner) FROM hand_in WHERE assignment = ?"
         counts[no] = int(connection.execute(query, (assignment_id(*named),)).fetchone()[0])
     return counts
-
-
-def count_handed(connection: sqlite3.Connection, assigned: Assigned) -> int:
-    """Return how often a learner handed in for a lesson."""
-    return int(connection.execute(_COUNT, (assigned.id, assigned.learner)).fetchone()[0])
 
 
 def is_named(connection: sqlite3.Connection, digest: bytes) -> bool:
