@@ -106,13 +106,13 @@ def find_definition(connection: sqlite3.Connection, iri: str) -> dict[str, Any] 
 
 def _terms(connection: sqlite3.Connection, numbers: Numbers, statement: NewStatement, outside: Outside) -> set[int]:
     mentions = outside.mentions
-    nos = [(Role.ANY, 0), (Role.VERB, numbers.of_verb(mentions.verb))]
+    nos = [(Role.ANY, 0), (Role.VERB, numbers.of_verb(mentions.verb, stays=True))]
     for identifier, name in mentions.agents.items():
         no = agents.number_agent(connection, identifier, name)
         nos += _agent_terms(no, is_object=identifier in mentions.object_agents)
     nos.append((Role.AGENT_AROUND, agents.number_agent(connection, outside.authority)))
     for iri in mentions.activities:
-        no = numbers.of_activity(parse_activity(iri))
+        no = numbers.of_activity(parse_activity(iri), stays=True)
         nos += _activity_terms(no, is_object=iri == mentions.object_activity)
     if mentions.registration is not None:
         nos.append((Role.REGISTRATION, registration_number(mentions.registration)))
@@ -170,7 +170,7 @@ def _define(
     activity = parse_activity(iri)
     if activity.pack is not None:
         return  # what is in a pack is defined by the pack
-    no = numbers.of_activity(activity)
+    no = numbers.of_activity(activity, stays=True)
     row = connection.execute(_DEFINITION, (no,)).fetchone()
     if row is not None and not may_change:
         return

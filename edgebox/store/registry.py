@@ -1,22 +1,44 @@
-"""The small numbers of verbs and activities: kept in memory, made in the transaction that needs them first."""
+"""The small numbers of verbs and activities: kept in memory, made in the transaction that needs them first.
+
+What only statements have that stay on the box has a number too, but is not in the log, so that it stays as well.
+"""
 
 import sqlite3
+from dataclasses import dataclass
 
 from edgebox.store.log import append_change, number_key
 from sync.records.activity import Activity
 from sync.records.kinds import Kind
 
 _CACHED_MAX = 50_000
-_VERBS = "SELECT iri, no FROM verb LIMIT ?"
-_ACTIVITIES = "SELECT iri, no FROM activity LIMIT ?"
-_FIND_VERB = "SELECT no FROM verb WHERE iri = ?"
-_INSERT_VERB = "INSERT INTO verb (iri) VALUES (?)"
-_FIND_ACTIVITY = "SELECT no FROM activity WHERE iri = ?"
-_INSERT_ACTIVITY = "INSERT INTO activity (iri, pack, resource, item) VALUES (?, ?, ?, ?)"
+_VERBS = "SELECT iri, no FROM verb WHERE stays = 0 LIMIT ?"
+_ACTIVITIES = "SELECT iri, no FROM activity WHERE stays = 0 LIMIT ?"
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    kind: Kind
+    find: str
+    insert: str
+    let_go: str
+
+
+_VERB = _Table(
+    Kind.VERB,
+    "SELECT no, stays FROM verb WHERE iri = ?",
+    "INSERT INTO verb (iri, stays) VALUES (?, ?)",
+    "UPDATE verb SET stays = 0 WHERE no = ?",
+)
+_ACTIVITY = _Table(
+    Kind.ACTIVITY,
+    "SELECT no, stays FROM activity WHERE iri = ?",
+    "INSERT INTO activity (iri, pack, resource, item, stays) VALUES (?, ?, ?, ?, ?)",
+    "UPDATE activity SET stays = 0 WHERE no = ?",
+)
 
 
 class Registry:
-    """Committed numbers. Only `learn` adds to them, and it is called after the commit."""
+    """Committed numbers of what may leave the box. Only `learn` adds to them, and it is called after the commit."""
 
     def __init__(self, verbs: dict[str, int], activities: dict[str, int]) -> None:
         self.verbs = verbs
@@ -47,29 +69,33 @@ class Numbers:
         self.found_verbs: dict[str, int] = {}
         self.found_activities: dict[str, int] = {}
 
-    def of_verb(self, iri: str) -> int:
-        """Return the number of a verb."""
+    def of_verb(self, iri: str, *, stays: bool = False) -> int:
+        """Return the number of a verb; `stays` says that a statement has it which does not leave the box."""
         no = self._registry.verbs.get(iri) or self.found_verbs.get(iri)
         if no is None:
-            no = self._find(_FIND_VERB, iri) or self._make(Kind.VERB, _INSERT_VERB, (iri,))
-            self.found_verbs[iri] = no
+            no = self._find_or_make(_VERB, (iri,), stays=stays)
+            if not stays:
+                self.found_verbs[iri] = no
         return no
 
-    def of_activity(self, activity: Activity) -> int:
-        """Return the number of an activity."""
+    def of_activity(self, activity: Activity, *, stays: bool = False) -> int:
+        """Return the number of an activity; `stays` as for a verb, or a statement has it around its object."""
         iri = activity.iri
         no = self._registry.activities.get(iri) or self.found_activities.get(iri)
         if no is None:
-            values = (iri, activity.pack, activity.resource, activity.item)
-            no = self._find(_FIND_ACTIVITY, iri) or self._make(Kind.ACTIVITY, _INSERT_ACTIVITY, values)
-            self.found_activities[iri] = no
+            no = self._find_or_make(_ACTIVITY, (iri, activity.pack, activity.resource, activity.item), stays=stays)
+            if not stays:
+                self.found_activities[iri] = no
         return no
 
-    def _find(self, statement: str, iri: str) -> int | None:
-        row = self._connection.execute(statement, (iri,)).fetchone()
-        return None if row is None else int(row[0])
-
-    def _make(self, kind: Kind, statement: str, values: tuple[str | None, ...]) -> int:
-        no = int(self._connection.execute(statement, values).lastrowid or 0)
-        append_change(self._connection, kind, number_key(no))
+    def _find_or_make(self, table: _Table, values: tuple[str | None, ...], *, stays: bool) -> int:
+        row = self._connection.execute(table.find, values[:1]).fetchone()
+        if row is None:
+            no, is_in_log = int(self._connection.execute(table.insert, (*values, stays)).lastrowid or 0), False
+        else:
+            no, is_in_log = int(row[0]), not row[1]
+        if not stays and not is_in_log:
+            if row is not None:
+                self._connection.execute(table.let_go, (no,))
+            append_change(self._connection, table.kind, number_key(no))
         return no

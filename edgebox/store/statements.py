@@ -17,6 +17,7 @@ from edgebox.store.registry import Numbers, Registry
 from sync.records.kinds import Kind
 
 _FIND_LEARNER = "SELECT 1 FROM person WHERE no = ? AND pseudonym = ? AND role = 'learner'"
+_HAS_LEARNER = "SELECT 1 FROM person WHERE no = ? AND role = 'learner'"
 _FIND_PERSON = "SELECT no FROM person WHERE pseudonym = ?"
 _FIND_DEVICE = "SELECT no, box_seq, ahead, hub_seq, refused FROM device WHERE id = ?"
 _INSERT_DEVICE = "INSERT INTO device (id, first_ms) VALUES (?, ?)"
@@ -198,7 +199,9 @@ def _add(
     connection: sqlite3.Connection, numbers: Numbers, statement: NewStatement, device_no: int | None, stored_ms: int
 ) -> bool:
     """Store a statement with what follows from it; return False when its id is known."""
-    verb_no, activity_no = numbers.of_verb(statement.verb_iri), numbers.of_activity(statement.activity)
+    stays = not _travels(connection, statement)
+    verb_no = numbers.of_verb(statement.verb_iri, stays=stays)
+    activity_no = numbers.of_activity(statement.activity, stays=stays)
     outcome = statement.outcome
     values = (
         statement.id,
@@ -228,9 +231,14 @@ def _add(
         return False
     if statement.person_no is not None:
         whole = statement.activity.whole
-        whole_no = activity_no if whole is statement.activity else numbers.of_activity(whole)
-        _step(connection, statement, whole_no, stored_ms)
+        whole_no = activity_no if whole is statement.activity else numbers.of_activity(whole, stays=stays)
+        step_progress(connection, statement, whole_no, stored_ms)
     return True
+
+
+def _travels(connection: sqlite3.Connection, statement: NewStatement) -> bool:
+    """Tell whether a statement goes to the hub, or came from there; its verb and activity go where it goes."""
+    return statement.outside is None or connection.execute(_HAS_LEARNER, (statement.person_no,)).fetchone() is not None
 
 
 def step_progress(connection: sqlite3.Connection, statement: NewStatement, activity_no: int, now_ms: int) -> None:

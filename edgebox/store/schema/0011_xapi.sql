@@ -49,6 +49,10 @@ CREATE TABLE listing (
     PRIMARY KEY (term, block)
 ) STRICT, WITHOUT ROWID;
 
+-- 1: only statements that stay on the box have it, or others around their object; it is not in the log.
+ALTER TABLE verb ADD COLUMN stays INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE activity ADD COLUMN stays INTEGER NOT NULL DEFAULT 0;
+
 CREATE TABLE definition (
     activity_no INTEGER PRIMARY KEY,
     content     TEXT NOT NULL                             -- JSON

@@ -10,6 +10,7 @@ from edgebox.keys import Box
 from edgebox.store import roster
 from edgebox.store.spans import read_span
 from sync.records import rows
+from sync.records.kinds import Kind
 from tests.support.box import School
 from tests.support.records import ADL, STATEMENTS, VOIDED, Records, make_id, make_statement, outside_client, reference
 
@@ -135,10 +136,32 @@ async def test_work_written_by_a_client_counts_for_the_learner(records: Records,
 
 async def test_statement_of_nobody_in_this_school_does_not_leave_it(records: Records, box: Box, school: School) -> None:
     around = {"instructor": {"mbox": "mailto:secret@example.org"}}
-    await records.send(make_statement(1), make_statement(2, actor=school.learners[0].actor, context=around))
+    secret = {"verb": {"id": "http://secret.org/v"}, "object": {"id": "http://secret.org/a"}}
+    page = {"context": {"contextActivities": {"parent": [{"id": "http://secret.org/p"}]}}}
+    await records.send(make_statement(1, **secret, **page), make_statement(3, actor=school.teacher.actor, **secret))
+    await records.send(make_statement(2, actor=school.learners[0].actor, context=around))
+    sent = await leaving(box)
+    statements = [record for record in sent if isinstance(record, rows.Statement)]
+    assert [record.learner_no for record in statements] == [school.learners[0].no]
+    assert b"example.org/page" in (statements[0].body or b"")
+    assert "secret" not in repr(sent)
+
+
+async def test_activity_leaves_the_box_before_the_first_statement_of_a_learner_about_it(
+    records: Records, box: Box, school: School
+) -> None:
+    about = {"verb": {"id": "http://example.org/v"}, "object": {"id": "http://example.org/a"}}
+    await records.send(make_statement(1, **about))
+    await records.send(make_statement(2, actor=school.learners[0].actor, **about))
+    await records.send(make_statement(3, actor=school.learners[1].actor, **about))
+    sent = [one for one in await leaving(box) if isinstance(one, rows.Verb | rows.Activity | rows.Statement)]
+    assert [type(one) for one in sent] == [rows.Verb, rows.Activity, rows.Statement, rows.Statement]
+    assert {one.iri for one in sent if not isinstance(one, rows.Statement)} == {about[part]["id"] for part in about}
+    seqs = await box.database.read(lambda db: [row[0] for row in db.execute("SELECT kind FROM change ORDER BY seq")])
+    assert seqs[-5:] == [Kind.STATEMENT, Kind.VERB, Kind.ACTIVITY, Kind.STATEMENT, Kind.STATEMENT]
+
+
+async def leaving(box: Box) -> list[rows.Record]:
     span = await box.database.read(lambda db: read_span(db, 1, max_changes=1000, max_bytes=10**6))
     assert span is not None
-    sent = [record for record in span.records if isinstance(record, rows.Statement)]
-    assert [record.learner_no for record in sent] == [school.learners[0].no]
-    assert b"example.org/page" in (sent[0].body or b"")
-    assert b"secret" not in (sent[0].body or b"")
+    return span.records
