@@ -8,7 +8,7 @@ import asyncio
 import errno
 import os
 import shutil
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from hashlib import new as new_hash
@@ -122,10 +122,12 @@ class Attachments:
         """Return where a file is, if it is here."""
         return self._folder / sha2[:2] / sha2
 
-    async def find(self, hashes: Iterable[str]) -> list[attachments.Attachment]:
-        """Return those of some files that are here."""
-        wanted = list(hashes)
-        return await self._database.read(lambda connection: attachments.list_attachments(connection, wanted))
+    async def find(self, named: Mapping[bytes, frozenset[str]]) -> list[attachments.Attachment]:
+        """Return each file once that came with a statement; `named` are the hashes each one names, by its id."""
+        wanted = [id_ for id_, hashes in named.items() if hashes]
+        found = await self._database.read(lambda connection: attachments.list_attachments(connection, wanted))
+        by_hash = {one.sha2: one for one in found if one.sha2 in named[one.statement_id]}
+        return [by_hash[sha2] for sha2 in sorted(by_hash)]
 
     async def sweep(self) -> None:
         """Remove what no statement names: only at the start, while no request is under way."""

@@ -17,13 +17,15 @@ from edgebox.domain.statement_in import Sender, from_statement, is_voiding
 from edgebox.domain.statement_out import authority_of, is_account, own_definition, write_out
 from edgebox.domain.statements import NewStatement, StoredStatement
 from edgebox.domain.xapi.agents import identifier_of
+from edgebox.domain.xapi.places import attachments_of, hashes_of
 from edgebox.domain.xapi.rules import check_statement
-from edgebox.domain.xapi.signature import SIGNATURE_MAX_BYTES, check_signature, is_signature
+from edgebox.domain.xapi.signature import SIGNATURE_MAX_BYTES, check_signature, is_signature, must_come
 from edgebox.domain.xapi.values import StatementMalformed
 from edgebox.domain.xapi.version import LastSpoken, Version
 from edgebox.services.attachments import Attachments, Part
 from edgebox.services.recording import ActorRefused, Recording
-from edgebox.store import agents, attachments, clients, outside, statement_queries, statements
+from edgebox.store import agents, clients, outside, statement_queries, statements
+from edgebox.store.attachments import Attachment, insert_attachments
 from edgebox.store.database import Database
 from edgebox.store.registry import Numbers
 from edgebox.store.statement_filters import Filter, Reach
@@ -142,17 +144,23 @@ class RecordStore:
             raise StatementMalformed(where="statement", reason=f"more than {STATEMENT_MAX_BYTES} bytes")
         if parts:
             await self.files.keep(parts)
-        kept = [attachments.Attachment(part.sha2, part.content_type, part.size_bytes) for part in parts]
+        named = zip(new, map(hashes_of, received), strict=True)
+        kept = [
+            Attachment(statement.id, part.sha2, part.content_type)
+            for statement, hashes in named
+            for part in parts
+            if part.sha2 in hashes
+        ]
         taken = await self._insert(new, kept, now_ms)
         if taken:
             raise StatementConflict(id=ids.format_uuid(taken[0]))
         return [ids.format_uuid(statement.id) for statement in new]
 
-    async def _insert(self, new: list[NewStatement], kept: list[attachments.Attachment], now_ms: int) -> list[bytes]:
+    async def _insert(self, new: list[NewStatement], kept: list[Attachment], now_ms: int) -> list[bytes]:
         def job(connection: Any) -> tuple[list[bytes], Numbers]:
             taken, numbers = statements.insert_statements(connection, self._recording.registry, new, now_ms)
             if not taken:
-                attachments.insert_attachments(connection, kept, now_ms)
+                insert_attachments(connection, kept)
             return taken, numbers
 
         taken, numbers = await self._database.write(job)
@@ -241,15 +249,14 @@ def _check_files(received: Iterable[dict[str, Any]], parts: Sequence[Part]) -> N
     by_hash = {part.sha2: part for part in parts}
     named = set()
     for statement in received:
-        for holder in (statement, statement["object"]):
-            for attachment in holder.get("attachments", ()):
-                sha2 = attachment["sha2"].lower()
-                named.add(sha2)
-                part = by_hash.get(sha2)
-                if part is None and ("fileUrl" not in attachment or is_signature(attachment)):
-                    raise StatementMalformed(where="attachments", reason="a file that did not come")
-                if part is not None and is_signature(attachment):
-                    check_signature(statement, attachment, _read_signature(part))
+        for attachment in attachments_of(statement):
+            sha2 = attachment["sha2"].lower()
+            named.add(sha2)
+            part = by_hash.get(sha2)
+            if part is None and must_come(attachment):
+                raise StatementMalformed(where="attachments", reason="a file that did not come")
+            if part is not None and is_signature(attachment):
+                check_signature(statement, attachment, _read_signature(part))
     if not by_hash.keys() <= named:
         raise StatementMalformed(where="attachments", reason="a file that no statement names")
     if not all(part.is_whole for part in parts):

@@ -1,34 +1,30 @@
-"""Which files came with statements."""
+"""Which files came with which statements."""
 
-import json
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-_INSERT = "INSERT OR IGNORE INTO attachment (sha2, content_type, size_bytes, stored_ms) VALUES (?, ?, ?, ?)"
-_LIST = """
-SELECT sha2, content_type, size_bytes FROM attachment WHERE sha2 IN (SELECT value FROM json_each(?)) ORDER BY sha2
-"""
+_INSERT = "INSERT OR IGNORE INTO attachment (statement_id, sha2, content_type) VALUES (?, ?, ?)"
+_LIST = "SELECT statement_id, sha2, content_type FROM attachment WHERE statement_id = ?"
 
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file under its hash."""
+    """A file that came with a statement; others that name its hash may never have had it."""
 
+    statement_id: bytes
     sha2: str
     content_type: str
-    size_bytes: int
 
 
-def insert_attachments(connection: sqlite3.Connection, found: Iterable[Attachment], now_ms: int) -> None:
+def insert_attachments(connection: sqlite3.Connection, found: Iterable[Attachment]) -> None:
     """Note files that are on the disk. Safe to repeat."""
-    rows = [(one.sha2, one.content_type, one.size_bytes, now_ms) for one in found]
-    connection.executemany(_INSERT, rows)
+    connection.executemany(_INSERT, [(one.statement_id, one.sha2, one.content_type) for one in found])
 
 
-def list_attachments(connection: sqlite3.Connection, hashes: Iterable[str]) -> list[Attachment]:
-    """Return those of some files that are here."""
-    return [Attachment(*row) for row in connection.execute(_LIST, (json.dumps(list(hashes)),))]
+def list_attachments(connection: sqlite3.Connection, statement_ids: Iterable[bytes]) -> list[Attachment]:
+    """Return the files that came with some statements."""
+    return [Attachment(*row) for id_ in statement_ids for row in connection.execute(_LIST, (id_,))]
 
 
 def list_hashes(connection: sqlite3.Connection) -> frozenset[str]:

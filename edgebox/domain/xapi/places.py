@@ -22,6 +22,16 @@ def rewrite(statement: dict[str, Any], *, agent: Rewrite, activity: Rewrite, ver
     return copy
 
 
+def attachments_of(statement: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the attachments of a valid statement and of one nested in it."""
+    return [one for holder in (statement, statement["object"]) for one in holder.get("attachments", ())]
+
+
+def hashes_of(statement: dict[str, Any]) -> frozenset[str]:
+    """Return the hashes of the files that a valid statement names, in lower case."""
+    return frozenset(one["sha2"].lower() for one in attachments_of(statement))
+
+
 def _object(value: dict[str, Any], agent: Rewrite, activity: Rewrite, verb: Rewrite) -> dict[str, Any]:
     kind = value.get("objectType", "Activity")
     if kind == "Activity":

@@ -32,6 +32,11 @@ def is_signature(attachment: Mapping[str, Any]) -> bool:
     return bool(attachment["usageType"] == SIGNATURE_TYPE)
 
 
+def must_come(attachment: Mapping[str, Any]) -> bool:
+    """Tell whether the file of an attachment has to come with its statement."""
+    return "fileUrl" not in attachment or is_signature(attachment)
+
+
 def check_signature(statement: dict[str, Any], attachment: Mapping[str, Any], content: bytes) -> None:
     """Return if `content` is a JWS of the statement; with a certificate in it, also if that one signed.
 

@@ -12,6 +12,7 @@ from typing import Any
 from aiohttp import BodyPartReader, web
 
 from content_packs.base import ids
+from edgebox.domain.xapi.places import hashes_of
 from edgebox.domain.xapi.values import StatementMalformed
 from edgebox.http import problems
 from edgebox.http.body import PROGRESS_SECONDS
@@ -103,9 +104,9 @@ async def _in_time(reading: Any) -> Any:
 async def send(
     request: web.Request, body: Any, statements: Iterable[dict[str, Any]], headers: dict[str, str]
 ) -> web.StreamResponse:
-    """Answer with JSON and then the files that the statements name, as far as they are here."""
+    """Answer with JSON and then the files that came with the statements."""
     files = request.app[BOX].record_store.files
-    found = await files.find(_hashes(statements))
+    found = await files.find({ids.parse_uuid(one["id"]): hashes_of(one) for one in statements})
     boundary = ids.new_token()
     response = web.StreamResponse(headers={**headers, "Content-Type": f"{TYPE}; boundary={boundary}"})
     # A browser that is led here must not run what a client has sent.
@@ -137,8 +138,3 @@ async def _send_file(response: web.StreamResponse, path: Path) -> None:
 def _head(boundary: str, headers: dict[str, str]) -> bytes:
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     return f"\r\n--{boundary}\r\n{lines}\r\n".encode()
-
-
-def _hashes(statements: Iterable[dict[str, Any]]) -> list[str]:
-    holders = [holder for statement in statements for holder in (statement, statement["object"])]
-    return [attachment["sha2"].lower() for holder in holders for attachment in holder.get("attachments", ())]

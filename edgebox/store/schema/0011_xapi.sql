@@ -58,12 +58,12 @@ CREATE TABLE definition (
     content     TEXT NOT NULL                             -- JSON
 ) STRICT;
 
--- Files that came with statements. They are in attachments/, under their hash.
+-- Files that came with statements. They are in attachments/, under their hash. Who only names a hash gets no file.
 CREATE TABLE attachment (
-    sha2         TEXT PRIMARY KEY,                        -- lower case
+    statement_id BLOB NOT NULL,
+    sha2         TEXT NOT NULL,                           -- lower case
     content_type TEXT NOT NULL,
-    size_bytes   INTEGER NOT NULL,
-    stored_ms    INTEGER NOT NULL
+    PRIMARY KEY (statement_id, sha2)
 ) STRICT, WITHOUT ROWID;
 
 -- Profiles of activities and agents, and state documents of agents who are nobody of this box. They stay here.

@@ -91,6 +91,30 @@ async def test_file_that_lies_elsewhere_need_not_come(records: Records) -> None:
     await records.send(make_statement(1, attachments=[attachment(TEXT, fileUrl="http://example.org/file")]))
 
 
+async def test_file_is_given_only_with_statements_it_came_with(records: Records, school: School) -> None:
+    theirs = make_statement(1, attachments=[attachment(TEXT)])
+    assert (await send(records, json_part(theirs), file_part(TEXT))).status == 200
+    named = [attachment(TEXT, fileUrl="http://example.org/file")]
+    learner = school.learners[0]
+    own = make_statement(2, actor=learner.actor, attachments=named)
+    options: dict[str, Any] = {"headers": {"Authorization": f"Bearer {learner.token}"}}
+    assert (await records.ask("POST", STATEMENTS, json=own, **options)).status == 200
+    options = {"headers": {"Authorization": ""}, "cookies": learner.cookies}
+    params = {"statementId": make_id(2), "attachments": "true"}
+    response = await records.ask("GET", STATEMENTS, params=params, **options)
+    assert response.status == 200
+    assert TEXT not in await response.read()
+
+
+async def test_file_has_the_content_type_it_came_with(records: Records) -> None:
+    for number, kind in ((1, "text/plain"), (2, "text/markdown")):
+        statement = make_statement(number, attachments=[attachment(TEXT, contentType=kind)])
+        assert (await send(records, json_part(statement), file_part(TEXT, Content_Type=kind))).status == 200
+        params = {"statementId": make_id(number), "attachments": "true"}
+        content = await (await records.ask("GET", STATEMENTS, params=params)).read()
+        assert f"\r\nContent-Type: {kind}\r\n".encode() in content
+
+
 GOOD = make_statement(1, attachments=[attachment(TEXT)])
 REFUSED: dict[str, list[bytes]] = {
     "the file did not come": [json_part(GOOD)],
