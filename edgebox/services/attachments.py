@@ -17,8 +17,9 @@ from pathlib import Path
 from content_packs.base import atomic, ids
 from content_packs.installer import measure_disk
 from content_packs.installer.planning import MeasureDisk, reserve_bytes
-from edgebox.store import attachments
-from edgebox.store.database import DISK_FULL, Database, StoreUnavailable
+from edgebox.store import attachments, repairs
+from edgebox.store.connections import DISK_FULL, StoreUnavailable
+from edgebox.store.database import Database
 
 # By the length of their hexadecimal form.
 _HASHES = {56: "sha224", 64: "sha256", 96: "sha384", 128: "sha512"}
@@ -130,12 +131,16 @@ class Attachments:
         return [by_hash[sha2] for sha2 in sorted(by_hash)]
 
     async def sweep(self) -> None:
-        """Remove what no statement names: only at the start, while no request is under way."""
+        """Remove what came with no statement: only at the start, while no request is under way.
+
+        In a database that was made anew a statement may be missing that comes back, and its file with it stays.
+        """
         known = await self._database.read(attachments.list_hashes)
-        await asyncio.to_thread(self._sweep, known)
+        await asyncio.to_thread(shutil.rmtree, self._folder / _COMING, ignore_errors=True)
+        if not await self._database.read(repairs.was_rebuilt):
+            await asyncio.to_thread(self._sweep, known)
 
     def _sweep(self, known: frozenset[str]) -> None:
-        shutil.rmtree(self._folder / _COMING, ignore_errors=True)
         for path in self._folder.glob("*/*"):
             if path.name not in known:
                 path.unlink()

@@ -7,7 +7,7 @@ for StatementRefs), in whichever order the two arrived.
 import json
 import sqlite3
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from content_packs.base import ids
@@ -17,7 +17,10 @@ from edgebox.domain.statements import NewStatement, Outside
 from edgebox.domain.xapi.agents import identifier_of
 from edgebox.domain.xapi.formats import merge_definition
 from edgebox.domain.xapi.mentions import Role, mentions_of, registration_number, target_of, term_of
+from edgebox.domain.xapi.places import attachments_of
+from edgebox.domain.xapi.signature import must_come
 from edgebox.store import agents
+from edgebox.store.attachments import Attachment, insert_attachments
 from edgebox.store.registry import Numbers
 from sync.records.activity import parse_activity
 from sync.records.kinds import Kind
@@ -47,9 +50,19 @@ INSERT INTO definition (activity_no, content) VALUES (?, ?)
 ON CONFLICT (activity_no) DO UPDATE SET content = excluded.content
 """
 _EARLIER = """
-SELECT min(change.seq), statement.id, statement.person_no, statement.verb_no, statement.body
+SELECT min(change.seq), statement.id, statement.person_no, statement.verb_no, statement.client_no, statement.body
 FROM change JOIN statement ON statement.id = change.key
-WHERE change.kind = ? AND statement.body IS NOT NULL GROUP BY statement.id
+WHERE change.kind = ? AND statement.body IS NOT NULL AND statement.id NOT IN (SELECT id FROM outside)
+GROUP BY statement.id
+"""
+_VOID_ALL = """
+UPDATE outside SET is_void = 1 WHERE voids = 0 AND EXISTS
+    (SELECT 1 FROM outside AS by WHERE by.target = outside.id AND by.voids = 1 AND by.client_no = outside.client_no)
+"""
+_WITH_FILES = "SELECT id, body FROM statement WHERE instr(body, CAST('\"attachments\"' AS BLOB))"
+_PLACES = """
+SELECT min(change.seq), outside.id, outside.terms FROM change JOIN outside ON outside.id = change.key
+WHERE change.kind = ? GROUP BY outside.id
 """
 
 
@@ -74,14 +87,35 @@ def insert_outside(connection: sqlite3.Connection, numbers: Numbers, statement: 
             _define(connection, numbers, iri, definition, may_change=outside.client_no is not None)
 
 
+def refit(connection: sqlite3.Connection) -> None:
+    """Let it fit the log of a database that was made anew, where statements may have other places or be gone."""
+    connection.execute("DELETE FROM mention")
+    connection.execute("DELETE FROM outside WHERE id NOT IN (SELECT id FROM statement)")
+    for seq, id_, terms in connection.execute(_PLACES, (int(Kind.STATEMENT),)).fetchall():
+        connection.execute("UPDATE outside SET seq = ? WHERE id = ?", (seq, id_))
+        connection.executemany(_MENTION, [(term, seq) for term in _unpacked(terms)])
+    fill(connection)
+    connection.execute(_VOID_ALL)
+    insert_attachments(connection, _list_files(connection))
+
+
+def _list_files(connection: sqlite3.Connection) -> Iterator[Attachment]:
+    """Return the files that must have come with the statements there are."""
+    for id_, body in connection.execute(_WITH_FILES):
+        for one in attachments_of(json.loads(body)):
+            if must_come(one):
+                yield Attachment(id_, one["sha2"].lower(), one["contentType"])
+
+
 def fill(connection: sqlite3.Connection) -> None:
     """Note it for all statements that were stored before this was kept."""
     found = connection.execute(_EARLIER, (int(Kind.STATEMENT),)).fetchall()
-    for seq, id_, person_no, verb_no, body in found:
+    for seq, id_, person_no, verb_no, client_no, body in found:
         statement = json.loads(body)
         mentions = mentions_of(statement)
         nos = [(Role.ANY, 0), (Role.VERB, verb_no)]
         nos += [] if person_no is None else [(Role.PERSON, person_no)]
+        nos += [] if client_no is None else [(Role.CLIENT, client_no)]
         for identifier, name in mentions.agents.items():
             no = agents.number_agent(connection, identifier, name)
             nos += _agent_terms(no, is_object=identifier in mentions.object_agents)
@@ -92,7 +126,7 @@ def fill(connection: sqlite3.Connection) -> None:
         if mentions.registration is not None:
             nos.append((Role.REGISTRATION, registration_number(mentions.registration)))
         terms = {term_of(role, no) for role, no in nos}
-        values = (id_, seq, None, target_of(statement), is_voiding(statement), _packed(terms))
+        values = (id_, seq, client_no, target_of(statement), is_voiding(statement), _packed(terms))
         connection.execute(_INSERT, values)
         connection.executemany(_MENTION, [(term, seq) for term in terms])
 

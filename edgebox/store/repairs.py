@@ -49,6 +49,11 @@ def list_all(connection: sqlite3.Connection) -> list[Repair]:
     return [Repair(RepairKind(kind), at_ms, statements) for kind, at_ms, statements in found]
 
 
+def was_rebuilt(connection: sqlite3.Connection) -> bool:
+    """Return whether the database was ever made anew out of a damaged one."""
+    return connection.execute("SELECT 1 FROM repair WHERE kind = ?", (RepairKind.REBUILT.value,)).fetchone() is not None
+
+
 def has_unsettled(connection: sqlite3.Connection) -> bool:
     """Return whether the hub has yet to be asked for what it has."""
     return connection.execute("SELECT 1 FROM repair WHERE is_settled = 0").fetchone() is not None

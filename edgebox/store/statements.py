@@ -29,6 +29,7 @@ _COLUMNS = (
     "id", "person_no", "verb_no", "activity_no", "device_no", "device_seq", "attempt_seq", "registration",
     "timestamp_ms", "stored_ms", "success", "completion", "score_raw", "score_max", "score_scaled", "duration_ms",
     "progress", "response", "body", "digest", "pack_version",
+    "client_no",
 )  # fmt: skip
 _INSERT_STATEMENT = f"""
 INSERT INTO statement ({", ".join(_COLUMNS)}, seal) VALUES ({"?, " * len(_COLUMNS)}?) ON CONFLICT (id) DO NOTHING
@@ -225,6 +226,7 @@ def _add(
         statement.body,
         statement.digest,
         statement.pack_version,
+        None if statement.outside is None else statement.outside.client_no,
     )
     seal = seals.seal_of(_COLUMNS, values)
     if connection.execute(_INSERT_STATEMENT, (*values, seal)).rowcount == 0:

@@ -21,6 +21,9 @@ CREATE TABLE agent (
     name       TEXT                                       -- as it was last given
 ) STRICT;
 
+-- The credential that a statement came with; what `outside` says of it is made again from the statement when it is lost.
+ALTER TABLE statement ADD COLUMN client_no INTEGER;
+
 -- What a statement of an outside client has besides its row in `statement`.
 CREATE TABLE outside (
     id        BLOB PRIMARY KEY,

@@ -13,8 +13,10 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from content_packs.base.starting import StoreDamaged
 from edgebox.app import make_app, open_box
+from edgebox.domain.caller import Reach
 from edgebox.store import copying, recovery, repairs, seals
 from edgebox.store.connections import open_writer
+from edgebox.store.outside import refit
 from edgebox.store.recovery import recover
 from edgebox.store.repairs import RepairKind
 from edgebox.store.upgrade import upgrade
@@ -28,7 +30,7 @@ from tests.support.filled import (
     rows_of,
     statement_pages,
 )
-from tests.support.records import ADL, Records, make_id, make_statement, outside_client, reference
+from tests.support.records import ADL, VOIDED, Records, make_id, make_statement, outside_client, reference
 
 STATEMENTS = 300
 DAMAGED_BOXES = 20
@@ -236,6 +238,23 @@ async def test_statements_of_other_apps_are_found_after_their_places_in_the_log_
     assert await asyncio.to_thread(recover, path, 1, nothing) is not None
     async with open_box(school.settings) as box, TestClient(TestServer(make_app(box))) as session:
         assert sorted(await Records(session, secret, login).ids(verb=f"{ADL}experienced")) == sorted(before) == [1, 2]
+
+
+async def test_what_was_taken_back_stays_so_and_who_wrote_it_is_known_when_that_is_lost(tmp_path: Path) -> None:
+    school = await asyncio.to_thread(make_school, tmp_path / "box")
+    async with (
+        open_box(school.settings) as box,
+        outside_client(box, reach=Reach.OWN) as client,
+        outside_client(box) as other,
+    ):
+        await other.send(make_statement(9), make_statement(3, verb=VOIDED, object=reference(1)))
+        await client.send(*(make_statement(no) for no in (1, 2, 4)))
+        await client.send(make_statement(5, verb=VOIDED, object=reference(2)))
+        await box.database.write(lambda db: db.execute("DELETE FROM outside").rowcount)
+        await box.database.write(refit)
+        assert sorted(await client.ids()) == [1, 4, 5]
+        assert sorted(await other.ids()) == [1, 3, 4, 5, 9]
+        assert (await client.get(statementId=make_id(4)))["authority"]["account"]["name"] == "client-1"
 
 
 def damage_somehow(path: Path, rng: random.Random) -> set[int]:

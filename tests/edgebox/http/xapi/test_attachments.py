@@ -20,6 +20,9 @@ from edgebox.app import open_box
 from edgebox.domain.xapi.signature import SIGNATURE_TYPE
 from edgebox.http.xapi import multipart
 from edgebox.keys import Box
+from edgebox.store import repairs
+from edgebox.store.outside import refit
+from edgebox.store.repairs import Repair, RepairKind
 from tests.support.box import School
 from tests.support.records import STATEMENTS, Records, make_id, make_statement, outside_client
 
@@ -166,6 +169,20 @@ async def test_start_removes_files_that_no_statement_names_and_no_others(box: Bo
     await asyncio.to_thread(lambda: [path.write_bytes(b"x") for path in (stray, half)])
     await box.record_store.files.sweep()
     assert not await asyncio.to_thread(lambda: stray.exists() or half.exists())
+
+
+async def test_file_is_kept_and_given_after_the_database_was_made_anew(school: School) -> None:
+    async with open_box(school.settings) as box, outside_client(box) as records:
+        assert (await send(records, json_part(GOOD), file_part(TEXT))).status == 200
+        fault = "DELETE FROM attachment"
+        await box.database.write(lambda db: db.execute(fault).rowcount)
+        await box.database.write(refit)
+        params = {"statementId": make_id(1), "attachments": "true"}
+        assert TEXT in await (await records.ask("GET", STATEMENTS, params=params)).read()
+        await box.database.write(lambda db: db.execute(fault).rowcount)
+        await box.database.write(lambda db: repairs.add(db, Repair(RepairKind.REBUILT, 1, 0)))
+    async with open_box(school.settings) as box:
+        assert await asyncio.to_thread(box.record_store.files.path_of(sha256(TEXT).hexdigest()).exists)
 
 
 async def test_file_is_there_after_a_restart(school: School) -> None:
