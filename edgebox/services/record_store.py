@@ -249,7 +249,10 @@ def _check_files(received: Iterable[dict[str, Any]], parts: Sequence[Part]) -> N
     by_hash = {part.sha2: part for part in parts}
     named = set()
     for statement in received:
-        for attachment in attachments_of(statement):
+        attachments = attachments_of(statement)
+        if sum(map(is_signature, attachments)) > 1:
+            raise StatementMalformed(where="attachments", reason="more than one signature")
+        for attachment in attachments:
             sha2 = attachment["sha2"].lower()
             named.add(sha2)
             part = by_hash.get(sha2)

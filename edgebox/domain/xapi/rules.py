@@ -235,7 +235,7 @@ _ATTACHMENT = object_of(
         "usageType": check_iri,
         "display": check_texts_by_language,
         "description": check_texts_by_language,
-        "contentType": matches(re.compile(r"[\w.+-]+/[\w.+-]+(;.*)?")),
+        "contentType": matches(re.compile(r"[\w.+-]+/[\w.+-]+(;[ -~]*)?", re.ASCII)),
         "length": values.check_whole_number,
         "sha2": matches(re.compile("[0-9A-Fa-f]{56}|[0-9A-Fa-f]{64}|[0-9A-Fa-f]{96}|[0-9A-Fa-f]{128}")),
         "fileUrl": check_iri,

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.x509 import load_der_x509_certificate
+from cryptography.x509 import InvalidVersion, load_der_x509_certificate
 
 from edgebox.domain.xapi.values import StatementMalformed
 
@@ -49,25 +49,26 @@ def check_signature(statement: dict[str, Any], attachment: Mapping[str, Any], co
     if len(parts) != 3:
         raise _wrong("not a JWS")
     header, payload = _decode_json(parts[0]), _decode_json(parts[1])
-    if not isinstance(header, dict) or header.get("alg") not in _HASHES:
+    algorithm = header.get("alg") if isinstance(header, dict) else None
+    if not isinstance(algorithm, str) or algorithm not in _HASHES:
         raise _wrong("not of an algorithm that is allowed")
     if not isinstance(payload, dict) or _compared(payload) != _compared(statement):
         raise _wrong("not of this statement")
     signature = _decode(parts[2])
     if "x5c" in header:
-        _verify(header["x5c"], signature, parts[0] + b"." + parts[1], _HASHES[header["alg"]]())
+        _verify(header["x5c"], signature, parts[0] + b"." + parts[1], _HASHES[algorithm]())
 
 
 def _verify(chain: Any, signature: bytes, signed: bytes, algorithm: hashes.HashAlgorithm) -> None:
     try:
         key = load_der_x509_certificate(b64decode(chain[0], validate=True)).public_key()
-    except (ValueError, TypeError, LookupError) as error:
+    except (ValueError, TypeError, LookupError, UnsupportedAlgorithm, InvalidVersion) as error:
         raise _wrong("no certificate") from error
     if not isinstance(key, RSAPublicKey) or key.key_size > _KEY_BITS_MAX:
         raise _wrong("no RSA certificate")
     try:
         key.verify(signature, signed, PKCS1v15(), algorithm)
-    except InvalidSignature as error:
+    except (InvalidSignature, ValueError) as error:
         raise _wrong("not signed by its certificate") from error
 
 

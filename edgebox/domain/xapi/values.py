@@ -67,6 +67,16 @@ def check_uuid(value: Any, where: str) -> None:
         raise StatementMalformed(where=where, reason="not a UUID")
 
 
+def check_content_type(value: str, where: str) -> None:
+    """Return if a content type can be stored and given back as a header: printable ASCII.
+
+    Raises:
+        StatementMalformed
+    """
+    if not _CONTENT_TYPE.fullmatch(value):
+        raise StatementMalformed(where=where, reason="not a content type")
+
+
 def check_fields(value: Any, where: str, fields: Mapping[str, Check], required: tuple[str, ...] = ()) -> None:
     """Return if a JSON value is an object with these fields and no others.
 
@@ -174,6 +184,7 @@ def check_extensions(value: Any, where: str) -> None:
 
 
 _IRI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s<>\"{}|\\^`\x00-\x20]+")
+_CONTENT_TYPE = re.compile("[ -~]{1,255}")
 _UUID = re.compile("[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}")
 _LANGUAGE = re.compile("[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")

@@ -15,7 +15,7 @@ from content_packs.base.errors import N_, EdgeboxError
 from edgebox.domain.caller import Caller
 from edgebox.domain.session import Role
 from edgebox.domain.xapi.rules import check_actor
-from edgebox.domain.xapi.values import StatementMalformed, check_uuid, parse_json
+from edgebox.domain.xapi.values import StatementMalformed, check_content_type, check_uuid, parse_json
 from edgebox.domain.xapi.version import Version, parse_version
 from edgebox.http import problems
 from edgebox.http.body import read_body
@@ -67,12 +67,14 @@ class Call:
 
     @property
     def content_type(self) -> str:
-        """Return the content type as it was given, with its parameters."""
-        return self.headers.get("Content-Type", "application/octet-stream")
+        """Return the content type as it was given, with its parameters. Raises StatementMalformed."""
+        given = self.headers.get("Content-Type", "application/octet-stream")
+        check_content_type(given, "Content-Type")
+        return given
 
     @property
     def base_type(self) -> str:
-        """Return the content type without parameters, in lower case."""
+        """Return the content type without parameters, in lower case. Raises StatementMalformed."""
         return self.content_type.partition(";")[0].strip().lower()
 
     async def read(self, limit_bytes: int) -> bytes:

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import BodyPartReader, web
+from aiohttp.http import HttpProcessingError
 
 from content_packs.base import ids
 from edgebox.domain.xapi.places import hashes_of
-from edgebox.domain.xapi.values import StatementMalformed
+from edgebox.domain.xapi.values import StatementMalformed, check_content_type
 from edgebox.http import problems
 from edgebox.http.body import PROGRESS_SECONDS
 from edgebox.http.xapi.call import JSON_TYPE, REQUEST_MAX_BYTES
@@ -59,7 +60,7 @@ async def receive(request: web.Request, folder: Path) -> tuple[bytes, list[Part]
                 raise StatementMalformed(where="body", reason="too many parts")
             left_bytes = FILES_MAX_BYTES - sum(known.size_bytes for known in parts)
             parts.append(await _write(part, folder, left_bytes))
-    except ValueError as error:
+    except (ValueError, HttpProcessingError, web.RequestPayloadError) as error:
         raise problems.BodyMalformed(reason="multipart") from error
     return body, parts
 
@@ -68,6 +69,7 @@ async def _write(part: BodyPartReader, folder: Path, limit_bytes: int) -> Part:
     if part.headers.get(_ENCODING_HEADER, "").strip().lower() != "binary":
         raise StatementMalformed(where=_ENCODING_HEADER, reason="not binary")
     content_type = part.headers.get("Content-Type", "application/octet-stream")
+    check_content_type(content_type, "Content-Type")
     try:
         writing = await asyncio.to_thread(Writing, folder, part.headers.get(_HASH_HEADER, "").strip(), content_type)
     except ValueError as error:

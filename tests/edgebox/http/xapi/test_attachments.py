@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from base64 import b64encode, urlsafe_b64encode
+from base64 import b64decode, b64encode, urlsafe_b64encode
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256, sha512
 from typing import Any
@@ -131,6 +131,10 @@ REFUSED: dict[str, list[bytes]] = {
     "no encoding": [json_part(GOOD), file_part(TEXT, Content_Transfer_Encoding="")],
     "the file first": [file_part(TEXT), json_part(GOOD)],
     "nothing at all": [],
+    "a content type that is no text": [json_part(GOOD), file_part(TEXT).replace(b"text/plain", b"text/\xff")],
+    "a header that is none": [json_part(GOOD), file_part(TEXT).replace(b"Content-Type: ", b"Content Type\x00: ")],
+    "a header that is too long": [json_part(GOOD), file_part(TEXT, Content_Type="a" * 20_000)],
+    "too many headers": [json_part(GOOD), file_part(TEXT, **{f"X-{number}": "x" for number in range(500)})],
 }
 
 
@@ -142,6 +146,12 @@ async def test_files_that_do_not_fit_their_statement_are_refused(
     assert await records.ids() == []
     kept = await asyncio.to_thread(lambda: [path for path in school.settings.attachments.rglob("*") if path.is_file()])
     assert kept == []
+
+
+async def test_files_that_are_not_encoded_as_is_said_are_refused(records: Records) -> None:
+    body = json_part(GOOD) + file_part(TEXT) + f"--{BOUNDARY}--\r\n".encode()
+    headers = {"Content-Type": f"multipart/mixed; boundary={BOUNDARY}", "Content-Encoding": "gzip"}
+    assert (await records.ask("POST", STATEMENTS, data=body, headers=headers)).status == 400
 
 
 async def test_statement_that_names_a_file_is_not_taken_without_one(records: Records) -> None:
@@ -205,10 +215,10 @@ def certificate() -> str:
     return b64encode(made.sign(KEY, hashes.SHA256()).public_bytes(Encoding.DER)).decode()
 
 
-def sign(payload: Any, algorithm: str = "RS256", **header: Any) -> bytes:
+def sign(payload: Any, algorithm: Any = "RS256", **header: Any) -> bytes:
     head = encoded(json.dumps({"alg": algorithm, **header}).encode())
     signed = head + b"." + encoded(payload if isinstance(payload, bytes) else json.dumps(payload).encode())
-    kind = {"RS384": hashes.SHA384(), "RS512": hashes.SHA512()}.get(algorithm, hashes.SHA256())
+    kind = {"RS384": hashes.SHA384(), "RS512": hashes.SHA512()}.get(str(algorithm), hashes.SHA256())
     return signed + b"." + encoded(KEY.sign(signed, PKCS1v15(), kind))
 
 
@@ -232,6 +242,16 @@ async def test_signature_with_its_certificate_is_verified(records: Records) -> N
     assert await send_signed(records, good) == 200
 
 
+def other_certificate(old: bytes, new: bytes) -> str:
+    content = b64decode(certificate())
+    assert content.count(old) == 1
+    return b64encode(content.replace(old, new)).decode()
+
+
+RSA_OID = bytes.fromhex("06092a864886f70d010101")
+UNKNOWN_OID = bytes.fromhex("06092a864886f70d010163")
+VERSION_THREE = bytes.fromhex("a003020102")
+VERSION_NINE = bytes.fromhex("a003020109")
 WRONG: dict[str, tuple[bytes, dict[str, Any]]] = {
     "another algorithm": (sign(make_statement(1), "HS256"), {}),
     "none": (sign(make_statement(1), "none"), {}),
@@ -241,6 +261,15 @@ WRONG: dict[str, tuple[bytes, dict[str, Any]]] = {
     "another content type": (sign(make_statement(1)), {"contentType": "text/plain"}),
     "a certificate that is none": (sign(make_statement(1), x5c=["AAAA"]), {}),
     "certificates that are no list": (sign(make_statement(1), x5c=5), {}),
+    "an algorithm that is no text": (sign(make_statement(1), []), {}),
+    "a certificate of an unknown key": (
+        sign(make_statement(1), x5c=[other_certificate(RSA_OID, UNKNOWN_OID)]),
+        {},
+    ),
+    "a certificate of an unknown version": (
+        sign(make_statement(1), x5c=[other_certificate(VERSION_THREE, VERSION_NINE)]),
+        {},
+    ),
     "a head that is no object": (b".".join([encoded(b"[]"), encoded(b"{}"), b"AA"]), {}),
 }
 
@@ -251,6 +280,13 @@ async def test_signature_that_does_not_hold_is_refused(
 ) -> None:
     assert await send_signed(records, signature, **changes) == 400
     assert await records.ids() == []
+
+
+async def test_statement_has_no_more_than_one_signature(records: Records) -> None:
+    signature = sign(make_statement(1))
+    named = attachment(signature, usageType=SIGNATURE_TYPE, contentType="application/octet-stream")
+    statement = make_statement(1, attachments=[named, named])
+    assert (await send(records, json_part(statement), file_part(signature))).status == 400
 
 
 async def test_signature_must_come_with_its_statement(records: Records) -> None:

@@ -1,7 +1,9 @@
 """State and profiles: tags, conditions and merging (1.0.3 part 3, 2.2 and 3.1; 2.0, 4.1.4)."""
 
+import asyncio
 from hashlib import sha1
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -109,3 +111,27 @@ async def test_state_of_somebody_else_is_another(records: Records) -> None:
     other = {**place, "agent": {"mbox": "mailto:omar@example.org"}}
     assert (await records.ask("GET", path, params=other)).status == 404
     assert await records.get(path, **{**place, "agent": {**AGENT, "name": "Amina"}}) == 1
+
+
+PROFILE = "/xapi/activities/profile"
+NAMED = {"activityId": "http://example.org/a", "profileId": "p"}
+
+
+async def test_content_type_that_is_no_header_is_refused_in_a_form(records: Records) -> None:
+    meant = {**NAMED, **records.headers, "content": "x", "Content-Type": "text/plain\r\nSet-Cookie: a=b"}
+    response = await records.client.post(f"{PROFILE}?method=PUT", data=meant)
+    assert (response.status, (await response.json())["code"]) == (400, "record.statement_malformed")
+    assert (await records.ask("GET", PROFILE, params=NAMED)).status == 404
+
+
+@pytest.mark.parametrize("name", ["Content-Type", "Authorization", "X-Experience-API-Version", "If-None-Match"])
+async def test_header_that_is_no_text_is_no_fault_of_the_server(records: Records, name: str) -> None:
+    host, port = records.client.host, records.client.port
+    headers = {**records.headers, "Host": f"{host}:{port}", "Content-Length": "1", "Connection": "close"}
+    lines = [f"{each}: {value}".encode() for each, value in headers.items() if each != name]
+    head = f"PUT {PROFILE}?{urlencode(NAMED)} HTTP/1.1".encode()
+    reader, writer = await asyncio.open_connection(host, port)
+    writer.write(b"\r\n".join([head, *lines, f"{name}: ".encode() + b"a\xff", b"", b"x"]))
+    answer = await reader.read()
+    writer.close()
+    assert int(answer.split(b" ")[1]) in ((204,) if name == "If-None-Match" else (400, 401))
