@@ -14,7 +14,19 @@ from content_packs.base import ids
 from content_packs.base.hashing import blake2b_256
 from content_packs.base.signing import SigningKey
 from content_packs.format.manifest import Lesson
-from edgebox.store import documents, health, merged, roster, switches, teaching, writing
+from edgebox.store import (
+    documents,
+    hand_ins,
+    health,
+    marks,
+    merged,
+    own_lessons,
+    roster,
+    seals,
+    switches,
+    teaching,
+    writing,
+)
 from edgebox.store.catalogue import ListedLesson
 from edgebox.store.log import append_change, number_key
 from sync.hub.store import files
@@ -82,6 +94,7 @@ def finish(box: BoxReplica, person_no: int, seq: int = 1) -> bytes:
         " stored_ms, completion, digest) VALUES (?, ?, 7, 7, 7, ?, 1, ?, ?, 1, x'01')",
         (key, person_no, seq, NOW_MS, NOW_MS + 2000),
     )
+    seals.seal_all(box.db)
     append_change(box.db, Kind.STATEMENT, key)
     return key
 

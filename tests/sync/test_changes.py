@@ -9,7 +9,7 @@ import pytest
 
 from content_packs.base import ids
 from content_packs.format.manifest import Lesson
-from edgebox.store import changes, roster, spans, teaching
+from edgebox.store import changes, roster, seals, spans, teaching
 from edgebox.store.catalogue import ListedLesson
 from edgebox.store.database import Database
 from edgebox.store.log import append_change, number_key
@@ -58,6 +58,7 @@ def answer(db: Connection, seq: int, person_no: int = 1) -> None:
         " stored_ms, success, digest) VALUES (?, ?, 1, 1, 1, ?, 1, ?, ?, 1, x'00')",
         (key, person_no, seq, NOW_MS, NOW_MS + 2500),
     )
+    seals.seal_all(db)
     append_change(db, Kind.STATEMENT, key)
 
 

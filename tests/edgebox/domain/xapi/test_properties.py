@@ -7,10 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgebox.domain.events import EventMalformed, parse_event, parse_outbox
-from edgebox.domain.statement_in import from_statement
-from sync.records.xapi import StatementMalformed, canonical_json, check_statement, parse_json
+from edgebox.domain.statement_in import Sender, from_statement
+from edgebox.domain.xapi.rules import check_statement
+from edgebox.domain.xapi.values import StatementMalformed, canonical_json, parse_json
+from edgebox.domain.xapi.version import Version
 
 NOW_MS = 1_763_780_000_000
+SENDER = Sender("http://box/", "account:http://box/ x", 1, Version.ONE)
 TEXTS = st.text(max_size=30) | st.sampled_from(
     ["id", "actor", "verb", "object", "http://example.org/a", "mailto:a@example.org", "PT1S", "2026-01-01T00:00:00Z"]
 )
@@ -55,9 +58,9 @@ def test_any_json_is_a_statement_or_refused_by_name(value: Any) -> None:
     except StatementMalformed as error:
         assert error.fields["where"]
         return
-    stored = from_statement(value, 1, NOW_MS)
+    stored = from_statement(value, 1, NOW_MS, SENDER)
     assert stored.body is not None
-    again = from_statement(json.loads(stored.body) | {"id": value.get("id", WHOLE["id"])}, 1, NOW_MS)
+    again = from_statement(json.loads(stored.body) | {"id": value.get("id", WHOLE["id"])}, 1, NOW_MS, SENDER)
     assert again.body == stored.body
     if "timestamp" in value:
         assert again.digest == stored.digest
