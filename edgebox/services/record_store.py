@@ -34,6 +34,7 @@ from sync.records.activity import parse_activity
 STATEMENTS_MAX = 200
 _FEW = 5  # are checked in less time than another thread takes to begin
 STATEMENT_MAX_BYTES = 256 * 1024  # it has to fit into a bundle
+MENTIONS_MAX = 200  # each becomes a row or two, again in every statement about this one
 
 
 class StatementConflict(EdgeboxError):
@@ -140,8 +141,8 @@ class RecordStore:
         new = [from_statement(one, no, now_ms, sender) for one, no in zip(received, people, strict=True)]
         if len({statement.id for statement in new}) != len(new):
             raise StatementMalformed(where="statement.id", reason="the same id twice")
-        if any(len(statement.body or b"") > STATEMENT_MAX_BYTES for statement in new):
-            raise StatementMalformed(where="statement", reason=f"more than {STATEMENT_MAX_BYTES} bytes")
+        for statement in new:
+            _check_size(statement)
         if parts:
             await self.files.keep(parts)
         named = zip(new, map(hashes_of, received), strict=True)
@@ -238,6 +239,15 @@ class RecordStore:
         identifier = identifier_of(agent) or ""
         found = await self._database.read(lambda connection: agents.find_agent(connection, identifier))
         return None if found is None else found[1]
+
+
+def _check_size(statement: NewStatement) -> None:
+    """Return if a statement is not too large, nor too costly to be found again. Raises StatementMalformed."""
+    if len(statement.body or b"") > STATEMENT_MAX_BYTES:
+        raise StatementMalformed(where="statement", reason=f"more than {STATEMENT_MAX_BYTES} bytes")
+    mentions = None if statement.outside is None else statement.outside.mentions
+    if mentions is not None and len(mentions.agents) + len(mentions.activities) > MENTIONS_MAX:
+        raise StatementMalformed(where="statement", reason=f"more than {MENTIONS_MAX} agents and activities")
 
 
 def _check_files(received: Iterable[dict[str, Any]], parts: Sequence[Part]) -> None:

@@ -27,7 +27,8 @@ from sync.records.kinds import Kind
 
 ALL = term_of(Role.ANY, 0)
 DEFINITION_MAX_CHARACTERS = 64 * 1024  # it grows with every language that somebody adds
-_FOLLOWED_MAX = 8  # statements about statements about statements ...
+TERMS_MAX = 400  # of one statement, those of the statement it is about included
+_SPREAD_MAX_ROWS = 1_000  # looked at or written for one statement: what was sent about it may be any number
 _INHERITED = frozenset(
     {Role.VERB, Role.ACTIVITY, Role.ACTIVITY_AROUND, Role.AGENT, Role.AGENT_AROUND, Role.REGISTRATION}
 )
@@ -36,7 +37,7 @@ _INSERT = "INSERT INTO outside (id, seq, client_no, target, voids, terms) VALUES
 _MENTION = "INSERT OR IGNORE INTO mention (term, seq) VALUES (?, ?)"
 _TERMS = "SELECT terms, seq FROM outside WHERE id = ?"
 _SET_TERMS = "UPDATE outside SET terms = ? WHERE id = ?"
-_ABOUT = "SELECT id FROM outside WHERE target = ?"
+_ABOUT = "SELECT id, terms, seq FROM outside WHERE target = ? LIMIT ?"
 _VOID = "UPDATE outside SET is_void = 1 WHERE id = ? AND client_no IS ? AND voids = 0"
 _VOIDED_BY = "SELECT 1 FROM outside WHERE target = ? AND client_no IS ? AND voids = 1"
 _OWN = """
@@ -73,11 +74,11 @@ def insert_outside(connection: sqlite3.Connection, numbers: Numbers, statement: 
         return
     terms = _terms(connection, numbers, statement, outside)
     if outside.target is not None:
-        terms |= _inherited(connection, outside.target, outside.home_page)
+        terms |= _fitting(_inherited(connection, outside.target, outside.home_page), terms)
     values = (statement.id, seq, outside.client_no, outside.target, outside.is_voiding, _packed(terms))
     connection.execute(_INSERT, values)
     connection.executemany(_MENTION, [(term, seq) for term in terms])
-    _spread(connection, statement.id, terms, {statement.id})
+    _spread(connection, statement.id, terms)
     if outside.is_voiding:
         connection.execute(_VOID, (outside.target, outside.client_no))
     elif connection.execute(_VOIDED_BY, (statement.id, outside.client_no)).fetchone() is not None:
@@ -184,17 +185,27 @@ def _own_terms(connection: sqlite3.Connection, id_: bytes, home_page: str) -> It
     return [term_of(role, no) for role, no in nos]
 
 
-def _spread(connection: sqlite3.Connection, id_: bytes, terms: Iterable[int], seen: set[bytes]) -> None:
-    """Let the statements that are about this one, and those about them, be found by its terms."""
+def _spread(connection: sqlite3.Connection, id_: bytes, terms: Iterable[int]) -> None:
+    """Let the statements that are about this one, and those about them, be found by its terms, up to a limit."""
     inherited = {term for term in terms if Role(term & _ROLE_MASK) in _INHERITED}
-    for (about,) in connection.execute(_ABOUT, (id_,)).fetchall():
-        if about in seen or len(seen) > _FOLLOWED_MAX:
-            continue
-        packed, seq = connection.execute(_TERMS, (about,)).fetchone()
-        known = set(_unpacked(packed))
-        connection.executemany(_MENTION, [(term, seq) for term in inherited - known])
-        connection.execute(_SET_TERMS, (_packed(known | inherited), about))
-        _spread(connection, about, inherited, seen | {about})
+    due, seen, left = [id_], {id_}, _SPREAD_MAX_ROWS
+    while due and left > 0:
+        for about, packed, seq in connection.execute(_ABOUT, (due.pop(), left)).fetchall():
+            if about in seen or left <= 0:
+                continue
+            known = set(_unpacked(packed))
+            added = _fitting(inherited, known)
+            connection.executemany(_MENTION, [(term, seq) for term in added])
+            connection.execute(_SET_TERMS, (_packed(known | added), about))
+            left -= 1 + len(added)
+            seen.add(about)
+            due.append(about)
+
+
+def _fitting(terms: set[int], known: set[int]) -> set[int]:
+    """Return the terms that a statement does not have yet, as many as it may still get: the object before the rest."""
+    missing = sorted(terms - known, key=lambda term: term & _ROLE_MASK)
+    return set(missing[: max(0, TERMS_MAX - len(known))])
 
 
 def _define(

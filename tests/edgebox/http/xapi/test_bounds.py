@@ -1,0 +1,58 @@
+"""What one request may cost the box: rows, bytes, time on the event loop, room on the disk."""
+
+from typing import Any
+
+import pytest
+
+from edgebox.keys import Box
+from edgebox.services import record_store
+from edgebox.store import outside
+from tests.support.records import STATEMENTS, Records, make_id, make_statement, reference
+
+
+def people(count: int) -> dict[str, Any]:
+    """Return an object that mentions so many agents."""
+    return {"objectType": "Group", "member": [{"mbox": f"mailto:{n}@example.org"} for n in range(count)]}
+
+
+async def count(box: Box, query: str) -> int:
+    return int(await box.database.read(lambda db: db.execute(query).fetchone()[0]))
+
+
+async def test_statement_that_mentions_too_many_is_refused(records: Records, records_two: Records, box: Box) -> None:
+    response = await records.ask("POST", STATEMENTS, json=make_statement(1, object=people(201)))
+    assert (response.status, (await response.json())["code"]) == (400, "record.statement_malformed")
+    groups = [{"objectType": "contextGroup", "group": people(40)} for _ in range(2)]
+    other = [{"objectType": "contextAgent", "agent": {"mbox": f"mailto:{n}@example.com"}} for n in range(200)]
+    crowd = make_statement(2, context={"contextGroups": groups, "contextAgents": other})
+    assert (await records_two.ask("POST", STATEMENTS, json=crowd)).status == 400
+    assert await count(box, "SELECT count(*) FROM mention") == 0
+
+
+async def test_statement_about_another_gets_a_bounded_number_of_rows(records: Records, box: Box) -> None:
+    """Each would inherit from the one before what that one inherited."""
+    chain = []
+    for number in range(1, 5):
+        crowd = [{"mbox": f"mailto:{number}-{n}@example.org"} for n in range(150)]
+        team = {"objectType": "Group", "mbox": "mailto:t@example.org", "member": crowd}
+        changes = {"object": reference(number - 1)} if number > 1 else {}
+        chain.append(make_statement(number, context={"team": team}, **changes))
+    await records.send(*chain)
+    most = "SELECT max(n) FROM (SELECT count(*) AS n FROM mention GROUP BY seq)"
+    assert await count(box, most) == outside.TERMS_MAX
+    assert await records.ids(activity="http://example.org/page") == [4, 3, 2, 1]
+
+
+async def test_late_target_makes_a_bounded_number_of_rows(
+    records: Records, box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outside, "_SPREAD_MAX_ROWS", 500)
+    await records.send(*[make_statement(n, object=reference(1)) for n in range(2, 52)])
+    before = await count(box, "SELECT count(*) FROM mention")
+    await records.send(make_statement(1, object=people(record_store.MENTIONS_MAX - 10)))
+    made = await count(box, "SELECT count(*) FROM mention") - before
+    assert 500 < made < 500 + 3 * record_store.MENTIONS_MAX
+    found = await records.ids(agent={"mbox": "mailto:5@example.org"}, related_agents="true")
+    assert 1 in found
+    assert len(found) > 1
+    assert (await records.get(statementId=make_id(51)))["id"] == make_id(51)
