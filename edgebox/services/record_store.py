@@ -3,9 +3,8 @@
 An answer is given only after the commit. All statements of a request are stored, or none.
 """
 
-import asyncio
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from content_packs.base import ids
@@ -22,6 +21,7 @@ from edgebox.domain.xapi.rules import check_statement
 from edgebox.domain.xapi.signature import SIGNATURE_MAX_BYTES, check_signature, is_signature, must_come
 from edgebox.domain.xapi.values import StatementMalformed
 from edgebox.domain.xapi.version import LastSpoken, Version
+from edgebox.services import large
 from edgebox.services.attachments import Attachments, Part
 from edgebox.services.recording import ActorRefused, Recording
 from edgebox.store import agents, clients, outside, statement_queries, statements
@@ -32,7 +32,7 @@ from edgebox.store.statement_filters import Filter, Reach
 from sync.records.activity import parse_activity
 
 STATEMENTS_MAX = 200
-_FEW = 5  # are checked in less time than another thread takes to begin
+_LEAST_BYTES = 8 * 1024  # how large one statement counts at least: checking takes time for each as well
 STATEMENT_MAX_BYTES = 256 * 1024  # it has to fit into a bundle
 MENTIONS_MAX = 200  # each becomes a row or two, again in every statement about this one
 
@@ -69,10 +69,16 @@ class WritingRefused(EdgeboxError):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Statements as JSON, and where the next page starts; None at the end."""
+    """Statements as JSON.
+
+    Attributes:
+        size_bytes: about how large they are.
+        next_seq: where the next page starts; None at the end.
+    """
 
     statements: list[dict[str, Any]]
-    next_seq: int | None
+    size_bytes: int
+    next_seq: int | None = None
 
 
 class RecordStore:
@@ -119,9 +125,15 @@ class RecordStore:
             return None
 
     async def store(
-        self, caller: Caller, version: Version, received: Sequence[Any], parts: Sequence[Part] = ()
+        self,
+        caller: Caller,
+        version: Version,
+        received: Sequence[Any],
+        parts: Sequence[Part] = (),
+        *,
+        size_bytes: int = 0,
     ) -> list[str]:
-        """Store all statements or none, and return their ids.
+        """Store all statements or none, and return their ids. `size_bytes` is how large the statements are together.
 
         Raises:
             StatementMalformed, ActorRefused, WritingRefused, StatementConflict
@@ -130,19 +142,14 @@ class RecordStore:
         if len(received) > STATEMENTS_MAX:
             raise StatementMalformed(where="body", reason=f"more than {STATEMENTS_MAX} statements")
         now_ms = self._clock.now_ms()
-        if len(received) <= _FEW and not parts:
-            self._check(caller, version, received, parts)
-        else:
-            await asyncio.to_thread(self._check, caller, version, received, parts)
+        # A signature is a file to be read, whose size says nothing about how long that takes.
+        size_bytes = large.LARGE_BYTES + 1 if parts else size_bytes + len(received) * _LEAST_BYTES
+        await large.work(size_bytes, self._check, caller, version, received, parts)
         client_no = None if caller.client is None else caller.client.no
         authority = identifier_of(authority_of(self._home_page, client_no)) or ""
         sender = Sender(self._home_page, authority, client_no, version)
         people = await self._people_of([one["actor"] for one in received])
-        new = [from_statement(one, no, now_ms, sender) for one, no in zip(received, people, strict=True)]
-        if len({statement.id for statement in new}) != len(new):
-            raise StatementMalformed(where="statement.id", reason="the same id twice")
-        for statement in new:
-            _check_size(statement)
+        new = await large.work(size_bytes, _converted, received, people, now_ms, sender)
         if parts:
             await self.files.keep(parts)
         named = zip(new, map(hashes_of, received), strict=True)
@@ -184,7 +191,7 @@ class RecordStore:
         if is_voiding(statement):
             raise StatementMalformed(where="statement.verb", reason="nothing that was recorded is taken back")
 
-    async def find(self, caller: Caller, statement_id: bytes, *, is_void: bool) -> dict[str, Any] | None:
+    async def find(self, caller: Caller, statement_id: bytes, *, is_void: bool) -> Found | None:
         """Return one statement that the caller may read, void or not as is asked.
 
         Raises:
@@ -194,7 +201,7 @@ class RecordStore:
         found = await self._database.read(
             lambda connection: statement_queries.find_statement(connection, statement_id, reach)
         )
-        return None if found is None or found.is_void is not is_void else self._write_out(found)
+        return None if found is None or found.is_void is not is_void else await self._write_out([found])
 
     async def list_page(self, caller: Caller, wanted: Filter, start_seq: int | None, limit: int) -> Found:
         """Return a page of the statements that the caller may read, and where the next one starts.
@@ -206,10 +213,14 @@ class RecordStore:
         page = await self._database.read(
             lambda connection: statement_queries.list_statements(connection, wanted, reach, start_seq, limit)
         )
-        return Found([self._write_out(statement) for statement in page.statements], page.next_seq)
+        return replace(await self._write_out(page.statements), next_seq=page.next_seq)
 
-    def _write_out(self, statement: StoredStatement) -> dict[str, Any]:
-        return write_out(statement, self._home_page)
+    async def _write_out(self, statements: Sequence[StoredStatement]) -> Found:
+        def all_of_them() -> list[dict[str, Any]]:
+            return [write_out(statement, self._home_page) for statement in statements]
+
+        size_bytes = sum(len(statement.body or b"") for statement in statements)
+        return Found(await large.work(size_bytes, all_of_them), size_bytes)
 
     async def _reach(self, caller: Caller) -> Reach:
         if not caller.may_read:
@@ -239,6 +250,17 @@ class RecordStore:
         identifier = identifier_of(agent) or ""
         found = await self._database.read(lambda connection: agents.find_agent(connection, identifier))
         return None if found is None else found[1]
+
+
+def _converted(
+    received: Sequence[dict[str, Any]], people: Sequence[int | None], now_ms: int, sender: Sender
+) -> list[NewStatement]:
+    new = [from_statement(one, no, now_ms, sender) for one, no in zip(received, people, strict=True)]
+    if len({statement.id for statement in new}) != len(new):
+        raise StatementMalformed(where="statement.id", reason="the same id twice")
+    for statement in new:
+        _check_size(statement)
+    return new
 
 
 def _check_size(statement: NewStatement) -> None:

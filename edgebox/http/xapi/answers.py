@@ -18,8 +18,17 @@ _EXPOSED = "ETag, Last-Modified, X-Experience-API-Version, X-Experience-API-Cons
 
 
 def json_answer(value: Any, headers: dict[str, str] | None = None) -> web.Response:
+    """Answer with JSON in UTF-8."""
+    return written_answer(write_json(value), headers)
+
+
+def write_json(value: Any) -> bytes:
     """Return JSON in UTF-8."""
-    body = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def written_answer(body: bytes, headers: dict[str, str] | None = None) -> web.Response:
+    """Answer with JSON that is written already."""
     return web.Response(body=body, content_type="application/json", headers=headers)
 
 

@@ -21,6 +21,7 @@ from edgebox.http import problems
 from edgebox.http.body import read_body
 from edgebox.http.guard import check_origin, find_session
 from edgebox.keys import BOX
+from edgebox.services import large
 from edgebox.services.submit_token import TokenInvalid
 from sync.records.moments import parse_timestamp
 
@@ -170,11 +171,8 @@ async def _open_alternate(request: web.Request, query: Mapping[str, str]) -> Cal
     if request.method != "POST" or request.content_type != _FORM_TYPE or len(query) > 1:
         raise StatementMalformed(where=_METHOD, reason="only as the one parameter of a form that is posted")
     body = await read_body(request, REQUEST_MAX_BYTES)
-    try:
-        pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_FIELDS_MAX, errors="strict")
-    except ValueError as error:
-        raise problems.BodyMalformed(reason="form") from error
-    fields = _unique(pairs)
+    # Who asks is in the form, so this much is done for anybody.
+    fields = _unique(await large.work(len(body), _parse_form, body))
     headers = CIMultiDict(request.headers)
     headers["Content-Type"] = JSON_TYPE
     headers.update({name: value for name, value in fields.items() if name.lower() in _HEADERS})
@@ -188,6 +186,13 @@ async def _open_alternate(request: web.Request, query: Mapping[str, str]) -> Cal
     meant = {name: value for name, value in fields.items() if name.lower() not in _HEADERS and name != _CONTENT}
     caller = await _caller(request, headers)
     return Call(request, method, version, caller, meant, CIMultiDictProxy(headers), (content or "").encode())
+
+
+def _parse_form(body: bytes) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_FIELDS_MAX, errors="strict")
+    except ValueError as error:
+        raise problems.BodyMalformed(reason="form") from error
 
 
 def _unique(pairs: list[tuple[str, str]]) -> dict[str, str]:

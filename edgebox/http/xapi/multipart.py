@@ -4,7 +4,6 @@ What comes is written to the disk part by part, so its size takes no memory; wha
 """
 
 import asyncio
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -104,7 +103,7 @@ async def _in_time(reading: Any) -> Any:
 
 
 async def send(
-    request: web.Request, body: Any, statements: Iterable[dict[str, Any]], headers: dict[str, str]
+    request: web.Request, body: bytes, statements: Iterable[dict[str, Any]], headers: dict[str, str]
 ) -> web.StreamResponse:
     """Answer with JSON and then the files that came with the statements."""
     files = request.app[BOX].record_store.files
@@ -116,8 +115,7 @@ async def send(
     await response.prepare(request)
     if request.method == "HEAD":
         return response
-    text = json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
-    await response.write(_head(boundary, {"Content-Type": JSON_TYPE}) + text)
+    await response.write(_head(boundary, {"Content-Type": JSON_TYPE}) + body)
     for attachment in found:
         named = {
             "Content-Type": attachment.content_type,

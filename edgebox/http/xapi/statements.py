@@ -1,6 +1,8 @@
 """The statement resource (1.0.3 part 3, 2.1; 2.0, 4.1.6.1)."""
 
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,10 +14,12 @@ from edgebox.domain.xapi.mentions import mentions_of
 from edgebox.domain.xapi.values import StatementMalformed, check_iri, check_uuid, parse_json
 from edgebox.http import problems
 from edgebox.http.xapi import multipart
-from edgebox.http.xapi.answers import json_answer, last_modified
+from edgebox.http.xapi.answers import json_answer, last_modified, write_json, written_answer
 from edgebox.http.xapi.call import JSON_TYPE, REQUEST_MAX_BYTES, Call
 from edgebox.keys import BOX
+from edgebox.services import large
 from edgebox.services.attachments import Part
+from edgebox.services.record_store import Found
 from edgebox.store.statement_filters import Filter
 from sync.records.moments import parse_timestamp
 
@@ -67,11 +71,11 @@ async def _store(call: Call, wanted_id: str | None) -> list[str]:
             body = await call.read(REQUEST_MAX_BYTES)
         else:
             raise problems.BodyMalformed(reason=JSON_TYPE)
-        received = parse_json(body)
+        received = await large.work(len(body), parse_json, body)
         if wanted_id is not None:
             received = [_with_id(received, wanted_id)]
         statements = received if isinstance(received, list) else [received]
-        return await store.store(call.caller, call.version, statements, parts)
+        return await store.store(call.caller, call.version, statements, parts, size_bytes=len(body))
 
 
 def _with_id(statement: Any, wanted_id: str) -> dict[str, Any]:
@@ -90,13 +94,13 @@ async def get(call: Call) -> web.StreamResponse:
         raise StatementMalformed(where="format", reason="not one of " + ", ".join(FORMATS))
     has_files = call.flag("attachments")
     if chosen:
-        statement = await _find(call, chosen[0])
-        headers = last_modified(parse_timestamp(statement["stored"]))
-        return await _answer(call, [statement], (await _formatted(call, [statement]))[0], headers, has_files=has_files)
+        found = await _find(call, chosen[0])
+        headers = last_modified(parse_timestamp(found.statements[0]["stored"]))
+        return await _answer(call, found, (await _formatted(call, found))[0], headers, has_files=has_files)
     return await _page(call, has_files=has_files)
 
 
-async def _find(call: Call, name: str) -> dict[str, Any]:
+async def _find(call: Call, name: str) -> Found:
     statement_id = call.uuid(name)
     is_void = name == "voidedStatementId"
     found = await call.request.app[BOX].record_store.find(call.caller, statement_id or b"", is_void=is_void)
@@ -123,30 +127,42 @@ async def _page(call: Call, *, has_files: bool) -> web.StreamResponse:
     limit = min(call.number("limit") or PAGE_MAX, PAGE_MAX)
     found = await store.list_page(call.caller, wanted, call.number(_START), limit)
     more = "" if found.next_seq is None else f"{_PATH}?{urlencode({**call.query, _START: found.next_seq})}"
-    body = {"statements": await _formatted(call, found.statements), "more": more}
+    body = {"statements": await _formatted(call, found), "more": more}
     moments = [parse_timestamp(statement["stored"]) for statement in found.statements]
     headers = last_modified(max(moments)) if moments else {}
-    return await _answer(call, found.statements, body, headers, has_files=has_files)
+    return await _answer(call, found, body, headers, has_files=has_files)
 
 
 async def _answer(
-    call: Call, statements: list[dict[str, Any]], body: Any, headers: dict[str, str], *, has_files: bool
+    call: Call, found: Found, body: Any, headers: dict[str, str], *, has_files: bool
 ) -> web.StreamResponse:
+    written = await large.work(found.size_bytes, write_json, body)
     if not has_files:
-        return json_answer(body, headers)
-    return await multipart.send(call.request, body, statements, headers)
+        return written_answer(written, headers)
+    return await multipart.send(call.request, written, found.statements, headers)
 
 
-async def _formatted(call: Call, statements: list[dict[str, Any]]) -> list[dict[str, Any]]:
+async def _formatted(call: Call, found: Found) -> list[dict[str, Any]]:
     wanted = call.query.get("format", "exact")
-    if wanted == "ids":
-        return [with_ids_only(statement) for statement in statements]
     if wanted == "exact":
-        return statements
-    iris = [iri for statement in statements for iri in mentions_of(statement).activities]
+        return found.statements
+    if wanted == "ids":
+        return await large.work(found.size_bytes, _each, with_ids_only, found.statements)
+    iris = await large.work(found.size_bytes, _activities_in, found.statements)
     definitions = await call.request.app[BOX].record_store.find_definitions(iris)
     languages = languages_of(call.headers.get("Accept-Language", ""))
-    return [in_canonical_form(statement, languages, definitions.get) for statement in statements]
+    canonical = partial(in_canonical_form, languages=languages, find_definition=definitions.get)
+    return await large.work(found.size_bytes, _each, canonical, found.statements)
+
+
+def _each(
+    form: Callable[[dict[str, Any]], dict[str, Any]], statements: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    return [form(statement) for statement in statements]
+
+
+def _activities_in(statements: Sequence[dict[str, Any]]) -> list[str]:
+    return [iri for statement in statements for iri in mentions_of(statement).activities]
 
 
 def _iri(call: Call, name: str) -> str | None:

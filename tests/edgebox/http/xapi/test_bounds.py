@@ -1,5 +1,8 @@
 """What one request may cost the box: rows, bytes, time on the event loop, room on the disk."""
 
+import json
+from importlib import import_module
+from threading import current_thread, main_thread
 from typing import Any
 
 import pytest
@@ -56,3 +59,66 @@ async def test_late_target_makes_a_bounded_number_of_rows(
     assert 1 in found
     assert len(found) > 1
     assert (await records.get(statementId=make_id(51)))["id"] == make_id(51)
+
+
+def big_statement(number: int, size_bytes: int = 100_000) -> dict[str, Any]:
+    """Return a statement of about this size."""
+    texts = ["x" * 10_000] * (size_bytes // 10_000)
+    return make_statement(number, context={"extensions": {"http://example.org/x": texts}})
+
+
+STEPS = {
+    "edgebox.http.xapi.statements": ("parse_json", "with_ids_only", "in_canonical_form", "write_json"),
+    "edgebox.services.record_store": ("check_statement", "from_statement", "write_out"),
+    "edgebox.http.xapi.call": ("parse_qsl",),
+}
+
+
+@pytest.fixture
+def on_loop(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
+    """Which of the steps were taken since, and whether on the event loop."""
+    found: dict[str, bool] = {}
+
+    def watch(module: Any, name: str) -> None:
+        step = getattr(module, name)
+
+        def watched(*args: Any, **options: Any) -> Any:
+            found[name] = found.get(name, False) or current_thread() is main_thread()
+            return step(*args, **options)
+
+        monkeypatch.setattr(module, name, watched)
+
+    for module, names in STEPS.items():
+        for name in names:
+            watch(import_module(module), name)
+    return found
+
+
+async def test_large_input_and_output_is_worked_on_beside_the_event_loop(
+    records: Records, on_loop: dict[str, bool]
+) -> None:
+    await records.send(big_statement(1))
+    for form in ("exact", "ids", "canonical"):
+        assert (await records.ids(format=form)) == [1]
+        await records.get(format=form, statementId=make_id(1))
+    form_headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    fields = {"content": json.dumps([big_statement(2)])}
+    response = await records.ask("POST", STATEMENTS, params={"method": "POST"}, data=fields, headers=form_headers)
+    assert response.status == 200
+    assert on_loop == {name: False for names in STEPS.values() for name in names}
+
+
+async def test_form_of_nobody_is_parsed_beside_the_event_loop(records: Records, on_loop: dict[str, bool]) -> None:
+    headers = {"Authorization": "", "Content-Type": "application/x-www-form-urlencoded"}
+    data = {"content": "%" * 100_000}
+    response = await records.ask("POST", STATEMENTS, params={"method": "POST"}, data=data, headers=headers)
+    assert response.status == 401
+    assert on_loop == {"parse_qsl": False}
+
+
+async def test_many_small_statements_are_checked_beside_the_event_loop(
+    records: Records, on_loop: dict[str, bool]
+) -> None:
+    await records.send(*[make_statement(number) for number in range(1, 101)])
+    assert not on_loop["check_statement"]
+    assert not on_loop["from_statement"]
