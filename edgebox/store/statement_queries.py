@@ -22,7 +22,8 @@ from sync.records.activity import Activity
 from sync.records.retiming import Timeline
 
 LOOKED_AT_MAX = 4_000
-_CHUNK = 200
+PAGE_MAX_BYTES = 2 * 1024 * 1024  # of the rows looked at for one page; the last one may go beyond it
+_CHUNK = 20  # rows in memory at once, of which each may have 256 kB
 _UNLISTED_MAX = 8  # blocks looked through row by row for one page
 
 _COLUMNS = """
@@ -39,7 +40,7 @@ LEFT JOIN outside ON outside.id = statement.id
 """
 _ONE = f"SELECT {_COLUMNS} FROM statement {_JOINS} WHERE statement.id = ?"  # noqa: S608 - made of the constants above
 _ROWS = f"""
-SELECT change.seq, {_COLUMNS} FROM json_each(?) AS wanted CROSS JOIN change ON change.seq = wanted.value
+SELECT change.seq, {_COLUMNS}, NULL AS sealed, statement.* FROM json_each(?) AS wanted CROSS JOIN change ON change.seq = wanted.value
 CROSS JOIN statement ON statement.id = change.key {_JOINS}
 """  # noqa: S608 - likewise
 _LAST_SEQ = "SELECT coalesce(max(seq), 0) FROM change"
@@ -78,13 +79,16 @@ def list_statements(
     looked_at = _Places(connection, wanted, reach, low, high)
     found: list[StoredStatement] = []
     step = 1 if wanted.is_ascending else -1
-    while len(found) < limit and (seqs := looked_at.take(_CHUNK)):
-        for seq, statement in _read(connection, seqs, timeline):
-            if _is_wanted(statement, wanted, reach):
+    left_bytes, rows_at_once = PAGE_MAX_BYTES, min(_CHUNK, limit)
+    while seqs := looked_at.take(rows_at_once):
+        rows_at_once = _CHUNK
+        for seq, size_bytes, statement in _read(connection, seqs, timeline):
+            left_bytes -= size_bytes
+            if statement is not None and _is_wanted(statement, wanted, reach):
                 found.append(statement)
-                if len(found) == limit:
-                    is_last = seq == seqs[-1] and not looked_at.take(1) and looked_at.next_seq is None
-                    return Page(found, None if is_last else seq + step)
+            if len(found) == limit or left_bytes <= 0:
+                is_last = seq == seqs[-1] and not looked_at.take(1) and looked_at.next_seq is None
+                return Page(found, None if is_last else seq + step)
     return Page(found, looked_at.next_seq)
 
 
@@ -152,9 +156,17 @@ class _Places:
                 yield seq
 
 
-def _read(connection: sqlite3.Connection, seqs: list[int], timeline: Timeline) -> Iterator[tuple[int, StoredStatement]]:
-    for row in connection.execute(_ROWS, (str(seqs),)):
-        yield row[0], _stored(tuple(row)[1:], timeline)
+def _read(
+    connection: sqlite3.Connection, seqs: list[int], timeline: Timeline
+) -> Iterator[tuple[int, int, StoredStatement | None]]:
+    """Return for each place how large its row is, and the statement if that is whole."""
+    names, rows = seals.select(connection, _ROWS, (str(seqs),))
+    at = names.index("sealed")
+    for row in rows:
+        seq, columns, sealed = row[0], tuple(row[1:at]), row[at + 1 :]
+        size_bytes = sum(len(value) for value in sealed if isinstance(value, (str, bytes)))
+        is_whole = seals.is_whole(names[at + 1 :], sealed)
+        yield seq, size_bytes, _stored(columns, timeline) if is_whole else None
 
 
 def _is_wanted(statement: StoredStatement, wanted: Filter, reach: Reach) -> bool:

@@ -9,7 +9,7 @@ import pytest
 
 from edgebox.keys import Box
 from edgebox.services import record_store
-from edgebox.store import outside
+from edgebox.store import outside, seals
 from tests.support.records import STATEMENTS, Records, make_id, make_statement, reference
 
 
@@ -122,3 +122,38 @@ async def test_many_small_statements_are_checked_beside_the_event_loop(
     await records.send(*[make_statement(number) for number in range(1, 101)])
     assert not on_loop["check_statement"]
     assert not on_loop["from_statement"]
+
+
+@pytest.fixture
+def rows_read(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The rows whose seal was looked at."""
+    found: list[Any] = []
+    is_whole = seals.is_whole
+
+    def watched(names: Any, row: Any) -> bool:
+        found.append(row)
+        return is_whole(names, row)
+
+    monkeypatch.setattr(seals, "is_whole", watched)
+    return found
+
+
+@pytest.mark.parametrize("ascending", ["true", "false"])
+async def test_page_ends_after_so_many_bytes_and_nothing_is_lost(
+    records: Records, rows_read: list[Any], ascending: str
+) -> None:
+    for start in range(1, 31, 3):
+        await records.send(*[big_statement(number, 200_000) for number in range(start, start + 3)])
+    rows_read.clear()
+    page = await records.get(ascending=ascending)
+    assert len(page["statements"]) == 11  # the one with which 2 MB are reached
+    assert len(rows_read) == 11
+    assert sorted(await records.ids(ascending=ascending)) == list(range(1, 31))
+
+
+async def test_page_of_one_statement_reads_one_row(records: Records, rows_read: list[Any]) -> None:
+    await records.send(*[make_statement(number) for number in range(1, 41)])
+    rows_read.clear()
+    page = await records.get(limit="1")
+    assert [row["id"] for row in page["statements"]] == [make_id(40)]
+    assert len(rows_read) == 1
