@@ -1,14 +1,15 @@
 """Files that come with statements: on the disk under their hash before the statement is stored.
 
 A file is written beside, flushed and renamed, so that after a power cut a statement never names half a file. One whose
-statement was then refused is nobody's, and is removed at the next start.
+statement was then refused is nobody's and is removed; at the next start, where nobody knew what became of the statement.
 """
 
 import asyncio
 import errno
 import os
 import shutil
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from hashlib import new as new_hash
@@ -85,6 +86,9 @@ class Attachments:
         self._database = database
         self._folder = folder
         self._measure = measure
+        self._coming_bytes = 0  # what the requests that are under way may bring
+        self._waiting: Counter[str] = Counter()  # files with a place whose statement is not stored yet
+        self._placing = asyncio.Lock()
 
     @asynccontextmanager
     async def receiving(self, size_bytes: int) -> AsyncIterator[Path]:
@@ -94,9 +98,10 @@ class Attachments:
             StoreUnavailable: the disk is full, or so nearly that what is left is for statements without files.
         """
         disk = await asyncio.to_thread(self._measure, self._folder)
-        if disk.free_bytes - size_bytes < reserve_bytes(disk.total_bytes) // 2:
+        if disk.free_bytes - self._coming_bytes - size_bytes < reserve_bytes(disk.total_bytes) // 2:
             raise StoreUnavailable(reason=DISK_FULL, fault="reserve")
         folder = self._folder / _COMING / ids.new_token()
+        self._coming_bytes += size_bytes
         try:
             await asyncio.to_thread(folder.mkdir, parents=True)
             yield folder
@@ -105,13 +110,32 @@ class Attachments:
                 raise StoreUnavailable(reason=DISK_FULL, fault=type(error).__name__) from error
             raise
         finally:
+            self._coming_bytes -= size_bytes
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
-    async def keep(self, parts: Iterable[Part]) -> None:
-        """Give files their place; after return they survive a power cut."""
-        await asyncio.to_thread(self._keep, list(parts))
+    async def keep(self, parts: Sequence[Part]) -> None:
+        """Give files their place; after return they survive a power cut, and wait for their statement."""
+        async with self._placing:
+            self._waiting.update(part.sha2 for part in parts)
+            await asyncio.to_thread(self._keep, parts)
 
-    def _keep(self, parts: list[Part]) -> None:
+    async def settle(self, parts: Sequence[Part], *, is_stored: bool) -> None:
+        """Wait no longer for the statement of files that were kept; remove what is nobody's when it was refused.
+
+        Not to be called when a failure left open whether it was stored.
+        """
+        async with self._placing:
+            self._waiting -= Counter(part.sha2 for part in parts)
+            left = {part.sha2 for part in parts} - self._waiting.keys()
+            if left and not is_stored:
+                named = await self._database.read(lambda connection: attachments.list_attachments(connection, left))
+                await asyncio.to_thread(self._remove, left - {attachment.sha2 for attachment in named})
+
+    def _remove(self, hashes: Iterable[str]) -> None:
+        for sha2 in hashes:
+            self.path_of(sha2).unlink(missing_ok=True)
+
+    def _keep(self, parts: Sequence[Part]) -> None:
         for part in parts:
             path = self.path_of(part.sha2)
             path.parent.mkdir(exist_ok=True)
@@ -123,12 +147,11 @@ class Attachments:
         """Return where a file is, if it is here."""
         return self._folder / sha2[:2] / sha2
 
-    async def find(self, named: Mapping[bytes, frozenset[str]]) -> list[attachments.Attachment]:
-        """Return each file once that came with a statement; `named` are the hashes each one names, by its id."""
-        wanted = [id_ for id_, hashes in named.items() if hashes]
-        found = await self._database.read(lambda connection: attachments.list_attachments(connection, wanted))
-        by_hash = {one.sha2: one for one in found if one.sha2 in named[one.statement_id]}
-        return [by_hash[sha2] for sha2 in sorted(by_hash)]
+    async def find(self, hashes: Iterable[str]) -> list[attachments.Attachment]:
+        """Return those of some files that are here."""
+        wanted = list(hashes)
+        named = await self._database.read(lambda connection: attachments.list_attachments(connection, wanted))
+        return await asyncio.to_thread(lambda: [one for one in named if self.path_of(one.sha2).is_file()])
 
     async def sweep(self) -> None:
         """Remove what came with no statement: only at the start, while no request is under way.

@@ -160,6 +160,8 @@ class RecordStore:
             if part.sha2 in hashes
         ]
         taken = await self._insert(new, kept, now_ms)
+        if parts:
+            await self.files.settle(parts, is_stored=not taken)
         if taken:
             raise StatementConflict(id=ids.format_uuid(taken[0]))
         return [ids.format_uuid(statement.id) for statement in new]
@@ -181,12 +183,20 @@ class RecordStore:
             self._check_right(caller, statement)
         _check_files(received, parts)
 
+    def check_may_record(self, caller: Caller) -> None:
+        """Return if the caller may store statements at all, before anything of them is read.
+
+        Raises:
+            WritingRefused, ActorRefused
+        """
+        if not caller.may_record:
+            raise ActorRefused if caller.client is None else WritingRefused
+
     def _check_right(self, caller: Caller, statement: dict[str, Any]) -> None:
+        self.check_may_record(caller)
         if caller.client is not None:
-            if not caller.may_record:
-                raise WritingRefused
             return
-        if not caller.may_record or not self.is_caller(statement["actor"], caller):
+        if not self.is_caller(statement["actor"], caller):
             raise ActorRefused
         if is_voiding(statement):
             raise StatementMalformed(where="statement.verb", reason="nothing that was recorded is taken back")

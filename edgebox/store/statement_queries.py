@@ -40,7 +40,8 @@ LEFT JOIN outside ON outside.id = statement.id
 """
 _ONE = f"SELECT {_COLUMNS} FROM statement {_JOINS} WHERE statement.id = ?"  # noqa: S608 - made of the constants above
 _ROWS = f"""
-SELECT change.seq, {_COLUMNS}, NULL AS sealed, statement.* FROM json_each(?) AS wanted CROSS JOIN change ON change.seq = wanted.value
+SELECT change.seq, {_COLUMNS}, NULL AS sealed, statement.*
+FROM json_each(?) AS wanted CROSS JOIN change ON change.seq = wanted.value
 CROSS JOIN statement ON statement.id = change.key {_JOINS}
 """  # noqa: S608 - likewise
 _LAST_SEQ = "SELECT coalesce(max(seq), 0) FROM change"

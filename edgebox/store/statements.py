@@ -39,6 +39,8 @@ _INSERT_CONFLICT = """
 INSERT INTO statement_conflict (id, received_ms, body) SELECT ?1, ?2, ?3
 WHERE NOT EXISTS (SELECT 1 FROM statement_conflict WHERE id = ?1 AND body = ?3)
 """
+_COUNT_CONFLICTS = "SELECT count(*) FROM statement_conflict WHERE id = ?"
+CONFLICTS_MAX = 20  # of one id are kept of outside clients, which are told so; of our own pages all are
 _FIND_PROGRESS = """
 SELECT progress, is_complete, score_scaled, attempts, duration_ms, first_ms, last_ms
 FROM progress WHERE person_no = ? AND activity_no = ?
@@ -110,12 +112,13 @@ def insert_statements(
 ) -> tuple[list[bytes], Numbers]:
     """Store all statements of an outside client or none; return the ids that are taken by another content.
 
-    Those are kept as conflicts. Safe to repeat.
+    Those are kept as conflicts, the first few of each id. Safe to repeat.
     """
     numbers = Numbers(connection, registry)
     taken = [statement for statement in statements if _is_taken(connection, statement)]
     for statement in taken:
-        _keep_conflict(connection, statement, now_ms)
+        if connection.execute(_COUNT_CONFLICTS, (statement.id,)).fetchone()[0] < CONFLICTS_MAX:
+            _keep_conflict(connection, statement, now_ms)
     if not taken:
         for statement in statements:
             _insert(connection, numbers, statement, None, now_ms)

@@ -15,7 +15,7 @@ from content_packs.base import ids
 from edgebox.domain.xapi.places import hashes_of
 from edgebox.domain.xapi.values import StatementMalformed, check_content_type
 from edgebox.http import problems
-from edgebox.http.body import PROGRESS_SECONDS
+from edgebox.http.body import in_time
 from edgebox.http.xapi.call import JSON_TYPE, REQUEST_MAX_BYTES
 from edgebox.keys import BOX
 from edgebox.services.attachments import Part, Writing
@@ -23,6 +23,7 @@ from edgebox.services.attachments import Part, Writing
 TYPE = "multipart/mixed"
 FILES_MAX_BYTES = 20 * 1024 * 1024
 FILES_MAX = 100
+TOTAL_SECONDS = 600.0  # 20 MB at 35 kB a second
 _HASH_HEADER = "X-Experience-API-Hash"
 _ENCODING_HEADER = "Content-Transfer-Encoding"
 _CHUNK_BYTES = 64 * 1024
@@ -45,22 +46,30 @@ async def receive(request: web.Request, folder: Path) -> tuple[bytes, list[Part]
 
     Raises:
         StatementMalformed: a part is not what it must be.
-        BodyTooLarge, BodyTooSlow, BodyMalformed
+        BodyTooLarge, BodyMalformed
+        BodyTooSlow: nothing arrived for 15 seconds, or not everything within ten minutes.
     """
     try:
-        reader = await request.multipart()
-        first = await _in_time(reader.next())
-        if not isinstance(first, BodyPartReader) or _type_of(first) != JSON_TYPE:
-            raise StatementMalformed(where="body", reason=f"the first part is not {JSON_TYPE}")
-        body = b"".join([chunk async for chunk in _chunks(first, REQUEST_MAX_BYTES)])
-        parts: list[Part] = []
-        while (part := await _in_time(reader.next())) is not None:
-            if not isinstance(part, BodyPartReader) or len(parts) >= FILES_MAX:
-                raise StatementMalformed(where="body", reason="too many parts")
-            left_bytes = FILES_MAX_BYTES - sum(known.size_bytes for known in parts)
-            parts.append(await _write(part, folder, left_bytes))
-    except (ValueError, HttpProcessingError, web.RequestPayloadError) as error:
+        async with asyncio.timeout(TOTAL_SECONDS):
+            return await _receive(request, folder)
+    except TimeoutError as error:
+        raise problems.BodyTooSlow from error
+    except ValueError as error:
         raise problems.BodyMalformed(reason="multipart") from error
+
+
+async def _receive(request: web.Request, folder: Path) -> tuple[bytes, list[Part]]:
+    reader = await request.multipart()
+    first = await in_time(reader.next())
+    if not isinstance(first, BodyPartReader) or _type_of(first) != JSON_TYPE:
+        raise StatementMalformed(where="body", reason=f"the first part is not {JSON_TYPE}")
+    body = b"".join([chunk async for chunk in _chunks(first, REQUEST_MAX_BYTES)])
+    parts: list[Part] = []
+    while (part := await in_time(reader.next())) is not None:
+        if not isinstance(part, BodyPartReader) or len(parts) >= FILES_MAX:
+            raise StatementMalformed(where="body", reason="too many parts")
+        left_bytes = FILES_MAX_BYTES - sum(known.size_bytes for known in parts)
+        parts.append(await _write(part, folder, left_bytes))
     return body, parts
 
 
@@ -83,7 +92,7 @@ async def _write(part: BodyPartReader, folder: Path, limit_bytes: int) -> Part:
 
 async def _chunks(part: BodyPartReader, limit_bytes: int) -> Any:
     left_bytes = limit_bytes
-    while chunk := await _in_time(part.read_chunk(_CHUNK_BYTES)):
+    while chunk := await in_time(part.read_chunk(_CHUNK_BYTES)):
         left_bytes -= len(chunk)
         if left_bytes < 0:
             raise problems.BodyTooLarge(limit_bytes=limit_bytes)
@@ -92,14 +101,6 @@ async def _chunks(part: BodyPartReader, limit_bytes: int) -> Any:
 
 def _type_of(part: BodyPartReader) -> str:
     return str(part.headers.get("Content-Type", "")).partition(";")[0].strip().lower()
-
-
-async def _in_time(reading: Any) -> Any:
-    try:
-        async with asyncio.timeout(PROGRESS_SECONDS):
-            return await reading
-    except TimeoutError as error:
-        raise problems.BodyTooSlow from error
 
 
 async def send(

@@ -61,6 +61,7 @@ async def put(call: Call) -> web.Response:
 
 async def _store(call: Call, wanted_id: str | None) -> list[str]:
     store = call.request.app[BOX].record_store
+    store.check_may_record(call.caller)
     async with AsyncExitStack() as stack:
         parts: list[Part] = []
         if call.base_type == multipart.TYPE and call.content is None:

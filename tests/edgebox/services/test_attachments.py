@@ -67,3 +67,17 @@ async def test_files_leave_room_for_statements_without_files(tmp_path: Path) -> 
                 pass
     finally:
         await asyncio.to_thread(database.close)
+
+
+async def test_requests_under_way_share_the_room_there_is(tmp_path: Path) -> None:
+    database = await asyncio.to_thread(Database, tmp_path / "box.db")
+    try:
+        files = Attachments(database, tmp_path, measure=lambda _folder: DiskSpace(260_000_000, 10**9))
+        async with files.receiving(6_000_000):
+            with pytest.raises(StoreUnavailable):
+                async with files.receiving(6_000_000):
+                    pass
+        async with files.receiving(6_000_000):
+            pass
+    finally:
+        await asyncio.to_thread(database.close)

@@ -20,9 +20,7 @@ from edgebox.app import open_box
 from edgebox.domain.xapi.signature import SIGNATURE_TYPE
 from edgebox.http.xapi import multipart
 from edgebox.keys import Box
-from edgebox.store import repairs
-from edgebox.store.outside import refit
-from edgebox.store.repairs import Repair, RepairKind
+from edgebox.services.attachments import Part
 from tests.support.box import School
 from tests.support.records import STATEMENTS, Records, make_id, make_statement, outside_client
 
@@ -170,6 +168,58 @@ async def test_files_over_the_limit_are_refused(records: Records, monkeypatch: p
 
     headers = {"Content-Type": f"multipart/mixed; boundary={BOUNDARY}"}
     assert (await records.ask("POST", STATEMENTS, data=drip(), headers=headers)).status == 413
+
+
+async def test_right_to_write_is_judged_before_anything_is_read(
+    box: Box, records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(multipart, "FILES_MAX_BYTES", 100)
+    assert (await send(records, json_part(GOOD), file_part(TEXT))).status == 413
+    async with outside_client(box, may_write=False) as reader:
+        assert (await send(reader, json_part(GOOD), file_part(TEXT))).status == 403
+
+
+async def test_request_with_files_may_not_take_for_ever(
+    records: Records, school: School, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(multipart, "TOTAL_SECONDS", 0)
+    assert (await send(records, json_part(GOOD), file_part(TEXT))).status == 408
+    assert await kept_files(school) == []
+
+
+async def kept_files(school: School) -> list[str]:
+    folder = school.settings.attachments
+    return await asyncio.to_thread(lambda: [path.name for path in folder.rglob("*") if path.is_file()])
+
+
+def hash_of(content: bytes) -> str:
+    return sha256(content).hexdigest()
+
+
+async def test_file_of_a_refused_statement_goes_unless_it_is_anybodys(
+    records: Records, box: Box, school: School
+) -> None:
+    assert (await send(records, json_part(GOOD), file_part(TEXT))).status == 200
+    other, another = b"another text", b"of a request that is under way"
+    named = [attachment(content) for content in (TEXT, other, another)]
+    parts = [file_part(content) for content in (TEXT, other, another)]
+    waiting = Part(hash_of(another), "text/plain", len(another), school.settings.attachments / "waiting", True)
+    await asyncio.to_thread(waiting.path.write_bytes, another)
+    await box.record_store.files.keep([waiting])
+    assert (await send(records, json_part(make_statement(1, attachments=named)), *parts)).status == 409
+    assert set(await kept_files(school)) == {hash_of(TEXT), hash_of(another)}
+    await box.record_store.files.settle([waiting], is_stored=False)
+    assert await kept_files(school) == [hash_of(TEXT)]
+
+
+async def test_answer_is_whole_where_a_file_is_gone(records: Records, school: School) -> None:
+    assert (await send(records, json_part(GOOD), file_part(TEXT))).status == 200
+    folder = school.settings.attachments
+    await asyncio.to_thread(lambda: [path.unlink() for path in folder.rglob(hash_of(TEXT))])
+    response = await records.ask("GET", STATEMENTS, params={"attachments": "true"})
+    reader: Any = MultipartReader.from_response(response)
+    assert len(json.loads(await (await reader.next()).read())["statements"]) == 1
+    assert await reader.next() is None
 
 
 async def test_start_removes_files_that_no_statement_names_and_no_others(box: Box, school: School) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from edgebox.keys import Box
 from edgebox.services import record_store
-from edgebox.store import outside, seals
+from edgebox.store import outside, seals, statements
 from tests.support.records import STATEMENTS, Records, make_id, make_statement, reference
 
 
@@ -157,3 +157,11 @@ async def test_page_of_one_statement_reads_one_row(records: Records, rows_read: 
     page = await records.get(limit="1")
     assert [row["id"] for row in page["statements"]] == [make_id(40)]
     assert len(rows_read) == 1
+
+
+async def test_other_contents_under_one_id_are_kept_aside_up_to_a_number(records: Records, box: Box) -> None:
+    await records.send(make_statement(1))
+    for number in range(statements.CONFLICTS_MAX + 2):
+        other = make_statement(1, object={"id": f"http://example.org/{number}"})
+        assert (await records.ask("POST", STATEMENTS, json=other)).status == 409
+    assert await count(box, "SELECT count(*) FROM statement_conflict") == statements.CONFLICTS_MAX
