@@ -1,7 +1,7 @@
 """Files that come with statements: on the disk under their hash before the statement is stored.
 
 A file is written beside, flushed and renamed, so that after a power cut a statement never names half a file. One whose
-statement was then refused is nobody's and is removed; at the next start, where nobody knew what became of the statement.
+statement was then refused is nobody's and is removed; where nobody knew what became of the statement, at the start.
 """
 
 import asyncio
