@@ -4,9 +4,10 @@ What comes is written to the disk part by part, so its size takes no memory; wha
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from aiohttp import BodyPartReader, web
 from aiohttp.http import HttpProcessingError
@@ -19,6 +20,8 @@ from edgebox.http.body import in_time
 from edgebox.http.xapi.call import JSON_TYPE, REQUEST_MAX_BYTES
 from edgebox.keys import BOX
 from edgebox.services.attachments import Part, Writing
+
+T = TypeVar("T")
 
 TYPE = "multipart/mixed"
 FILES_MAX_BYTES = 20 * 1024 * 1024
@@ -50,30 +53,27 @@ async def receive(request: web.Request, folder: Path) -> tuple[bytes, list[Part]
         BodyTooSlow: nothing arrived for 15 seconds, or not everything within ten minutes.
     """
     try:
-        async with asyncio.timeout(TOTAL_SECONDS):
-            return await _receive(request, folder)
-    except TimeoutError as error:
-        raise problems.BodyTooSlow from error
+        return await _receive(request, folder, asyncio.get_running_loop().time() + TOTAL_SECONDS)
     except ValueError as error:
         raise problems.BodyMalformed(reason="multipart") from error
 
 
-async def _receive(request: web.Request, folder: Path) -> tuple[bytes, list[Part]]:
+async def _receive(request: web.Request, folder: Path, end_seconds: float) -> tuple[bytes, list[Part]]:
     reader = await request.multipart()
-    first = await in_time(reader.next())
+    first = await _read(reader.next, end_seconds)
     if not isinstance(first, BodyPartReader) or _type_of(first) != JSON_TYPE:
         raise StatementMalformed(where="body", reason=f"the first part is not {JSON_TYPE}")
-    body = b"".join([chunk async for chunk in _chunks(first, REQUEST_MAX_BYTES)])
+    body = b"".join([chunk async for chunk in _chunks(first, REQUEST_MAX_BYTES, end_seconds)])
     parts: list[Part] = []
-    while (part := await in_time(reader.next())) is not None:
+    while (part := await _read(reader.next, end_seconds)) is not None:
         if not isinstance(part, BodyPartReader) or len(parts) >= FILES_MAX:
             raise StatementMalformed(where="body", reason="too many parts")
         left_bytes = FILES_MAX_BYTES - sum(known.size_bytes for known in parts)
-        parts.append(await _write(part, folder, left_bytes))
+        parts.append(await _write(part, folder, left_bytes, end_seconds))
     return body, parts
 
 
-async def _write(part: BodyPartReader, folder: Path, limit_bytes: int) -> Part:
+async def _write(part: BodyPartReader, folder: Path, limit_bytes: int, end_seconds: float) -> Part:
     if part.headers.get(_ENCODING_HEADER, "").strip().lower() != "binary":
         raise StatementMalformed(where=_ENCODING_HEADER, reason="not binary")
     content_type = part.headers.get("Content-Type", "application/octet-stream")
@@ -83,20 +83,32 @@ async def _write(part: BodyPartReader, folder: Path, limit_bytes: int) -> Part:
     except ValueError as error:
         raise StatementMalformed(where=_HASH_HEADER, reason="not a SHA-2 hash") from error
     try:
-        async for chunk in _chunks(part, limit_bytes):
+        async for chunk in _chunks(part, limit_bytes, end_seconds):
             await asyncio.to_thread(writing.write, chunk)
         return await asyncio.to_thread(writing.finish)
     finally:
         await asyncio.to_thread(writing.close)
 
 
-async def _chunks(part: BodyPartReader, limit_bytes: int) -> Any:
+async def _chunks(part: BodyPartReader, limit_bytes: int, end_seconds: float) -> Any:
     left_bytes = limit_bytes
-    while chunk := await in_time(part.read_chunk(_CHUNK_BYTES)):
+    while chunk := await _read(partial(part.read_chunk, _CHUNK_BYTES), end_seconds):
         left_bytes -= len(chunk)
         if left_bytes < 0:
             raise problems.BodyTooLarge(limit_bytes=limit_bytes)
         yield chunk
+
+
+async def _read(reading: Callable[[], Awaitable[T]], end_seconds: float) -> T:
+    """Return what comes next. Only the waiting is ever broken off: a thread that writes to the disk ends by itself."""
+    left_seconds = end_seconds - asyncio.get_running_loop().time()
+    if left_seconds <= 0:
+        raise problems.BodyTooSlow
+    try:
+        async with asyncio.timeout(left_seconds):
+            return await in_time(reading())
+    except TimeoutError as error:
+        raise problems.BodyTooSlow from error
 
 
 def _type_of(part: BodyPartReader) -> str:
