@@ -33,7 +33,14 @@ _INHERITED = frozenset(
     {Role.VERB, Role.ACTIVITY, Role.ACTIVITY_AROUND, Role.AGENT, Role.AGENT_AROUND, Role.REGISTRATION}
 )
 _ROLE_MASK = 15
-_INSERT = "INSERT INTO outside (id, seq, client_no, target, voids, terms) VALUES (?, ?, ?, ?, ?, ?)"
+# Of one that was put aside and comes back the row is there; what its client took back stays taken back.
+_INSERT = """
+INSERT INTO outside (id, seq, client_no, target, voids, terms) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, client_no = excluded.client_no, target = excluded.target,
+    is_void = is_void AND client_no IS excluded.client_no AND NOT excluded.voids, voids = excluded.voids,
+    terms = excluded.terms
+"""
+_FORGET = "DELETE FROM mention WHERE term = ? AND seq = ?"
 _MENTION = "INSERT OR IGNORE INTO mention (term, seq) VALUES (?, ?)"
 _TERMS = "SELECT terms, seq FROM outside WHERE id = ?"
 _SET_TERMS = "UPDATE outside SET terms = ? WHERE id = ?"
@@ -74,7 +81,9 @@ def insert_outside(connection: sqlite3.Connection, numbers: Numbers, statement: 
         return
     terms = _terms(connection, numbers, statement, outside)
     if outside.target is not None:
-        terms |= _fitting(_inherited(connection, outside.target, outside.home_page), terms)
+        terms |= _inherited(connection, outside.target, outside.home_page)
+    for packed, place in connection.execute(_TERMS, (statement.id,)).fetchall():
+        connection.executemany(_FORGET, [(term, place) for term in _unpacked(packed)])
     values = (statement.id, seq, outside.client_no, outside.target, outside.is_voiding, _packed(terms))
     connection.execute(_INSERT, values)
     connection.executemany(_MENTION, [(term, seq) for term in terms])

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from edgebox.domain import progress, sequence
 from edgebox.domain.progress import Progress
 from edgebox.domain.statements import NewStatement
-from edgebox.store import seals
+from edgebox.store import returning, seals
 from edgebox.store.log import append_change, number_key
 from edgebox.store.outside import insert_outside
 from edgebox.store.registry import Numbers, Registry
@@ -34,7 +34,6 @@ _COLUMNS = (
 _INSERT_STATEMENT = f"""
 INSERT INTO statement ({", ".join(_COLUMNS)}, seal) VALUES ({"?, " * len(_COLUMNS)}?) ON CONFLICT (id) DO NOTHING
 """  # noqa: S608 - made of the constants above
-_FIND_DIGEST = "SELECT digest FROM statement WHERE id = ?"
 _INSERT_CONFLICT = """
 INSERT INTO statement_conflict (id, received_ms, body) SELECT ?1, ?2, ?3
 WHERE NOT EXISTS (SELECT 1 FROM statement_conflict WHERE id = ?1 AND body = ?3)
@@ -115,7 +114,7 @@ def insert_statements(
     Those are kept as conflicts, the first few of each id. Safe to repeat.
     """
     numbers = Numbers(connection, registry)
-    taken = [statement for statement in statements if _is_taken(connection, statement)]
+    taken = [statement for statement in statements if returning.is_taken(connection, statement)]
     for statement in taken:
         if connection.execute(_COUNT_CONFLICTS, (statement.id,)).fetchone()[0] < CONFLICTS_MAX:
             _keep_conflict(connection, statement, now_ms)
@@ -172,9 +171,21 @@ def _insert(
 ) -> None:
     """Store one statement, keep it as a conflict, or leave what is known as it is."""
     if _add(connection, numbers, statement, device_no, now_ms):
+        before = returning.find_place(connection, statement.id)
         insert_outside(connection, numbers, statement, append_change(connection, Kind.STATEMENT, statement.id))
-    elif _is_taken(connection, statement):
+        if before is not None:
+            returning.leave_place(connection, before)
+    elif returning.is_taken(connection, statement):
         _keep_conflict(connection, statement, now_ms)
+    elif returning.lacks_people(connection, statement):
+        _complete(connection, numbers, statement, now_ms)
+
+
+def _complete(connection: sqlite3.Connection, numbers: Numbers, statement: NewStatement, now_ms: int) -> None:
+    place = returning.find_place(connection, statement.id)
+    if returning.complete(connection, statement, now_ms if place is None else None):
+        place = append_change(connection, Kind.STATEMENT, statement.id) if place is None else place
+        insert_outside(connection, numbers, statement, place)
 
 
 def insert_from_hub(
@@ -182,7 +193,8 @@ def insert_from_hub(
 ) -> None:
     """Store a statement that another box, or this one in an earlier life, brought to the hub. Safe to repeat.
 
-    It has no digest: what a tablet sends under this id later is the same.
+    It has no digest: what a tablet sends under this id later is the same, and what an outside client sends is compared
+    with what travelled.
     """
     _add(connection, numbers, statement, device_no, stored_ms)
 
@@ -268,12 +280,6 @@ def step_progress(connection: sqlite3.Connection, statement: NewStatement, activ
         activity_no,
     )
     connection.execute(_STORE_PROGRESS, values)
-
-
-def _is_taken(connection: sqlite3.Connection, statement: NewStatement) -> bool:
-    """Tell whether the id belongs to another content."""
-    row = connection.execute(_FIND_DIGEST, (statement.id,)).fetchone()
-    return row is not None and bool(row[0]) and bool(row[0] != statement.digest)
 
 
 def _keep_conflict(connection: sqlite3.Connection, statement: NewStatement, now_ms: int) -> None:

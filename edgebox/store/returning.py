@@ -1,0 +1,93 @@
+"""Statements that come back: from their senders, after they were put aside, or from the hub, without their people."""
+
+import json
+import sqlite3
+from typing import Any
+
+from edgebox.domain.statements import NewStatement
+from edgebox.domain.xapi.values import canonical_json
+from edgebox.store import seals
+from sync.records.kinds import Kind
+from sync.records.outside import without_people
+
+_NOTED = "SELECT change.seq FROM outside JOIN change ON change.seq = outside.seq WHERE outside.id = ?1 AND key = ?1"
+# Reads the log, which has no index by key; so only for those that were put aside.
+_PUT_ASIDE = """
+SELECT min(seq) FROM change WHERE kind = ?2 AND key = ?1 AND EXISTS (SELECT 1 FROM damaged_statement WHERE id = ?1)
+"""
+_KNOWN = """
+SELECT digest, body, device_no, person_no, verb.iri, activity.iri
+FROM statement JOIN verb ON verb.no = verb_no JOIN activity ON activity.no = activity_no WHERE id = ?
+"""
+_WHOLE = "SELECT * FROM statement WHERE id = ?"
+_COMPLETE = "UPDATE statement SET body = ?, digest = ?, stored_ms = ?, seal = ? WHERE id = ?"
+
+
+def find_place(connection: sqlite3.Connection, statement_id: bytes) -> int | None:
+    """Return the place in the log of a statement that was here before, None when there is none or nobody knows it."""
+    row = connection.execute(_NOTED, (statement_id,)).fetchone()
+    row = row or connection.execute(_PUT_ASIDE, (statement_id, int(Kind.STATEMENT))).fetchone()
+    return None if row is None or row[0] is None else int(row[0])
+
+
+def leave_place(connection: sqlite3.Connection, seq: int) -> None:
+    """Give up the earlier place of a statement that was stored anew at the end of the log.
+
+    There it travels although the earlier place was passed while it was gone, and is in no list twice.
+    """
+    connection.execute("DELETE FROM change WHERE seq = ?", (seq,))
+
+
+def is_taken(connection: sqlite3.Connection, statement: NewStatement) -> bool:
+    """Tell whether the id belongs to another content."""
+    row = connection.execute(_KNOWN, (statement.id,)).fetchone()
+    if row is None:
+        return False
+    digest, body, *others = row
+    if digest:
+        return bool(digest != statement.digest)
+    if statement.outside is None:
+        return False
+    wanted = [None, statement.person_no, statement.verb_iri, statement.activity.iri]
+    return others != wanted or body is None or _travelled(body, statement) != _travelled(statement.body, statement)
+
+
+def _travelled(body: bytes | None, statement: NewStatement) -> dict[str, Any]:
+    """Return what a body and the same one from the hub have in common."""
+    found: dict[str, Any] = json.loads(without_people(body or b"{}"))
+    set_here = {"version"} if "timestamp" in statement.received else {"version", "timestamp"}
+    return {name: value for name, value in found.items() if name not in set_here}
+
+
+def lacks_people(connection: sqlite3.Connection, statement: NewStatement) -> bool:
+    """Tell whether a statement of an outside client is here only as the hub gave it."""
+    row = connection.execute("SELECT digest FROM statement WHERE id = ?", (statement.id,)).fetchone()
+    return statement.outside is not None and row is not None and not row[0]
+
+
+def complete(connection: sqlite3.Connection, statement: NewStatement, stored_ms: int | None) -> bool:
+    """Give a statement that came from the hub what only its sender knows; return False when it is damaged.
+
+    Args:
+        stored_ms: when it was stored if it has had no place in the log so far; None leaves that as it is.
+    """
+    names, rows = seals.select(connection, _WHOLE, (statement.id,))
+    if not seals.is_whole(names, rows[0]):
+        return False
+    row = dict(zip(names, rows[0], strict=True))
+    before, stored_ms = row[seals.SEAL], row["stored_ms"] if stored_ms is None else stored_ms
+    row |= {"body": _body(row["body"], statement), "digest": statement.digest, "stored_ms": stored_ms}
+    seal = seals.seal_of(row.keys(), row.values())
+    seals.join(connection, row["device_no"], before, statements=-1)
+    connection.execute(_COMPLETE, (row["body"], row["digest"], stored_ms, seal, statement.id))
+    seals.join(connection, row["device_no"], seal)
+    return True
+
+
+def _body(known: bytes, statement: NewStatement) -> bytes:
+    if "timestamp" in statement.received:
+        return statement.body or known
+    # It was sent without a time, so it has the one at which it came first.
+    timestamp = json.loads(known).get("timestamp")
+    whole = json.loads(statement.body or known)
+    return canonical_json(whole if timestamp is None else whole | {"timestamp": timestamp})
