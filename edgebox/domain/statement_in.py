@@ -1,6 +1,7 @@
 """From what was sent to what is stored: an event of our own page, a statement of an outside client or of the hub."""
 
-from dataclasses import dataclass, fields
+import json
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from content_packs.base import ids
@@ -128,6 +129,15 @@ def from_statement(statement: dict[str, Any], person_no: int | None, now_ms: int
             is_voiding(statement),
         ),
     )
+
+
+def stored_at(statement: NewStatement, stored_ms: int) -> NewStatement:
+    """Return a statement of an outside client as it is stored at a time: one without a time gets that one."""
+    if "timestamp" in statement.received or statement.timestamp_ms == stored_ms or statement.body is None:
+        return statement
+    body = canonical_json(json.loads(statement.body) | {"timestamp": format_timestamp(stored_ms)})
+    step = replace(statement.step, timestamp_ms=stored_ms)
+    return replace(statement, timestamp_ms=stored_ms, body=body, step=step)
 
 
 def _in_stored_form(statement: dict[str, Any], version: Version) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from content_packs.base.clock import Clock
 from content_packs.base.errors import N_, EdgeboxError
 from edgebox.domain.caller import Caller
 from edgebox.domain.caller import Reach as Rights
-from edgebox.domain.statement_in import Sender, from_statement, is_voiding
+from edgebox.domain.statement_in import Sender, from_statement, is_voiding, stored_at
 from edgebox.domain.statement_out import authority_of, is_account, own_definition, write_out
 from edgebox.domain.statements import NewStatement, StoredStatement
 from edgebox.domain.xapi.agents import identifier_of
@@ -94,6 +94,10 @@ class RecordStore:
         self.files = files
         self.last_spoken = LastSpoken()
 
+    def through_ms(self) -> int:
+        """Return up to when what was stored can be read now; whatever is stored later is after it."""
+        return self._recording.times.through_ms()
+
     def is_caller(self, agent: Any, caller: Caller) -> bool:
         """Tell whether a valid agent is the person who calls."""
         return caller.pseudonym is not None and is_account(agent, self._home_page, caller.pseudonym)
@@ -166,14 +170,15 @@ class RecordStore:
             raise StatementConflict(id=ids.format_uuid(taken[0]))
         return [ids.format_uuid(statement.id) for statement in new]
 
-    async def _insert(self, new: list[NewStatement], kept: list[Attachment], now_ms: int) -> list[bytes]:
-        def job(connection: Any) -> tuple[list[bytes], Numbers]:
-            taken, numbers = statements.insert_statements(connection, self._recording.registry, new, now_ms)
+    async def _insert(self, new: list[NewStatement], kept: list[attachments.Attachment], now_ms: int) -> list[bytes]:
+        def job(connection: Any, at_ms: int) -> tuple[list[bytes], Numbers]:
+            timed = [stored_at(statement, at_ms) for statement in new]
+            taken, numbers = statements.insert_statements(connection, self._recording.registry, timed, at_ms)
             if not taken:
-                insert_attachments(connection, kept)
+                attachments.insert_attachments(connection, kept, at_ms)
             return taken, numbers
 
-        taken, numbers = await self._database.write(job)
+        taken, numbers = await self._recording.times.write(now_ms, job)
         self._recording.note_stored(numbers)
         return taken
 

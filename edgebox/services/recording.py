@@ -12,8 +12,9 @@ from edgebox.domain.events import EventMalformed, parse_event, parse_outbox, seq
 from edgebox.domain.statement_in import from_event
 from edgebox.domain.statements import NewStatement
 from edgebox.services.identity import Identity
+from edgebox.services.stored_times import StoredTimes
 from edgebox.services.submit_token import SubmitRight, SubmitTokens, TokenInvalid
-from edgebox.store import registry, statements
+from edgebox.store import registry, statement_filters, statements
 from edgebox.store.database import Database
 from edgebox.store.registry import Numbers, Registry
 from edgebox.store.statements import Accepted, Batch, DeviceState
@@ -61,19 +62,27 @@ class Recording:
     """What tablets hand in of our own pages."""
 
     def __init__(
-        self, database: Database, clock: Clock, identity: Identity, numbers: Registry, note_tablet: NoteTablet
+        self,
+        database: Database,
+        clock: Clock,
+        identity: Identity,
+        numbers: Registry,
+        note_tablet: NoteTablet,
+        times: StoredTimes,
     ) -> None:
         self._note_tablet = note_tablet
         self._database = database
         self._clock = clock
         self.registry = numbers
+        self.times = times
         self.tokens = SubmitTokens(identity.submit_key)
         self.on_stored: Callable[[], None] = _nobody_listens  # called after each commit
 
     @classmethod
     async def open(cls, database: Database, clock: Clock, identity: Identity, note_tablet: NoteTablet) -> "Recording":
-        """Load the numbers of verbs and activities."""
-        return cls(database, clock, identity, await database.read(registry.load), note_tablet)
+        """Load the numbers of verbs and activities, and when the last statement was stored."""
+        times = StoredTimes(database, clock, await database.read(statement_filters.find_last_stored))
+        return cls(database, clock, identity, await database.read(registry.load), note_tablet, times)
 
     async def store_outbox(self, request: Any) -> Answer:
         """Store the events of one request of a tablet and say which are durable.
@@ -110,8 +119,8 @@ class Recording:
             return await self._database.read(
                 lambda connection: statements.insert_batch(connection, self.registry, batch, now_ms)
             )
-        done = await self._database.write(
-            lambda connection: statements.insert_batch(connection, self.registry, batch, now_ms)
+        done = await self.times.write(
+            now_ms, lambda connection, at_ms: statements.insert_batch(connection, self.registry, batch, at_ms)
         )
         self.note_stored(done.numbers)
         return done

@@ -1,11 +1,12 @@
 """From what is asked for to what is looked up: numbers of people, verbs and activities, and a stretch of the log."""
 
 import sqlite3
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from edgebox.domain.statements import StoredStatement
 from edgebox.domain.xapi.mentions import Role, registration_number, term_of
-from edgebox.store import agents
+from edgebox.store import agents, seals
 from edgebox.store.boots import find_timeline
 from edgebox.store.listing import Group
 from sync.records.activity import parse_activity, parse_pack
@@ -18,10 +19,9 @@ _PART_OF_PACK = "SELECT no FROM activity WHERE pack = ?"
 _PART_OF_RESOURCE = "SELECT no FROM activity WHERE pack = ? AND resource = ?"
 _ATTEMPT_MASK = (1 << 48) - 1
 _BOOTS = "SELECT first_change FROM boot ORDER BY first_change"
-_NEXT = """
-SELECT change.seq, statement.stored_ms FROM change JOIN statement ON statement.id = change.key
-WHERE change.kind = ? AND change.seq >= ? ORDER BY change.seq LIMIT 1
-"""
+_FROM = "SELECT seq, key FROM change WHERE kind = ? AND seq BETWEEN ? AND ? ORDER BY seq"
+_BACK = "SELECT seq, key FROM change WHERE kind = ? ORDER BY seq DESC"
+_WHOLE = "SELECT * FROM statement WHERE id = ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +164,27 @@ def _halve(connection: sqlite3.Connection, timeline: Timeline, first: int, last:
     low, high = first, last + 1
     while low < high:
         middle = (low + high) // 2
-        row = connection.execute(_NEXT, (int(Kind.STATEMENT), middle)).fetchone()
-        if row is None or row[0] >= high or timeline.repair(row[1], row[1], is_own_page=True).stored_ms > moment_ms:
+        row = _first_stored(connection, connection.execute(_FROM, (int(Kind.STATEMENT), middle, high - 1)))
+        if row is None or timeline.repair(row[1], row[1], is_own_page=True).stored_ms > moment_ms:
             high = middle
         else:
             low = row[0] + 1
     return low
+
+
+def find_last_stored(connection: sqlite3.Connection) -> int:
+    """Return when the last statement of the log was stored, 0 when there is none."""
+    row = _first_stored(connection, connection.execute(_BACK, (int(Kind.STATEMENT),)))
+    return 0 if row is None else row[1]
+
+
+def _first_stored(connection: sqlite3.Connection, places: Iterable[tuple[int, bytes]]) -> tuple[int, int] | None:
+    """Return the first of the places in the log whose statement is whole, and when that was stored.
+
+    A damaged time would lead away from statements that are whole.
+    """
+    for seq, key in places:
+        names, rows = seals.select(connection, _WHOLE, (key,))
+        if rows and seals.is_whole(names, rows[0]):
+            return seq, rows[0][names.index("stored_ms")]
+    return None

@@ -7,7 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from edgebox.domain.xapi.version import Version
-from edgebox.http.xapi.call import ANSWERED_IN, VERSION_HEADER
+from edgebox.http.xapi.call import ANSWERED_IN, COMPLETE_THROUGH_MS, VERSION_HEADER
 from edgebox.keys import BOX
 from sync.records.moments import format_timestamp
 
@@ -45,7 +45,8 @@ async def set_record_headers(request: web.Request, response: web.StreamResponse)
     headers[VERSION_HEADER] = request.get(ANSWERED_IN, Version.ONE).title
     if request.path == _STATEMENTS:
         # What is acknowledged is there at once: nothing is indexed later.
-        headers["X-Experience-API-Consistent-Through"] = format_timestamp(request.app[BOX].clock.now_ms())
+        through_ms = request.get(COMPLETE_THROUGH_MS) or request.app[BOX].record_store.through_ms()
+        headers["X-Experience-API-Consistent-Through"] = format_timestamp(through_ms)
     # What clients have sent is nothing to look at: a browser that is led here shows it, if at all, without any right.
     headers["Content-Security-Policy"] = "sandbox; default-src 'none'; frame-ancestors 'none'"
     # Without cookies: a page elsewhere gets no more than its own credential gives it anywhere.

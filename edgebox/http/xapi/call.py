@@ -29,6 +29,7 @@ VERSION_HEADER = "X-Experience-API-Version"
 REQUEST_MAX_BYTES = 4 * 1024 * 1024
 JSON_TYPE = "application/json"
 ANSWERED_IN = web.RequestKey("ANSWERED_IN", Version)
+COMPLETE_THROUGH_MS = web.RequestKey("COMPLETE_THROUGH_MS", int)
 _FORM_TYPE = "application/x-www-form-urlencoded"
 _METHOD = "method"
 _CONTENT = "content"

@@ -14,8 +14,8 @@ from edgebox.domain.xapi.mentions import mentions_of
 from edgebox.domain.xapi.values import StatementMalformed, check_iri, check_uuid, parse_json
 from edgebox.http import problems
 from edgebox.http.xapi import multipart
-from edgebox.http.xapi.answers import json_answer, last_modified, write_json, written_answer
-from edgebox.http.xapi.call import JSON_TYPE, REQUEST_MAX_BYTES, Call
+from edgebox.http.xapi.answers import json_answer, last_modified
+from edgebox.http.xapi.call import COMPLETE_THROUGH_MS, JSON_TYPE, REQUEST_MAX_BYTES, Call
 from edgebox.keys import BOX
 from edgebox.services import large
 from edgebox.services.attachments import Part
@@ -89,6 +89,8 @@ def _with_id(statement: Any, wanted_id: str) -> dict[str, Any]:
 
 async def get(call: Call) -> web.StreamResponse:
     """Return one statement by its id, or a page of them."""
+    # Before anything is read: what is stored meanwhile is after this time, and so found by the next request.
+    call.request[COMPLETE_THROUGH_MS] = call.request.app[BOX].record_store.through_ms()
     chosen = [name for name in _ONE if name in call.query]
     call.allow(_HOW | {*chosen} if len(chosen) == 1 else _LIST)
     if call.query.get("format", "exact") not in FORMATS:
