@@ -7,11 +7,12 @@ is listed follows from the columns, so it may be dropped and made again.
 
 import sqlite3
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
 from edgebox.domain.xapi.mentions import Role, term_of
+from edgebox.store import seals
 from sync.records.kinds import Kind
 
 BLOCK = 1 << 12  # a place in a block takes two bytes
@@ -21,6 +22,11 @@ SELECT change.seq, statement.person_no, statement.verb_no, statement.activity_no
 FROM change CROSS JOIN statement ON statement.id = change.key
 WHERE change.kind = ? AND change.seq BETWEEN ? AND ? AND statement.body IS NULL
 """
+_SEALED = """
+SELECT change.seq, statement.* FROM change CROSS JOIN statement ON statement.id = change.key
+WHERE change.kind = ? AND change.seq BETWEEN ? AND ? AND statement.body IS NULL
+"""
+_SEALED_AT_ONCE = 256
 _COLUMNS = {
     Role.PERSON: "statement.person_no",
     Role.VERB: "statement.verb_no",
@@ -54,6 +60,11 @@ def count_listed(connection: sqlite3.Connection) -> int:
     return int(connection.execute(_LISTED, (_ALL,)).fetchone()[0])
 
 
+def drop(connection: sqlite3.Connection, first_seq: int = 0) -> None:
+    """Forget the lists from a place in the log on, because that changed; they are made again block by block."""
+    connection.execute("DELETE FROM listing WHERE block >= ?", (first_seq // BLOCK,))
+
+
 def find_due_block(connection: sqlite3.Connection) -> int | None:
     """Return the next block to be listed, None when none is full."""
     block = count_listed(connection)
@@ -61,16 +72,26 @@ def find_due_block(connection: sqlite3.Connection) -> int | None:
 
 
 def read_lists(connection: sqlite3.Connection, block: int) -> Lists:
-    """Return the lists of a block."""
+    """Return the lists of a block; a statement that is damaged is in none."""
     lists: dict[int, array[int]] = {_ALL: array("H")}
     first = block * BLOCK
-    for seq, *numbers in connection.execute(_ROWS, (int(Kind.STATEMENT), first, first + BLOCK - 1)):
+    for seq, *numbers in _read_whole(connection, first):
         place = seq - first
         lists[_ALL].append(place)
         for role, number in zip(_COLUMNS, numbers, strict=True):
             if number is not None:
                 lists.setdefault(term_of(role, number), array("H")).append(place)
     return {term: places.tobytes() for term, places in lists.items()}
+
+
+def _read_whole(connection: sqlite3.Connection, first: int) -> Iterator[tuple[int, ...]]:
+    for start in range(first, first + BLOCK, _SEALED_AT_ONCE):
+        last = min(start + _SEALED_AT_ONCE, first + BLOCK) - 1
+        names, rows = seals.select(connection, _SEALED, (int(Kind.STATEMENT), start, last))
+        places = [names.index(column.removeprefix("statement.")) for column in _COLUMNS.values()]
+        for row in rows:
+            if seals.is_whole(names[1:], row[1:]):
+                yield row[0], *(row[place] for place in places)
 
 
 def store_lists(connection: sqlite3.Connection, block: int, lists: Lists) -> None:

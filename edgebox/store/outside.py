@@ -17,10 +17,7 @@ from edgebox.domain.statements import NewStatement, Outside
 from edgebox.domain.xapi.agents import identifier_of
 from edgebox.domain.xapi.formats import merge_definition
 from edgebox.domain.xapi.mentions import Role, mentions_of, registration_number, target_of, term_of
-from edgebox.domain.xapi.places import attachments_of
-from edgebox.domain.xapi.signature import must_come
-from edgebox.store import agents
-from edgebox.store.attachments import Attachment, insert_attachments
+from edgebox.store import agents, seals
 from edgebox.store.registry import Numbers
 from sync.records.activity import parse_activity
 from sync.records.kinds import Kind
@@ -184,7 +181,7 @@ def _inherited(connection: sqlite3.Connection, target: bytes, home_page: str) ->
 
 def _own_terms(connection: sqlite3.Connection, id_: bytes, home_page: str) -> Iterable[int]:
     row = connection.execute(_OWN, (id_,)).fetchone()
-    if row is None:
+    if row is None or not seals.find_whole(connection, [id_]):
         return []
     verb_no, activity_no, pseudonym, device_id, attempt_seq = row
     person = agents.number_agent(connection, identifier_of(account(home_page, pseudonym)) or "")

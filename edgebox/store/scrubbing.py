@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
-from edgebox.store import repairs, seals
+from edgebox.store import listing, repairs, seals
 from edgebox.store.copying import UNREADABLE, is_unreadable, list_tables, open_source
 from edgebox.store.repairs import Repair, RepairKind
+from sync.records.kinds import Kind
 
 _SLICE = 500
 _DAMAGED_MAX = 200  # putting more right one by one would hold up the writer
@@ -145,6 +146,7 @@ def note(connection: sqlite3.Connection, found: Found, now_ms: int) -> Noted:
     )
     connection.execute(put_place, (_PLACE, found.place))
     outcomes = [_settle(connection, row_id, now_ms) for row_id in found.damaged]
+    _drop_lists(connection, [row_id for row_id in found.damaged if isinstance(row_id, bytes)])
     lost = outcomes.count(_Outcome.LOST)
     if found.damaged:
         repairs.add(connection, Repair(RepairKind.DAMAGED, now_ms, lost))
@@ -153,6 +155,17 @@ def note(connection: sqlite3.Connection, found: Found, now_ms: int) -> Noted:
         if gone:
             repairs.add(connection, Repair(RepairKind.MISSING, now_ms, gone))
     return Noted(lost, "statements are out of place" if _Outcome.OUT_OF_PLACE in outcomes else found.fault)
+
+
+def _drop_lists(connection: sqlite3.Connection, row_ids: list[bytes]) -> None:
+    """Have the lists made again where statements are that were in none while they were damaged."""
+    if not row_ids:
+        return
+    marks = ", ".join("?" * len(row_ids))
+    query = f"SELECT min(seq) FROM change WHERE kind = ? AND key IN ({marks})"  # noqa: S608 - question marks
+    first_seq = connection.execute(query, (int(Kind.STATEMENT), *row_ids)).fetchone()[0]
+    if first_seq is not None:
+        listing.drop(connection, first_seq)
 
 
 def _settle(connection: sqlite3.Connection, row_id: object, now_ms: int) -> _Outcome:

@@ -61,9 +61,10 @@ class Page:
 
 def find_statement(connection: sqlite3.Connection, statement_id: bytes, reach: Reach) -> StoredStatement | None:
     """Return one statement that may be read, void or not."""
-    row = connection.execute(_ONE, (statement_id,)).fetchone()
-    if row is None:
+    # Its seal first: a text that is damaged cannot even be read.
+    if not seals.find_whole(connection, [statement_id]):
         return None
+    row = connection.execute(_ONE, (statement_id,)).fetchone()
     found = _stored(tuple(row), find_timeline(connection))
     return found if reach.covers(found) else None
 

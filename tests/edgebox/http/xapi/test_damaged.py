@@ -1,0 +1,71 @@
+"""A damaged statement is not there until it is put right, and takes no other one with it."""
+
+import sqlite3
+from typing import Any
+
+import pytest
+
+from edgebox.keys import Box
+from edgebox.store import listing, statement_queries
+from tests.support.box import School, make_tablet
+from tests.support.records import STATEMENTS, Records, make_statement
+
+NO_TEXT = "UPDATE statement SET response = CAST(x'ff41' AS TEXT) WHERE id = ?"
+OTHER_VERB = "UPDATE statement SET verb_no = 3 - verb_no WHERE id = ?"
+NO_VERB = "UPDATE statement SET verb_no = verb_no + 8 WHERE id = ?"  # one bit, which can be turned back
+
+
+async def hand_in(records: Records, school: School, count: int) -> list[dict[str, Any]]:
+    """Hand in from a tablet, and return the statements in the order of the log."""
+    tablet, learner = make_tablet(1), school.learners[0]
+    events = [tablet.event(learner, ("answered", "passed")[n % 2], item=f"q{n}") for n in range(count)]
+    assert (await records.client.post("/api/outbox", json=tablet.request(*events))).status == 200
+    return list((await records.get(ascending="true"))["statements"])
+
+
+async def damage(box: Box, sql: str, statement: dict[str, Any]) -> None:
+    row_id = bytes.fromhex(statement["id"].replace("-", ""))
+    assert await box.database.write(lambda db: db.execute(sql, (row_id,)).rowcount) == 1
+
+
+def read_all(db: sqlite3.Connection) -> list[listing.Lists]:
+    return [listing.read_lists(db, block) for block in range(10)]
+
+
+async def test_text_that_is_none_hides_one_statement_only(records: Records, box: Box, school: School) -> None:
+    made = await hand_in(records, school, 5)
+    await damage(box, NO_TEXT, made[2])
+    found = [row["id"] for row in (await records.get(ascending="true"))["statements"]]
+    assert found == [row["id"] for row in made if row is not made[2]]
+    response = await records.ask("GET", STATEMENTS, params={"statementId": made[2]["id"]})
+    assert response.status == 404
+
+
+async def test_lists_are_made_of_whole_statements_and_again_when_one_was_mended(
+    records: Records, box: Box, school: School, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (listing, statement_queries):
+        monkeypatch.setattr(module, "BLOCK", 8)
+    made = await hand_in(records, school, 24)
+    verb = made[9]["verb"]["id"]
+    wanted = await box.database.read(read_all)
+    await damage(box, NO_VERB, made[9])
+    await box.indexing.list_due()
+    listed = await box.database.read(listing.count_listed)
+    assert await box.database.read(read_all) != wanted
+    assert len((await records.get(verb=verb))["statements"]) == 11
+    found = await box.record_check.scrub(None)
+    assert len(found.damaged) == 1
+    assert await box.database.read(listing.count_listed) < listed
+    await box.indexing.list_due()
+    assert len((await records.get(verb=verb))["statements"]) == 12
+    assert await box.database.read(read_all) == wanted
+
+
+async def test_statement_about_a_damaged_one_is_not_found_by_what_is_damaged(
+    records: Records, box: Box, school: School
+) -> None:
+    made = await hand_in(records, school, 2)
+    await damage(box, OTHER_VERB, made[0])
+    await records.send(make_statement(1, object={"objectType": "StatementRef", "id": made[0]["id"]}))
+    assert [row["id"] for row in (await records.get(verb=made[1]["verb"]["id"]))["statements"]] == [made[1]["id"]]
