@@ -122,7 +122,8 @@ def from_statement(statement: dict[str, Any], person_no: int | None, now_ms: int
         body=canonical_json({name: value for name, value in kept.items() if name not in _NOT_KEPT}),
         outside=Outside(
             sender.home_page,
-            mentions_of(statement),
+            # The box is the authority, whatever was sent as such.
+            mentions_of({name: value for name, value in statement.items() if name != "authority"}),
             sender.authority,
             sender.client_no,
             target_of(statement),

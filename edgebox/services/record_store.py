@@ -24,8 +24,7 @@ from edgebox.domain.xapi.version import LastSpoken, Version
 from edgebox.services import large
 from edgebox.services.attachments import Attachments, Part
 from edgebox.services.recording import ActorRefused, Recording
-from edgebox.store import agents, clients, outside, statement_queries, statements
-from edgebox.store.attachments import Attachment, insert_attachments
+from edgebox.store import agents, attachments, clients, outside, referring, statement_queries, statements
 from edgebox.store.database import Database
 from edgebox.store.registry import Numbers
 from edgebox.store.statement_filters import Filter, Reach
@@ -226,7 +225,7 @@ class RecordStore:
         """
         reach = await self._reach(caller)
         page = await self._database.read(
-            lambda connection: statement_queries.list_statements(connection, wanted, reach, start_seq, limit)
+            lambda connection: referring.list_readable(connection, wanted, reach, start_seq, limit, self._home_page)
         )
         return replace(await self._write_out(page.statements), next_seq=page.next_seq)
 
@@ -244,10 +243,12 @@ class RecordStore:
             return Reach(is_school=True) if caller.is_staff else Reach(people=frozenset({caller.person_no or 0}))
         if caller.client.reach is Rights.OWN:
             return Reach(client_no=caller.client.no)
+        if caller.client.reach is Rights.ALL:
+            return Reach()
         class_no = caller.client.class_no
         if class_no is None:
-            return Reach()
-        people = await self._database.read(lambda connection: clients.list_people_of_class(connection, class_no))
+            return Reach(people=frozenset())
+        people = await self._database.read(lambda connection: clients.list_learners_of_class(connection, class_no))
         return Reach(people=people)
 
     async def find_definitions(self, iris: Iterable[str]) -> dict[str, dict[str, Any]]:

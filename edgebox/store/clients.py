@@ -12,7 +12,10 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 _FIND = f"SELECT secret_hash, {_COLUMNS} FROM client WHERE login = ? AND revoked_ms IS NULL"  # noqa: S608 - a constant
 _LIST = f"SELECT {_COLUMNS} FROM client ORDER BY no"  # noqa: S608 - likewise
 _REVOKE = "UPDATE client SET revoked_ms = ? WHERE no = ? AND revoked_ms IS NULL"
-_PEOPLE = "SELECT person_no FROM enrollment WHERE class_no = ? AND is_active = 1"
+_LEARNERS = """
+SELECT person_no FROM enrollment JOIN person ON person.no = person_no
+WHERE class_no = ? AND enrollment.is_active = 1 AND role = 'learner'
+"""
 
 
 def insert_client(
@@ -48,9 +51,9 @@ def revoke_client(connection: sqlite3.Connection, client_no: int, now_ms: int) -
     connection.execute(_REVOKE, (now_ms, client_no))
 
 
-def list_people_of_class(connection: sqlite3.Connection, class_no: int) -> frozenset[int]:
-    """Return the people who are in a class now."""
-    return frozenset(row[0] for row in connection.execute(_PEOPLE, (class_no,)))
+def list_learners_of_class(connection: sqlite3.Connection, class_no: int) -> frozenset[int]:
+    """Return the learners who are in a class now."""
+    return frozenset(row[0] for row in connection.execute(_LEARNERS, (class_no,)))
 
 
 def _client(row: tuple[object, ...]) -> Client:

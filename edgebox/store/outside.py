@@ -149,7 +149,7 @@ def _terms(connection: sqlite3.Connection, numbers: Numbers, statement: NewState
     mentions = outside.mentions
     nos = [(Role.ANY, 0), (Role.VERB, numbers.of_verb(mentions.verb, stays=True))]
     for identifier, name in mentions.agents.items():
-        no = agents.number_agent(connection, identifier, name)
+        no = agents.number_agent(connection, identifier, name, may_rename=outside.client_no is not None)
         nos += _agent_terms(no, is_object=identifier in mentions.object_agents)
     nos.append((Role.AGENT_AROUND, agents.number_agent(connection, outside.authority)))
     for iri in mentions.activities:

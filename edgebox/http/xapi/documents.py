@@ -13,6 +13,7 @@ from edgebox.services.record_store import ReadingRefused, WritingRefused
 from edgebox.store.documents import Place
 
 NAME_MAX_CHARACTERS = 200
+_READING = ("GET", "HEAD")
 
 
 def check_right(call: Call) -> None:
@@ -26,8 +27,10 @@ def check_right(call: Call) -> None:
         if not call.caller.may_read:
             # A submit token stays on the tablet after its learner left; her unfinished work is not for who comes next.
             raise ReadingRefused
+        if not call.caller.may_record and call.method not in _READING:
+            raise WritingRefused
     elif not client.may_write:
-        if call.method not in ("GET", "HEAD"):
+        if call.method not in _READING:
             raise WritingRefused
         if client.reach is not Reach.ALL:
             raise ReadingRefused

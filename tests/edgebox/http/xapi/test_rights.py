@@ -164,4 +164,89 @@ async def test_activity_leaves_the_box_before_the_first_statement_of_a_learner_a
 async def leaving(box: Box) -> list[rows.Record]:
     span = await box.database.read(lambda db: read_span(db, 1, max_changes=1000, max_bytes=10**6))
     assert span is not None
-    return span.records
+    sent = [record for record in span.records if isinstance(record, rows.Statement)]
+    assert [record.learner_no for record in sent] == [school.learners[0].no]
+    assert b"example.org/page" in (sent[0].body or b"")
+    assert b"secret" not in (sent[0].body or b"")
+
+
+async def test_credential_for_a_class_without_one_reads_nothing(box: Box, records: Records, school: School) -> None:
+    await records.send(make_statement(1, actor=school.learners[0].actor), make_statement(2))
+    async with outside_client(box, reach=Reach.CLASS, class_no=school.class_no) as of_class:
+        assert await numbers(of_class) == [1]
+        clear = "UPDATE client SET class_no = NULL WHERE login = ?"
+        await box.database.write(lambda db: db.execute(clear, (of_class.login,)).rowcount)
+        assert await numbers(of_class) == []
+
+
+async def test_credential_for_a_class_reads_of_its_learners_only(box: Box, records: Records, school: School) -> None:
+    teacher = school.teacher
+    await box.database.write(lambda db: roster.set_enrollment(db, 0, school.class_no, teacher.no))
+    await records.send(make_statement(1, actor=school.learners[0].actor), make_statement(2, actor=teacher.actor))
+    async with outside_client(box, reach=Reach.CLASS, class_no=school.class_no) as of_class:
+        assert await numbers(of_class) == [1]
+
+
+@pytest.mark.parametrize("order", [(1, 2, 3), (3, 2, 1)], ids=["target first", "target last"])
+async def test_statement_about_another_tells_only_who_may_read_that_one(
+    box: Box, records: Records, school: School, order: tuple[int, ...]
+) -> None:
+    secret = {"mbox": "mailto:secret@example.org"}
+    around = {"contextActivities": {"grouping": {"id": "http://example.org/course"}}, "registration": make_id(0xABC)}
+    statements = {
+        1: make_statement(1, actor=secret, verb={"id": f"{ADL}failed"}, context=around),
+        2: make_statement(2, actor=school.learners[0].actor, object=reference(1)),
+        3: make_statement(3, actor=school.learners[0].actor, object=reference(2), verb={"id": f"{ADL}shared"}),
+    }
+    asked: list[tuple[dict[str, Any], list[int], list[int]]] = [
+        ({"agent": secret}, [1, 2, 3], []),
+        ({"verb": f"{ADL}failed"}, [1, 2, 3], []),
+        ({"activity": "http://example.org/page"}, [1, 2, 3], []),
+        ({"activity": "http://example.org/course", "related_activities": "true"}, [1, 2, 3], []),
+        ({"registration": make_id(0xABC)}, [1, 2, 3], []),
+        ({"agent": school.learners[0].actor}, [2, 3], [2, 3]),
+        ({"verb": f"{ADL}experienced"}, [2, 3], [2, 3]),
+        ({"verb": f"{ADL}shared"}, [3], [3]),
+    ]
+    async with outside_client(box, reach=Reach.OWN) as own:
+        for number in order:
+            await (records if number == 1 else own).send(statements[number])
+        for params, everything, readable in asked:
+            assert sorted(await records.ids(**params)) == everything
+            assert sorted(await own.ids(**params)) == readable
+
+
+async def test_teacher_in_a_browser_writes_no_documents(records: Records, school: School) -> None:
+    teacher = school.teacher
+    options: dict[str, Any] = {"headers": {"Authorization": ""}, "cookies": teacher.cookies}
+    places = [
+        ("/xapi/activities/state", STATE | {"agent": teacher.actor}),
+        ("/xapi/agents/profile", {"agent": teacher.actor, "profileId": "a"}),
+    ]
+    for path, params in places:
+        for method in ("PUT", "POST", "DELETE"):
+            response = await records.ask(method, path, params=params, json={"a": 1}, **options)
+            assert (response.status, (await response.json())["code"]) == (403, "record.writing_refused")
+        assert (await records.ask("GET", path, params=params, **options)).status == 404
+
+
+async def test_authority_that_was_sent_finds_nothing(records: Records) -> None:
+    sent = {"mbox": "mailto:head@example.org", "name": "Head"}
+    await records.send(make_statement(1, authority=sent))
+    assert await records.ids(agent=sent, related_agents="true") == []
+    assert (await records.get("/xapi/agents", agent={"mbox": sent["mbox"]})).get("name") is None
+
+
+async def test_page_of_a_learner_renames_nobody(records: Records, school: School) -> None:
+    learner, team = school.learners[0], {"objectType": "Group", "name": "Team"}
+    await records.send(make_statement(1, actor=AGENT | {"name": "Amina"}))
+    member = {
+        "context": {"team": team | {"member": [AGENT | {"name": "Cheat"}, {"mbox": "mailto:new@a.org", "name": "N"}]}}
+    }
+    options: dict[str, Any] = {"headers": {"Authorization": ""}, "cookies": learner.cookies}
+    response = await records.ask("POST", STATEMENTS, json=make_statement(2, actor=learner.actor, **member), **options)
+    assert response.status == 200
+    assert (await records.get("/xapi/agents", agent=AGENT))["name"] == ["Amina"]
+    assert (await records.get("/xapi/agents", agent={"mbox": "mailto:new@a.org"}))["name"] == ["N"]
+    await records.send(make_statement(3, actor=AGENT | {"name": "Amina B."}))
+    assert (await records.get("/xapi/agents", agent=AGENT))["name"] == ["Amina B."]
