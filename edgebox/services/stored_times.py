@@ -1,9 +1,8 @@
 """When statements are stored: in the order of the log, so that whoever asks what is new since a time misses nothing."""
 
 import asyncio
-import sqlite3
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from content_packs.base.clock import Clock
 from edgebox.domain.clock_rules import NEAR_MS
@@ -30,14 +29,14 @@ class StoredTimes:
             self._last_ms = self._committed_ms = now_ms if self._was_set_back(now_ms) else max(now_ms, self._last_ms)
         return self._committed_ms
 
-    async def write(self, now_ms: int, job: Callable[[sqlite3.Connection, int], T]) -> T:
+    async def write(self, now_ms: int, job: Callable[[Any, int], T]) -> T:
         """Run `job` as a job of the writer, with the time at which its statements are stored: `now_ms` if it can be.
 
         Raises:
             StoreUnavailable: as `Database.write`.
         """
 
-        def stamped(connection: sqlite3.Connection) -> tuple[int, T]:
+        def stamped(connection: Any) -> tuple[int, T]:
             self._last_ms = stored_ms = now_ms if self._was_set_back(now_ms) else max(now_ms, self._last_ms + 1)
             return stored_ms, job(connection, stored_ms)
 

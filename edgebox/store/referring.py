@@ -2,7 +2,6 @@
 
 import sqlite3
 from collections.abc import Callable
-from dataclasses import replace
 
 from edgebox.domain.statement_out import write_out
 from edgebox.domain.statements import StoredStatement
@@ -23,12 +22,14 @@ def list_readable(
     A statement about another one is found by that one's terms too, whoever wrote either of them. So it counts only if
     what is wanted is in itself, or in the statements it leads to by way of such as may be read.
     """
-    page = list_statements(connection, wanted, reach, start_seq, limit)
     conditions = _conditions(wanted)
     if reach == _EVERYTHING or not conditions:
-        return page
-    found = [each for each in page.statements if _meets(connection, each, conditions, reach, home_page)]
-    return replace(page, statements=found)
+        return list_statements(connection, wanted, reach, start_seq, limit)
+
+    def is_found(statement: StoredStatement) -> bool:
+        return _meets(connection, statement, conditions, reach, home_page)
+
+    return list_statements(connection, wanted, reach, start_seq, limit, is_found=is_found)
 
 
 _Condition = Callable[[Mentions], bool]

@@ -7,7 +7,7 @@ a bounded number of rows and says where the next one goes on, however few of the
 
 import heapq
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -70,9 +70,19 @@ def find_statement(connection: sqlite3.Connection, statement_id: bytes, reach: R
 
 
 def list_statements(
-    connection: sqlite3.Connection, wanted: Filter, reach: Reach, start_seq: int | None, limit: int
+    connection: sqlite3.Connection,
+    wanted: Filter,
+    reach: Reach,
+    start_seq: int | None,
+    limit: int,
+    *,
+    is_found: Callable[[StoredStatement], bool] = lambda _statement: True,
 ) -> Page:
-    """Return a page, newest first unless asked otherwise. Void statements are left out."""
+    """Return a page, newest first unless asked otherwise. Void statements are left out.
+
+    Args:
+        is_found: what else must be true of a statement.
+    """
     last_seq = connection.execute(_LAST_SEQ).fetchone()[0]
     low, high = statement_filters.find_range(connection, wanted, last_seq)
     if start_seq is not None:
@@ -86,7 +96,7 @@ def list_statements(
         rows_at_once = _CHUNK
         for seq, size_bytes, statement in _read(connection, seqs, timeline):
             left_bytes -= size_bytes
-            if statement is not None and _is_wanted(statement, wanted, reach):
+            if statement is not None and _is_wanted(statement, wanted, reach) and is_found(statement):
                 found.append(statement)
             if len(found) == limit or left_bytes <= 0:
                 is_last = seq == seqs[-1] and not looked_at.take(1) and looked_at.next_seq is None

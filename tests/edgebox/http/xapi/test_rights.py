@@ -214,6 +214,7 @@ async def test_statement_about_another_tells_only_who_may_read_that_one(
         for params, everything, readable in asked:
             assert sorted(await records.ids(**params)) == everything
             assert sorted(await own.ids(**params)) == readable
+            assert bool((await own.get(limit="1", **params))["more"]) is (len(readable) > 1)
 
 
 async def test_teacher_in_a_browser_writes_no_documents(records: Records, school: School) -> None:
