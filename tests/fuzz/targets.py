@@ -29,9 +29,10 @@ from content_packs.importers.zip_directory import read_directory
 from edgebox.domain.events import parse_event, parse_outbox
 from edgebox.domain.marking import parse_number
 from edgebox.domain.search_text import match_expression
-from edgebox.domain.statement_in import from_event, from_statement
+from edgebox.domain.statement_in import Sender, from_event, from_statement
 from edgebox.domain.xapi.rules import check_actor, check_statement
-from edgebox.domain.xapi.values import canonical_json, parse_json
+from edgebox.domain.xapi.values import parse_json
+from edgebox.domain.xapi.version import Version
 from edgebox.services import submit_token
 from edgebox.services.mounts import parse_table
 from edgebox.services.submit_token import SubmitRight
@@ -131,9 +132,11 @@ def _records(data: bytes) -> None:
 
 def _statement(data: bytes) -> None:
     statement = parse_json(data)
-    check_statement(statement)
-    canonical_json(from_statement(statement, 1, NOW_MS).received)
-    without_people(canonical_json(statement))
+    for version in Version:
+        with contextlib.suppress(EdgeboxError):
+            check_statement(statement, version)
+            sender = Sender("http://box/", "account:http://box/ x", 1, version)
+            without_people(from_statement(statement, 1, NOW_MS, sender).body or b"")
 
 
 def _outbox(value: Any) -> None:

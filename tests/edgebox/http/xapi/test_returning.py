@@ -108,4 +108,6 @@ async def test_sender_completes_what_the_hub_brought_back(
     assert (await records.ask("POST", STATEMENTS, json=again | {"context": {}})).status == 409
     assert await records.ids() == [1]
     assert await records.ids(agent=OMAR, related_agents="true") == [1]
+    kept = "SELECT statement.client_no IS outside.client_no FROM statement JOIN outside USING (id)"
+    assert await box.database.read(lambda db: [row[0] for row in db.execute(kept)]) == [1]
     await expect_whole(box)
