@@ -18,9 +18,10 @@ from edgebox.services import copy_marks
 from edgebox.services.box_clock import BoxClock
 from edgebox.services.identity import Identity
 from edgebox.services.packing import Order, Packing, sort_out
-from edgebox.store import boots, changes, express, inbox, spans
+from edgebox.store import boots, changes, express, inbox, scrubbing, spans
 from edgebox.store.changes import Cursor, Form, Made
-from edgebox.store.database import NOT_WRITTEN, Database, StoreUnavailable
+from edgebox.store.connections import DAMAGED, NOT_WRITTEN, StoreUnavailable
+from edgebox.store.database import Database
 from edgebox.store.inbox import Pair
 from edgebox.store.roster import Connection
 from edgebox.store.spans import Span
@@ -43,6 +44,7 @@ KEEP_ACKNOWLEDGED_MS = 7 * 86_400_000
 KEEP_ACKNOWLEDGED_BYTES = 1 << 20
 _EPOCH_STEP_BYTES = 3
 _LOOKED_THROUGH_CHANGES = 50_000
+_PUT_RIGHT_CHANGES = 200  # putting more right at once would hold up the writer
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,10 @@ class Word:
     vector: Vector
     said_ms: int
     clock_quality: ClockQuality
+
+
+class _StatementDamaged(Exception):
+    """The next statement of the log does not fit its seal."""
 
 
 class Spool:
@@ -94,6 +100,9 @@ class Spool:
                     found = None
                     if span is not None:
                         found = await asyncio.to_thread(self._write, cursor, span, hub, form, word)
+            except _StatementDamaged:
+                await self._put_right(first)
+                continue
             except (BundleTooLarge, StoreUnavailable):
                 # Half of it is smaller, and takes less memory to pack.
                 max_changes //= 2
@@ -174,11 +183,31 @@ class Spool:
         return Word(vector, said_ms, quality)
 
     async def _read_span(self, from_change: int, max_changes: int) -> Span | None:
-        return await self._database.read(
+        span = await self._database.read(
             lambda connection: spans.read_span(
                 connection, from_change, max_changes=max_changes, max_bytes=ROW_BYTES_PER_BUNDLE
             )
         )
+        if span is not None and span.through_change < from_change:
+            raise _StatementDamaged
+        return span
+
+    async def _put_right(self, from_change: int) -> None:
+        """Put right the damaged statements that are next in the log, or aside, so that bundles can go past them.
+
+        Raises:
+            StoreUnavailable: that takes a new database, which the next start makes.
+        """
+        damaged = await self._database.read(
+            lambda connection: spans.find_damaged(connection, from_change, _PUT_RIGHT_CHANGES)
+        )
+        now_ms = self._clock.now_ms()
+        noted = await self._database.write(lambda connection: scrubbing.put_right(connection, damaged, now_ms))
+        log.error("sync.statements_damaged statements=%d lost=%d %s", len(damaged), noted.lost, noted.fault)
+        if noted.fault:
+            await asyncio.to_thread(self._database.note_damage, noted.fault)
+        if noted.fault or not damaged:
+            raise StoreUnavailable(reason=DAMAGED, fault=_StatementDamaged.__name__)
 
     def _write(
         self, cursor: Cursor, span: Span, hub: Hub, form: Form, word: Word, kind: BundleKind = BundleKind.RECORDS
@@ -216,6 +245,8 @@ class Spool:
         parcel = self.packing.pack(order)
         if parcel is None:
             return None
+        if parcel.through_change < first:
+            raise _StatementDamaged
         _log_staying(parcel.staying)
         place = Range(cursor.epoch, cursor.seq, first, parcel.through_change, cursor.previous_hash)
         return place, self._seal(place, parcel.packed, hub, word)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from edgebox.store import listing, repairs, seals
 from edgebox.store.copying import UNREADABLE, is_unreadable, list_tables, open_source
+from edgebox.store.log import append_change
 from edgebox.store.repairs import Repair, RepairKind
 from sync.records.kinds import Kind
 
@@ -145,16 +146,21 @@ def note(connection: sqlite3.Connection, found: Found, now_ms: int) -> Noted:
         "INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
     )
     connection.execute(put_place, (_PLACE, found.place))
-    outcomes = [_settle(connection, row_id, now_ms) for row_id in found.damaged]
-    _drop_lists(connection, [row_id for row_id in found.damaged if isinstance(row_id, bytes)])
-    lost = outcomes.count(_Outcome.LOST)
-    if found.damaged:
-        repairs.add(connection, Repair(RepairKind.DAMAGED, now_ms, lost))
+    noted = put_right(connection, found.damaged, now_ms)
     if found.is_missing:
         gone = repairs.settle_missing(connection)
         if gone:
             repairs.add(connection, Repair(RepairKind.MISSING, now_ms, gone))
-    return Noted(lost, "statements are out of place" if _Outcome.OUT_OF_PLACE in outcomes else found.fault)
+    return replace(noted, fault=noted.fault or found.fault)
+
+
+def put_right(connection: sqlite3.Connection, damaged: tuple[bytes, ...], now_ms: int) -> Noted:
+    """Put damaged statements right, or aside where that cannot be."""
+    outcomes = [_settle(connection, row_id, now_ms) for row_id in damaged]
+    lost = outcomes.count(_Outcome.LOST)
+    if damaged:
+        repairs.add(connection, Repair(RepairKind.DAMAGED, now_ms, lost))
+    return Noted(lost, "statements are out of place" if _Outcome.OUT_OF_PLACE in outcomes else "")
 
 
 def _drop_lists(connection: sqlite3.Connection, row_ids: list[bytes]) -> None:
@@ -184,6 +190,8 @@ def _settle(connection: sqlite3.Connection, row_id: object, now_ms: int) -> _Out
         marks = ", ".join("?" * len(names))
         insert = f"INSERT OR IGNORE INTO statement ({', '.join(names)}) VALUES ({marks})"  # noqa: S608 - our names
         connection.execute(insert, mended)
+        # A bundle may have been made while nothing was found under its id.
+        append_change(connection, Kind.STATEMENT, mended[0])
         return _Outcome.MENDED
     if isinstance(row["device_no"], int):
         repairs.ask_again(connection, [row["device_no"]])

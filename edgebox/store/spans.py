@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from edgebox.store import merged, seals, stamping
@@ -37,7 +38,11 @@ FROM statement WHERE id IN ({marks}) AND person_no IN (SELECT no FROM person WHE
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A run of the log as the records it names, each row as it is now."""
+    """A run of the log as the records it names, each row as it is now.
+
+    Attributes:
+        through_change: the last change of the run; the one before the first when a damaged statement is next.
+    """
 
     from_change: int
     through_change: int
@@ -49,23 +54,48 @@ def read_span(connection: sqlite3.Connection, from_change: int, *, max_changes: 
 
     A row that was logged twice is given once, as it is now. A row that is gone, and whatever a teacher or somebody
     unknown did, are left out.
-    The span ends early when its rows get larger than `max_bytes`, but has at least one change.
+    The span ends early when its rows get larger than `max_bytes`, but has at least one change. It ends before a damaged
+    statement, which has to be put right first: what is acknowledged behind it is deleted on the tablet it came from.
     """
     logged = connection.execute(_CHANGES, (from_change, max_changes)).fetchall()
     if not logged:
         return None
+    statements = _statement_keys(logged)
+    whole = seals.find_whole(connection, statements)
+    if damaged := _find_present(connection, [key for key in statements if key not in whole]):
+        logged = list(takewhile(lambda change: change[1] != Kind.STATEMENT or change[2] not in damaged, logged))
+    if not logged:
+        return Span(from_change, from_change - 1, [])
     through = _fitting(connection, logged, max_bytes)
     keys: dict[int, dict[bytes, None]] = {}
     for seq, kind, key in logged:
-        if seq <= through:
+        if seq <= through and (kind != Kind.STATEMENT or key in whole):
             keys.setdefault(kind, {})[key] = None
-    records = read_records(connection, {Kind(kind): found for kind, found in keys.items()})
+    found = {Kind(kind): list(of_kind) for kind, of_kind in keys.items()}
+    readers = {**_READERS, Kind.STATEMENT: _read_whole}
+    records = [record for kind, read in readers.items() for record in read(connection, found.get(kind, []))]
     return Span(from_change, through, records)
+
+
+def find_damaged(connection: sqlite3.Connection, from_change: int, max_changes: int) -> tuple[bytes, ...]:
+    """Return the ids of the damaged statements in a part of the log."""
+    keys = _statement_keys(connection.execute(_CHANGES, (from_change, max_changes)).fetchall())
+    whole = seals.find_whole(connection, keys)
+    return tuple(_find_present(connection, [key for key in keys if key not in whole]))
 
 
 def read_records(connection: sqlite3.Connection, keys: Mapping[Kind, Iterable[bytes]]) -> list[Record]:
     """Return the rows with these keys as records, each as it is now; one that is gone or must stay is left out."""
     return [record for kind, read in _READERS.items() for record in read(connection, list(keys.get(kind, ())))]
+
+
+def _statement_keys(logged: list[Any]) -> list[bytes]:
+    return list(dict.fromkeys(key for _seq, kind, key in logged if kind == Kind.STATEMENT))
+
+
+def _find_present(connection: sqlite3.Connection, ids: list[bytes]) -> dict[bytes, None]:
+    """Return those of the ids under which there is a statement, damaged or not."""
+    return {row[0]: None for row in _select(connection, "SELECT id FROM statement WHERE id IN ({marks})", ids)}
 
 
 def _fitting(connection: sqlite3.Connection, logged: list[Any], max_bytes: int) -> int:
@@ -101,7 +131,12 @@ def _numbers(keys: list[bytes]) -> list[int]:
 
 def _read_statements(connection: sqlite3.Connection, keys: list[bytes]) -> list[Record]:
     whole = seals.find_whole(connection, keys)
-    return [_statement(row) for row in _select(connection, _STATEMENTS, keys) if row[0] in whole]
+    return _read_whole(connection, [key for key in keys if key in whole])
+
+
+def _read_whole(connection: sqlite3.Connection, keys: list[bytes]) -> list[Record]:
+    """Return statements that are known to be whole. A damaged text may be none, and fails all that is read with it."""
+    return [_statement(row) for row in _select(connection, _STATEMENTS, keys)]
 
 
 def _statement(row: Any) -> Statement:

@@ -60,6 +60,7 @@ def answer(db: Connection, seq: int, person_no: int = 1) -> None:
     )
     seals.seal_all(db)
     append_change(db, Kind.STATEMENT, key)
+    seals.seal_all(db)
 
 
 async def span(database: Database, start: int = 1, max_changes: int = 100, max_bytes: int = 1 << 20) -> spans.Span:
@@ -102,6 +103,21 @@ async def test_a_span_ends_at_its_limits_but_has_at_least_one_change(database: D
     assert await database.read(lambda db: spans.read_span(db, 99, max_changes=9, max_bytes=9)) is None
 
 
+@pytest.mark.parametrize("damage", ["success = 0", "response = CAST(x'ff' AS TEXT)"])
+async def test_a_span_ends_before_a_damaged_statement(damage: str, database: Database) -> None:
+    await database.write(fill)
+    for seq in (1, 2, 3):
+        await database.write(lambda db, seq=seq: answer(db, seq))  # type: ignore[misc]
+    await database.write(lambda db: db.execute(f"UPDATE statement SET {damage} WHERE device_seq = 2").rowcount)
+    before = await span(database)
+    assert before.through_change == FILLED + 1
+    assert [each.device_seq for each in before.records if isinstance(each, Statement)] == [1]
+    assert await span(database, start=FILLED + 2) == spans.Span(FILLED + 2, FILLED + 1, [])
+    damaged = await database.read(lambda db: spans.find_damaged(db, 1, 100))
+    assert damaged == (ids.derive_statement_id(DEVICE, 2, NOW_MS),)
+    assert (await span(database, start=FILLED + 3)).through_change == FILLED + 3
+
+
 async def test_a_span_is_measured_in_bytes_whatever_the_letters_are(database: Database) -> None:
     await database.write(fill)
     for seq in (1, 2):
@@ -109,6 +125,7 @@ async def test_a_span_is_measured_in_bytes_whatever_the_letters_are(database: Da
     await database.write(
         lambda db: db.execute("UPDATE statement SET response = ?", ("\N{CJK UNIFIED IDEOGRAPH-4E2D}" * 100,))
     )
+    await database.write(seals.seal_all)
     assert (await span(database, start=FILLED + 1, max_bytes=2 * 400)).through_change == FILLED + 1
     assert (await span(database, start=FILLED + 1, max_bytes=2 * 500)).through_change == FILLED + 2
 

@@ -139,3 +139,39 @@ async def is_over_before(folder: Path, cut_at: int) -> bool:
             assert await outbox(scene) == (0, 0)
             assert await scene.hub_statements() == 1
     return has_ended
+
+
+@pytest.mark.parametrize("paired_max", [spool.PAIRED_MAX_RECORDS, 1])
+@pytest.mark.parametrize("damage", ["response = 'c'", "response = 'not to be mended'"])
+async def test_a_damaged_statement_is_put_right_before_the_hub_confirms_what_is_behind_it(
+    damage: str, paired_max: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool, "PAIRED_MAX_RECORDS", paired_max)
+    async with box_and_hub(tmp_path) as scene:
+        await scene.enroll()
+        await scene.work(3)
+        await scene.box.database.write(
+            lambda db: db.execute(f"UPDATE statement SET {damage} WHERE device_seq = 2").rowcount
+        )
+        await scene.box.syncing.sync_now()
+        is_mended = damage == "response = 'c'"
+        assert await scene.hub_statements() == (3 if is_mended else 2)
+        assert await scene.device() == ((3, 3) if is_mended else (1, 1))
+
+
+async def test_a_statement_that_is_mended_goes_to_the_hub_again(tmp_path: Path) -> None:
+    async with box_and_hub(tmp_path) as scene:
+        await scene.enroll()
+        await scene.work(3)
+        key = await scene.box.database.read(
+            lambda db: db.execute("SELECT id FROM statement WHERE device_seq = 2").fetchone()[0]
+        )
+        moved = key[:-1] + bytes([key[-1] ^ 1])
+        await scene.box.database.write(
+            lambda db: db.execute("UPDATE statement SET id = ? WHERE id = ?", (moved, key)).rowcount
+        )
+        await scene.box.syncing.sync_now()
+        assert await scene.hub_statements() == 2
+        await scene.box.record_check.scrub(None)
+        await scene.box.syncing.sync_now()
+        assert await scene.hub_statements() == 3
