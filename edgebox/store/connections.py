@@ -1,5 +1,6 @@
 """How connections to the learner database are opened, and what an error of SQLite means for people."""
 
+import errno
 import sqlite3
 from pathlib import Path
 
@@ -69,6 +70,8 @@ def is_damage(error: BaseException) -> bool:
 
 def is_full(error: BaseException) -> bool:
     """Tell whether there was no room: SQLite has taken the transaction back, and nothing else is wrong."""
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOSPC
     return isinstance(error, sqlite3.Error) and _code(error) == sqlite3.SQLITE_FULL
 
 
@@ -78,8 +81,8 @@ def is_of_the_disk(error: BaseException) -> bool:
     return isinstance(error, sqlite3.Error) and (is_damage(error) or _code(error) in codes)
 
 
-def explained(error: sqlite3.Error) -> EdgeboxError:
-    """Return what an error of SQLite means for people."""
+def explained(error: sqlite3.Error | OSError | MemoryError) -> EdgeboxError:
+    """Return what an error of SQLite, of the file system or of too little memory means for people."""
     reason = DAMAGED if is_damage(error) else DISK_FULL if is_full(error) else NOT_WRITTEN
     return StoreUnavailable(reason=reason, fault=type(error).__name__)
 

@@ -35,6 +35,7 @@ Job = Callable[[sqlite3.Connection], Any]
 GROUP_MAX_JOBS = 200
 GROUP_MAX_SECONDS = 0.020
 READER_THREADS = 3
+_FAILURES = (sqlite3.Error, OSError, MemoryError)  # of the disk or the machine, in the writer's own work
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ log = logging.getLogger(__name__)
 class _Waiting:
     """A job and where its result goes."""
 
-    __slots__ = ("error", "future", "is_settled", "job", "loop", "result")
+    __slots__ = ("error", "future", "is_settled", "job", "last_change", "loop", "result")
 
     def __init__(self, job: Job, loop: asyncio.AbstractEventLoop) -> None:
         self.job = job
@@ -51,6 +52,7 @@ class _Waiting:
         self.result: Any = None
         self.error: BaseException | None = None
         self.is_settled = False
+        self.last_change = 0  # of the log, when it was committed
 
 
 class Database:
@@ -67,7 +69,7 @@ class Database:
         try:
             recover(path, SystemClock().now_ms(), self._reserve.release)
             upgrade(path)
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, OSError) as error:
             raise explained(error) from error
         self.on_damage: Callable[[], object] = _nobody_listens  # called in any thread; the next start repairs
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
@@ -108,9 +110,18 @@ class Database:
         return self._run_query(query)
 
     def note_damage(self, fault: str = "") -> None:
-        """Have the file read, or rebuilt if the fault is known, at the next start, which should be soon. Blocks."""
-        suspect(self.path, fault)
-        self.on_damage()
+        """Have the file read, or rebuilt if the fault is known, at the next start, which should be soon. Blocks.
+
+        Never raises: it is called where a disk fails, and the start looks through the file in any case.
+        """
+        try:
+            suspect(self.path, fault)
+        except OSError:
+            log.exception("store.damage_not_noted")
+        try:
+            self.on_damage()
+        except RuntimeError:
+            log.warning("store.damage_not_told: nobody serves any more")
 
     def close(self) -> None:
         """Finish waiting writes, checkpoint and close; safe to repeat."""
@@ -143,10 +154,10 @@ class Database:
                 if self._connection is None:
                     self._connection = self._open()
                 done = _commit_group(self._connection, group)
-                self._last_change = last_change(self._connection)
-            except sqlite3.Error as error:
+            except _FAILURES as error:
                 done = len(group)
                 self._note_failed(group, error)
+            self._last_change = max([self._last_change, *(waiting.last_change for waiting in group)])
             for _ in range(done):
                 self._group.popleft()
             _hand_out(group[:done])
@@ -180,13 +191,13 @@ class Database:
         self._is_in_doubt = False
         return connection
 
-    def _note_failed(self, group: list[_Waiting], error: sqlite3.Error) -> None:
+    def _note_failed(self, group: list[_Waiting], error: sqlite3.Error | OSError | MemoryError) -> None:
         meaning = explained(error)
         for waiting in group:
             if not waiting.is_settled:
                 waiting.error = meaning
         if is_full(error):
-            log.warning("store.full has_reserve=%s", self._reserve.release())
+            log.warning("store.full has_reserve=%s", self._let_reserve_go())
             return
         log.error("store.commit_failed", exc_info=error)
         _close(self._connection)
@@ -194,6 +205,13 @@ class Database:
         self._is_in_doubt = True
         if is_damage(error):
             self.note_damage()
+
+    def _let_reserve_go(self) -> bool:
+        try:
+            return self._reserve.release()
+        except OSError:
+            log.exception("store.reserve_stays")
+            return False
 
 
 def _commit_group(connection: sqlite3.Connection, group: list[_Waiting]) -> int:
@@ -218,12 +236,13 @@ def _commit_group(connection: sqlite3.Connection, group: list[_Waiting]) -> int:
             return 1
         return sum(_commit_group(connection, [waiting]) for waiting in group[:count])
     try:
+        last = last_change(connection)
         connection.execute("COMMIT")
     except sqlite3.Error:
         _roll_back(connection)
         raise
     for waiting in group[:count]:
-        waiting.is_settled = True
+        waiting.is_settled, waiting.last_change = True, last
     return count
 
 
@@ -245,7 +264,7 @@ def _hand_out(group: list[_Waiting]) -> None:
     for waiting in group:
         loops.setdefault(waiting.loop, []).append(waiting)
     for loop, members in loops.items():
-        if not loop.is_closed():
+        with contextlib.suppress(RuntimeError):  # the loop is closed, and nobody waits any more
             loop.call_soon_threadsafe(_resolve, members)
 
 

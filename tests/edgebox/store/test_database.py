@@ -1,4 +1,5 @@
 import asyncio
+import errno
 import sqlite3
 import threading
 from collections.abc import AsyncIterator
@@ -8,8 +9,11 @@ from typing import Any
 import pytest
 
 from edgebox.store import database as database_module
+from edgebox.store import proving
 from edgebox.store.connections import StoreUnavailable, open_writer
 from edgebox.store.database import Database
+from edgebox.store.log import append_change
+from edgebox.store.reserve import Reserve
 
 INSERT = "INSERT INTO setting (name, value) VALUES (?, 'x')"
 
@@ -201,6 +205,83 @@ async def test_database_that_cannot_be_opened_again_refuses_until_it_can(
 
 def _refuse(_path: Path, _last_change: int) -> sqlite3.Connection:
     raise sqlite3.OperationalError("unable to open database file")
+
+
+def _fail(*_arguments: Any) -> Any:
+    raise OSError(errno.EIO, "the card does not answer")
+
+
+def _meet_damage(_connection: sqlite3.Connection) -> None:
+    raise sqlite3.DatabaseError("database disk image is malformed")
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"), [(proving.os, "posix_fadvise"), (database_module, "suspect"), (database_module, "open_proved")]
+)
+async def test_error_of_the_file_system_is_told_and_the_writer_goes_on(
+    owner: Any, name: str, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(owner, name, _fail)
+        for _ in range(2):
+            with pytest.raises(StoreUnavailable):
+                await database.write(_meet_damage)
+    assert await database.write(insert("after")) == 1
+
+
+async def test_reserve_that_cannot_be_let_go_is_no_reason_to_stop(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Reserve, "release", _fail)
+    pages = await database.write(lambda connection: connection.execute("PRAGMA page_count").fetchone()[0])
+    await database.write(lambda connection: connection.execute(f"PRAGMA max_page_count = {pages}").fetchone())
+    with pytest.raises(StoreUnavailable):
+        await database.write(insert("x" * 1_000_000))
+    assert await database.read(names) == set()
+
+
+async def test_damage_found_when_nobody_serves_any_more_is_noted(database: Database) -> None:
+    loop = asyncio.new_event_loop()
+    loop.close()
+    database.on_damage = lambda: loop.call_soon_threadsafe(print)
+    with pytest.raises(StoreUnavailable):
+        await database.write(_meet_damage)
+    assert database.path.with_name("box.db.suspect").exists()
+    assert await database.write(insert("after")) == 1
+
+
+async def test_what_a_part_of_a_group_logged_is_asked_for_after_a_failed_sync(
+    failing_sync: type[FailingSync], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database, asked, runs = await asyncio.to_thread(Database, tmp_path / "box.db"), list[int](), list[str]()
+
+    def fail(_connection: sqlite3.Connection) -> None:
+        runs.append("run")
+        failing_sync.left = len(runs) - 1
+        raise LookupError
+
+    def open_noted(path: Path, acknowledged_change: int) -> sqlite3.Connection:
+        asked.append(acknowledged_change)
+        return proving.open_proved(path, acknowledged_change)
+
+    monkeypatch.setattr(database_module, "open_proved", open_noted)
+    try:
+        gate, held = await hold(database)
+        tasks = await queued(database, [lambda db: append_change(db, 1, b"key"), fail, insert("third")])
+        gate.released.set()
+        await asyncio.gather(held, *tasks, return_exceptions=True)
+        await database.write(insert("after"))
+    finally:
+        await asyncio.to_thread(database.close)
+    assert asked == [1]
+
+
+async def test_acknowledged_change_that_is_missing_is_damage(database: Database) -> None:
+    assert await database.write(lambda db: append_change(db, 1, b"key")) == 1
+    await asyncio.to_thread(database.close)
+    with pytest.raises(sqlite3.DatabaseError, match="acknowledged"):
+        await asyncio.to_thread(proving.open_proved, database.path, 2)
+    (await asyncio.to_thread(proving.open_proved, database.path, 1)).close()
 
 
 async def test_reader_cannot_write(database: Database) -> None:
