@@ -255,9 +255,11 @@ async def test_what_a_part_of_a_group_logged_is_asked_for_after_a_failed_sync(
 ) -> None:
     database, asked, runs = await asyncio.to_thread(Database, tmp_path / "box.db"), list[int](), list[str]()
 
-    def fail(_connection: sqlite3.Connection) -> None:
+    def meet_failing_sync(_connection: sqlite3.Connection) -> None:
         runs.append("run")
         failing_sync.left = len(runs) - 1
+
+    def fail(_connection: sqlite3.Connection) -> None:
         raise LookupError
 
     def open_noted(path: Path, acknowledged_change: int) -> sqlite3.Connection:
@@ -267,7 +269,7 @@ async def test_what_a_part_of_a_group_logged_is_asked_for_after_a_failed_sync(
     monkeypatch.setattr(database_module, "open_proved", open_noted)
     try:
         gate, held = await hold(database)
-        tasks = await queued(database, [lambda db: append_change(db, 1, b"key"), fail, insert("third")])
+        tasks = await queued(database, [lambda db: append_change(db, 1, b"key"), meet_failing_sync, fail])
         gate.released.set()
         await asyncio.gather(held, *tasks, return_exceptions=True)
         await database.write(insert("after"))
