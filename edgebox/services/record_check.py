@@ -15,7 +15,7 @@ from edgebox.store.database import Database
 from edgebox.store.identities import Reason
 from edgebox.store.repairs import Repair
 from edgebox.store.reserve import Reserve
-from edgebox.store.scrubbing import Found
+from edgebox.store.scrubbing import Found, Noted
 
 log = logging.getLogger(__name__)
 
@@ -62,17 +62,23 @@ class RecordCheck:
             self._last_ms = now_ms
 
     async def scrub(self, budget_ms: int | None) -> Found:
-        """Read on for a time, or everything once, put right what is wrong, and return what was found."""
+        """Read on for a time, or everything once, put right what is wrong, and return what was found.
+
+        Raises:
+            StoreUnavailable, sqlite3.OperationalError: it could not be read or written now; another time it goes on.
+        """
         async with self._busy:
             place = await self._database.read(scrubbing.find_place) if budget_ms is not None else ""
             found = await asyncio.to_thread(scrubbing.read_on, self._database.path, place, self._until(budget_ms))
             now_ms = self._clock.now_ms()
-            noted = await self._database.write(lambda connection: scrubbing.note(connection, found, now_ms))
+            noted = Noted(0, found.fault)  # nothing is written to a file that is damaged
+            if not found.fault:
+                noted = await self._database.write(lambda connection: scrubbing.note(connection, found, now_ms))
         if found.damaged or found.is_missing:
             log.error("records.damaged statements=%d lost=%d", len(found.damaged), noted.lost)
         if noted.fault:
             log.error("records.fault %s", noted.fault)
-            await asyncio.to_thread(self._database.note_damage, noted.fault)
+            await asyncio.to_thread(self._database.note_damage, scrubbing.suspicion(noted.fault))
         elif not found.place:
             await self._copy_small()
         return found

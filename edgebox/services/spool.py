@@ -205,7 +205,7 @@ class Spool:
         noted = await self._database.write(lambda connection: scrubbing.put_right(connection, damaged, now_ms))
         log.error("sync.statements_damaged statements=%d lost=%d %s", len(damaged), noted.lost, noted.fault)
         if noted.fault:
-            await asyncio.to_thread(self._database.note_damage, noted.fault)
+            await asyncio.to_thread(self._database.note_damage, scrubbing.suspicion(noted.fault))
         if noted.fault or not damaged:
             raise StoreUnavailable(reason=DAMAGED, fault=_StatementDamaged.__name__)
 

@@ -23,6 +23,12 @@ SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'
 """
 _CHUNK = 500
 UNREADABLE = (sqlite3.DatabaseError, UnicodeDecodeError, MemoryError)
+_NOT_GIVEN = (
+    sqlite3.SQLITE_IOERR_READ,
+    sqlite3.SQLITE_IOERR_SHORT_READ,
+    sqlite3.SQLITE_IOERR_CORRUPTFS,
+    sqlite3.SQLITE_IOERR_DATA,
+)
 _REFUSED = (sqlite3.IntegrityError, sqlite3.DataError, UnicodeError)
 
 
@@ -57,9 +63,14 @@ def _write_small(path: Path, beside: Path) -> None:
 
 def make_fresh(path: Path, version: int = SCHEMA_VERSION) -> None:
     """Make an empty database, at the newest schema or an older one, whatever was there."""
-    for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
-        path.with_name(name).unlink(missing_ok=True)
+    remove(path)
     upgrade(path, version)
+
+
+def remove(path: Path) -> None:
+    """Remove a database and what SQLite puts beside it. Safe to repeat."""
+    for name in (path.name, *(f"{path.name}-{end}" for end in ("wal", "shm", "journal"))):
+        path.with_name(name).unlink(missing_ok=True)
 
 
 def put_in_place(beside: Path, path: Path) -> None:
@@ -179,7 +190,10 @@ def _insert_one(target: sqlite3.Connection, insert: str, row: tuple[Any, ...]) -
 
 
 def is_unreadable(error: Exception) -> bool:
-    """Tell whether a part of a file is damaged, or the disk does not give it."""
+    """Tell whether a part of a file is damaged, or the disk does not give it.
+
+    Other errors of the disk say nothing of the file: one that is full has no room for what SQLite puts beside it.
+    """
     if isinstance(error, (UnicodeDecodeError, MemoryError)):
         return True  # in what SQLite says of it; by a length that damage made
-    return is_damage(error) or getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_IOERR
+    return is_damage(error) or getattr(error, "sqlite_errorcode", 0) in _NOT_GIVEN

@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 _FOLDER = "damaged"
 _HEAD_BYTES = 100
 _END_MAX_BYTES = 64 << 30
+_ROOM_MIN_BYTES = 1 << 20
 
 
 def recover(path: Path, now_ms: int, make_room: Callable[[], object]) -> Rebuilt | None:
@@ -36,6 +37,8 @@ def recover(path: Path, now_ms: int, make_room: Callable[[], object]) -> Rebuilt
     new = path.with_name(f"{path.name}.rebuilt")
     if new.exists():
         _take_over(new, path)
+    if shutil.disk_usage(path.parent).free < _ROOM_MIN_BYTES:
+        make_room()  # SQLite puts a file of its own beside one that it reads
     fault = find_damage(path)
     if not fault:
         _suspicion(path).unlink(missing_ok=True)
@@ -43,11 +46,21 @@ def recover(path: Path, now_ms: int, make_room: Callable[[], object]) -> Rebuilt
     log.error("store.damaged %s: %s", path.name, fault)
     make_room()
     aside = _set_aside(path)
-    building = path.with_name(f"{path.name}.rebuilding")
-    rebuilt = rebuild(_made_readable(aside), building, nightly_path(path), now_ms)
-    copying.put_in_place(building, new)
+    rebuilt = _rebuild(aside, new, path, now_ms)
     _take_over(new, path)
     log.warning("store.rebuilt kept=%d lost=%d unread=%s", rebuilt.kept, rebuilt.lost, ",".join(rebuilt.unread))
+    return rebuilt
+
+
+def _rebuild(aside: Path, new: Path, path: Path, now_ms: int) -> Rebuilt:
+    """Make the new file; what was made on the way takes no room afterwards, whatever happens."""
+    building, readable = path.with_name(f"{path.name}.rebuilding"), aside.with_name(f"{aside.name}.readable")
+    try:
+        rebuilt = rebuild(_made_readable(aside, readable), building, nightly_path(path), now_ms)
+        copying.put_in_place(building, new)
+    finally:
+        copying.remove(building)
+        copying.remove(readable)
     return rebuilt
 
 
@@ -65,7 +78,7 @@ def find_damage(path: Path) -> str:
     if not path.exists() or not path.stat().st_size:
         return ""
     suspicion = _suspicion(path)
-    if suspicion.exists() and (fault := suspicion.read_text()):
+    if suspicion.exists() and (fault := suspicion.read_text(errors="replace")):
         return fault
     check = "integrity_check" if suspicion.exists() else "quick_check"
     try:
@@ -111,14 +124,13 @@ def _link(path: Path, aside: Path) -> None:
         shutil.copyfile(path, aside)  # a file system without second names
 
 
-def _made_readable(aside: Path) -> Path:
+def _made_readable(aside: Path, copy: Path) -> Path:
     """Return the damaged file, or a copy that SQLite opens where its head is spoiled or its end is cut off."""
     with aside.open("rb") as file:
         head = file.read(_HEAD_BYTES)
     size_bytes = salvage.size_by_head(head)
     if salvage.good_head(head) == head and aside.stat().st_size >= size_bytes:
         return aside
-    copy = aside.with_name(f"{aside.name}.readable")
     shutil.copyfile(aside, copy)
     log = aside.with_name(f"{aside.name}-wal")
     if log.exists():

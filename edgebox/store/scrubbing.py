@@ -22,6 +22,8 @@ _DAMAGED_MAX = 200  # putting more right one by one would hold up the writer
 _REST_SECONDS = 0.005
 _PLACE = "scrub_place"
 _TABLE = "table "
+_OUT_OF_PLACE = "statements are out of place"
+_MANY = "many statements are damaged"
 _CHAINS = "SELECT device_no, statements, joined FROM chain"
 
 
@@ -60,7 +62,7 @@ class Noted:
 class _Outcome(Enum):
     MENDED = 1
     LOST = 2
-    OUT_OF_PLACE = 3  # its id is damaged, so that a search finds nothing, or another
+    OUT_OF_PLACE = 3  # where it belongs is damaged: a search for its id finds nothing, or another
 
 
 def read_on(path: Path, place: str, is_over: Callable[[], bool]) -> Found:
@@ -107,7 +109,7 @@ def _check_statements(
     while rows := cursor.fetchmany(_SLICE):
         checked += len(rows)
         if len(damaged) > _DAMAGED_MAX:
-            raise sqlite3.DatabaseError("many statements are damaged")
+            raise sqlite3.DatabaseError(_MANY)
         for row in rows:
             if seals.is_whole(names, row):
                 last = row[0]
@@ -160,7 +162,12 @@ def put_right(connection: sqlite3.Connection, damaged: tuple[bytes, ...], now_ms
     lost = outcomes.count(_Outcome.LOST)
     if damaged:
         repairs.add(connection, Repair(RepairKind.DAMAGED, now_ms, lost))
-    return Noted(lost, "statements are out of place" if _Outcome.OUT_OF_PLACE in outcomes else "")
+    return Noted(lost, _OUT_OF_PLACE if _Outcome.OUT_OF_PLACE in outcomes else "")
+
+
+def suspicion(fault: str) -> str:
+    """Return what of a fault to tell the next start: nothing where SQLite finds it again, if it is there."""
+    return fault if fault in (_OUT_OF_PLACE, _MANY) else ""
 
 
 def _drop_lists(connection: sqlite3.Connection, row_ids: list[bytes]) -> None:
@@ -183,6 +190,8 @@ def _settle(connection: sqlite3.Connection, row_id: object, now_ms: int) -> _Out
     if seals.is_whole(names, rows[0]):
         return _Outcome.MENDED
     row = dict(zip(names, rows[0], strict=True))
+    if not isinstance(row[seals.SEAL], int) or not isinstance(row["device_no"], int | None):
+        return _Outcome.OUT_OF_PLACE  # it belongs to no chain
     mended = seals.mended(names, rows[0])
     repairs.put_aside(connection, names, rows[0], now_ms)
     connection.execute("DELETE FROM statement WHERE id = ?", (row_id,))

@@ -73,7 +73,7 @@ def check_flip(path: Path, original: list[tuple[Any, ...]], tally: Tally) -> Non
     with closing(open_writer(path)) as connection:
         noted = scrubbing.note(connection, found, 1) if not found.fault else None
     if noted is None or noted.fault:
-        recovery.suspect(path, found.fault or "out of place")
+        recovery.suspect(path, scrubbing.suspicion(noted.fault if noted is not None else found.fault))
         recovery.recover(path, 1, lambda: None)
     left = read(path) or []
     assert set(left) <= known, "put right, and not what was stored"

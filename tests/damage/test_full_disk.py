@@ -1,9 +1,11 @@
 """A disk that is really full: the box says "later", nothing acknowledged is lost, and it goes on once there is room."""
 
 import asyncio
+import contextlib
 import os
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,9 @@ import pytest
 
 from edgebox.app import running_box
 from edgebox.settings import Settings
+from edgebox.store.connections import StoreUnavailable
+from edgebox.store.database import Database
+from edgebox.store.reserve import Reserve
 from tests.support.box import School, make_school, make_tablet
 from tests.support.records import rows_of
 
@@ -84,3 +89,28 @@ async def test_the_reserve_takes_what_comes_when_the_disk_is_full(school: School
         assert (await hand_in(client, requests[taken:]))[0] > 0
         assert running.box is not None
         assert await running.box.record_check.is_room_low()
+
+
+def fill_wholly(place: Path) -> None:
+    """Leave no room at all."""
+    with (place / "rest").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+
+
+@pytest.mark.parametrize("reserve_bytes", [0, 1_500_000])
+async def test_full_disk_at_the_start_is_no_damage(reserve_bytes: int, school: School, small_disk: Path) -> None:
+    path = school.settings.data / "box.db"
+    settings = replace(school.settings, reserve_bytes=reserve_bytes)
+    async with running_box(settings):
+        pass
+    await asyncio.to_thread(fill_wholly, small_disk)
+    before = await asyncio.to_thread(path.read_bytes)
+    reserve = Reserve(school.settings.data / "reserve", reserve_bytes)
+    with contextlib.nullcontext() if reserve_bytes else contextlib.suppress(StoreUnavailable):
+        database = await asyncio.to_thread(Database, path, reserve)
+        await asyncio.to_thread(database.close)
+    assert await asyncio.to_thread(path.read_bytes) == before
+    assert bool(reserve_bytes) != await asyncio.to_thread(reserve.is_held)
+    assert not (path.parent / "damaged").exists()
+    assert not path.with_name("box.db.suspect").exists()

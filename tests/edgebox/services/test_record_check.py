@@ -1,6 +1,7 @@
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import aiohttp
@@ -71,6 +72,52 @@ async def test_missing_statement_is_missed(school: tuple[School, set[bytes]]) ->
         assert found.is_missing
         assert [repair.statements for repair in await running.box.record_check.list_told()] == [1]
         assert not (await running.box.record_check.scrub(None)).is_missing
+
+
+def turn_seal_into_real(path: Path, row_id: bytes) -> None:
+    """Turn the bit of a row's head that makes a real of its seal. Blocks."""
+    content = bytearray(path.read_bytes())
+    with closing(sqlite3.connect(path)) as connection:
+        seal = connection.execute("SELECT seal FROM statement WHERE id = ?", (row_id,)).fetchone()[0]
+    start = next(each for each in statement_pages(path, {row_id}) if row_id in content[each : each + PAGE_SIZE])
+    at = content.index(row_id, start)
+    assert content.index(seal.to_bytes(8, "big", signed=True), at) < at + 200
+    head_at = content.rindex(44, 0, at)  # the kind of the id, a blob of 16 bytes
+    kind_at = content.rindex(6, head_at, at)
+    content[kind_at] = 7
+    path.write_bytes(content)
+
+
+async def test_seal_whose_kind_is_damaged_has_the_database_made_anew(school: tuple[School, set[bytes]]) -> None:
+    made, ids = school
+    path = made.settings.data / "box.db"
+    row_id = sorted(ids)[20]
+    async with running_box(made.settings) as running:
+        assert running.box is not None
+        await asyncio.to_thread(turn_seal_into_real, path, row_id)
+        found = await running.box.record_check.scrub(None)
+        assert "statement.seal" in found.fault
+        assert await asyncio.to_thread(path.with_name("box.db.suspect").exists)
+        noted = await running.box.database.write(lambda db: scrubbing.put_right(db, (row_id,), 1))
+        assert scrubbing.suspicion(noted.fault)
+    async with running_box(made.settings) as running:
+        assert running.box is not None
+        found = await running.box.record_check.scrub(None)
+        assert (found.damaged, found.is_missing, found.fault) == ((), False, "")
+    assert {row[0] for row in await asyncio.to_thread(rows_of, path, "statement")} == ids - {row_id}
+
+
+async def test_nothing_is_written_to_a_file_whose_structure_is_damaged(school: tuple[School, set[bytes]]) -> None:
+    made, ids = school
+    path = made.settings.data / "box.db"
+    async with running_box(made.settings) as running:
+        assert running.box is not None
+        last = (await asyncio.to_thread(statement_pages, path, ids))[-1]
+        await asyncio.to_thread(overwrite, path, last, bytes(PAGE_SIZE))
+        found = await running.box.record_check.scrub(None)
+        assert found.fault
+        assert await running.box.record_check.list_told() == []
+        assert await asyncio.to_thread(path.with_name("box.db.suspect").read_text) == ""
 
 
 async def test_reading_goes_on_where_time_was_over(school: tuple[School, set[bytes]]) -> None:

@@ -224,6 +224,53 @@ def test_power_cut_during_the_repair_costs_nothing_more(
     assert (aside / "1" / "box.db").read_bytes() == damaged
 
 
+@pytest.mark.parametrize("head", [b"", b"\0" * 24])
+def test_repair_that_fails_leaves_no_files_that_take_room(
+    head: bytes, school: tuple[School, set[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = database(school[0])
+    overwrite(path, statement_pages(path, school[1])[2], bytes(PAGE_SIZE))
+    overwrite(path, 0, head)
+
+    def run_out_of_room(*arguments: Any) -> Any:
+        real(*arguments)
+        raise sqlite3.OperationalError("database or disk is full")
+
+    real = recovery.rebuild
+    monkeypatch.setattr(recovery, "rebuild", run_out_of_room)
+    for _ in range(2):
+        with pytest.raises(sqlite3.OperationalError):
+            recover(path, 1, nothing)
+        assert {each.name for each in path.parent.iterdir()} >= {"box.db", "damaged"}
+        assert not [each for each in path.parent.rglob("*") if "rebuilding" in each.name or "readable" in each.name]
+    assert [each.name for each in (path.parent / "damaged").iterdir()] == ["1"]
+
+
+def test_disk_without_room_for_reading_is_no_damage(
+    school: tuple[School, set[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_path: Path) -> sqlite3.Connection:
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR_SHMSIZE
+        raise error
+
+    path = database(school[0])
+    monkeypatch.setattr(recovery, "open_source", refuse)
+    with pytest.raises(sqlite3.OperationalError):
+        recover(path, 1, nothing)
+    assert not (path.parent / "damaged").exists()
+
+
+@pytest.mark.parametrize(
+    ("code", "is_damage"),
+    [("READ", True), ("SHORT_READ", True), ("SHMSIZE", False), ("WRITE", False), ("LOCK", False), ("FSTAT", False)],
+)
+def test_only_what_the_disk_does_not_give_counts_as_damage(code: str, is_damage: bool) -> None:
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode = getattr(sqlite3, f"SQLITE_IOERR_{code}")
+    assert copying.is_unreadable(error) == is_damage
+
+
 async def test_statements_of_other_apps_are_found_after_their_places_in_the_log_are_lost(tmp_path: Path) -> None:
     school = await asyncio.to_thread(make_school, tmp_path / "box")
     async with open_box(school.settings) as box, outside_client(box) as client:
