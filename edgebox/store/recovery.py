@@ -42,6 +42,7 @@ def recover(path: Path, now_ms: int, make_room: Callable[[], object]) -> Rebuilt
     fault = find_damage(path)
     if not fault:
         _suspicion(path).unlink(missing_ok=True)
+        _drop_alias(path)
         return None
     log.error("store.damaged %s: %s", path.name, fault)
     make_room()
@@ -103,18 +104,40 @@ def _set_aside(path: Path) -> Path:
     """Give the damaged file a second name, which stays when the first is given to another; return it."""
     folders = path.parent / _FOLDER
     folders.mkdir(mode=0o700, exist_ok=True)
-    taken = [int(each.name) for each in folders.iterdir() if each.name.isdigit()]
-    last = folders / str(max(taken, default=0)) / path.name
-    if last.exists() and last.samefile(path):
+    number = _last_number(folders)
+    last = folders / str(number) / path.name
+    if _is_same(path, last) and _is_same(_log_of(path), _log_of(last)):
         return last
-    aside = folders / str(max(taken, default=0) + 1) / path.name
+    aside = folders / str(number + 1) / path.name
     aside.parent.mkdir(mode=0o700)
-    for name in (f"{path.name}-wal", path.name):
-        if path.with_name(name).exists():
-            _link(path.with_name(name), aside.with_name(name))
+    for part, second in ((_log_of(path), _log_of(aside)), (path, aside)):
+        if part.exists():
+            _link(part, second)
     atomic.sync_directory(aside.parent)
     atomic.sync_directory(folders)
     return aside
+
+
+def _drop_alias(path: Path) -> None:
+    """Remove the second name of a database that turned out to be whole: it goes on, and that name would show it so."""
+    folders = path.parent / _FOLDER
+    last = folders / str(_last_number(folders)) / path.name
+    if _is_same(path, last) and path.exists():
+        shutil.rmtree(last.parent)
+
+
+def _last_number(folders: Path) -> int:
+    found = folders.iterdir() if folders.exists() else ()
+    return max([int(each.name) for each in found if each.name.isdigit()], default=0)
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    """Return whether two names are those of one file, or of none."""
+    return path.samefile(other) if path.exists() and other.exists() else path.exists() == other.exists()
+
+
+def _log_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}-wal")
 
 
 def _link(path: Path, aside: Path) -> None:
@@ -132,9 +155,8 @@ def _made_readable(aside: Path, copy: Path) -> Path:
     if salvage.good_head(head) == head and aside.stat().st_size >= size_bytes:
         return aside
     shutil.copyfile(aside, copy)
-    log = aside.with_name(f"{aside.name}-wal")
-    if log.exists():
-        shutil.copyfile(log, copy.with_name(f"{copy.name}-wal"))
+    if _log_of(aside).exists():
+        shutil.copyfile(_log_of(aside), _log_of(copy))
     with copy.open("rb+") as file:
         file.write(salvage.good_head(head))
         if copy.stat().st_size < size_bytes < _END_MAX_BYTES:

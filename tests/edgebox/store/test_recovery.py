@@ -172,6 +172,42 @@ def test_what_is_in_the_log_only_is_kept(school: tuple[School, set[bytes]], tmp_
     assert (tmp_path / "damaged" / "1" / "box.db-wal").exists()
 
 
+def fail_to_rebuild(path: Path, patch: pytest.MonkeyPatch) -> None:
+    """Let a database be taken for damaged, and the repair fail. Blocks."""
+    with patch.context() as broken:
+        broken.setattr(recovery, "rebuild", lambda *_: (_ for _ in ()).throw(OSError("no room")))
+        recovery.suspect(path, "as a test has it")
+        with pytest.raises(OSError, match="no room"):
+            recover(path, 1, nothing)
+
+
+def write_to_the_log(path: Path, name: str) -> None:
+    """Store something as if the power went then: in the log only. Blocks."""
+    connection = open_writer(path)
+    connection.execute("INSERT INTO setting (name, value) VALUES (?, 'kept')", (name,))
+    kept = {each: each.read_bytes() for each in (path, path.with_name(f"{path.name}-wal"))}
+    connection.close()
+    for each, content in kept.items():
+        each.write_bytes(content)
+
+
+@pytest.mark.parametrize("is_found_whole", [True, False])
+def test_what_is_stored_after_a_repair_failed_is_kept_by_the_next_one(
+    is_found_whole: bool, school: tuple[School, set[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = database(school[0])
+    write_to_the_log(path, "early")
+    fail_to_rebuild(path, monkeypatch)
+    path.with_name("box.db.suspect").unlink()
+    if is_found_whole:
+        assert recover(path, 1, nothing) is None
+        assert list((path.parent / "damaged").iterdir()) == []
+    write_to_the_log(path, "late")
+    recovery.suspect(path, "as a test has it")
+    assert recover(path, 1, nothing) is not None
+    assert {("early", "kept"), ("late", "kept")} <= set(rows_of(path, "setting"))
+
+
 def test_nothing_readable_and_no_copy_is_refused_and_left(tmp_path: Path) -> None:
     path = tmp_path / "box.db"
     path.write_bytes(b"\xff" * 40_000)
