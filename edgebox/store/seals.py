@@ -33,16 +33,20 @@ def seal_of(names: Iterable[str], values: Iterable[Any]) -> int:
     """Return the seal of a row whose columns have these names; null columns do not count, nor does an old seal.
 
     So a column that a later schema adds leaves the seals of older rows as they are. Values count as the table keeps
-    them, where there is no boolean, and no integer in a column of reals.
+    them, where there is no boolean, and in a column of reals no integer and no negative zero.
     """
     kept = [
-        (name, value if not isinstance(value, int) else float(value) if name in _REALS else int(value))
+        (name, _real(value) if name in _REALS else int(value) if isinstance(value, int) else value)
         for name, value in zip(names, values, strict=True)
         if value is not None and name != SEAL
     ]
     # ascii() and not repr(): what counts as printable changes with the version of Python.
     found = blake2b(ascii(kept).encode(), digest_size=_SEAL_BYTES, person=_PERSON).digest()
     return int.from_bytes(found, "big", signed=True)
+
+
+def _real(value: Any) -> Any:
+    return float(value) + 0.0 if isinstance(value, int | float) else value
 
 
 def is_whole(names: Sequence[str], row: Row) -> bool:
