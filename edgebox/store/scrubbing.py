@@ -20,10 +20,12 @@ from sync.records.kinds import Kind
 _SLICE = 500
 _DAMAGED_MAX = 200  # putting more right one by one would hold up the writer
 _REST_SECONDS = 0.005
+_CURSOR_SECONDS = 1.0
 _PLACE = "scrub_place"
 _TABLE = "table "
 _OUT_OF_PLACE = "statements are out of place"
 _MANY = "many statements are damaged"
+_ALL = "SELECT * FROM statement"
 _CHAINS = "SELECT device_no, statements, joined FROM chain"
 
 
@@ -100,25 +102,33 @@ def _check_statements(
     connection: sqlite3.Connection, after: bytes, is_over: Callable[[], bool]
 ) -> tuple[int, tuple[bytes, ...], bytes | None]:
     """Return how many were read, the ids of the damaged ones, and the last id if there are more."""
-    # One cursor, not a search for each slice: a damaged id may lead a search astray.
-    query = "SELECT * FROM statement WHERE id > ?" if after else "SELECT * FROM statement"
-    cursor = connection.execute(query, (after,) if after else ())
-    names = [column[0] for column in cursor.description]
     checked, last = 0, after
-    damaged: list[bytes] = []
-    while rows := cursor.fetchmany(_SLICE):
-        checked += len(rows)
-        if len(damaged) > _DAMAGED_MAX:
-            raise sqlite3.DatabaseError(_MANY)
-        for row in rows:
-            if seals.is_whole(names, row):
-                last = row[0]
-            else:
-                damaged.append(row[0])
-        if is_over():
-            return checked, tuple(damaged), last
-        time.sleep(_REST_SECONDS)
-    return checked, tuple(damaged), None
+    damaged: dict[bytes, None] = {}
+    while True:
+        # A search for each slice would be led astray by a damaged id more often. One cursor for all would keep the
+        # writer from cutting its log, without which nothing is acknowledged after an error of the disk.
+        start, until = last, time.monotonic() + _CURSOR_SECONDS
+        query = f"{_ALL} WHERE id > ?" if start else _ALL
+        cursor = connection.execute(query, (start,) if start else ())
+        names = [column[0] for column in cursor.description]
+        while rows := cursor.fetchmany(_SLICE):
+            checked += len(rows)
+            for row in rows:
+                if seals.is_whole(names, row):
+                    last = row[0]
+                else:
+                    damaged[row[0]] = None
+            if len(damaged) > _DAMAGED_MAX:
+                raise sqlite3.DatabaseError(_MANY)
+            if is_over():
+                return checked, tuple(damaged), last
+            if is_renewed := last != start and time.monotonic() >= until:
+                cursor.close()
+            time.sleep(_REST_SECONDS)
+            if is_renewed:
+                break
+        else:
+            return checked, tuple(damaged), None
 
 
 def _find_fault(connection: sqlite3.Connection, table: str) -> str:

@@ -11,7 +11,7 @@ from edgebox.app import Running, running_box
 from edgebox.commands import serve as serving
 from edgebox.settings import Settings
 from edgebox.store import scrubbing
-from edgebox.store.connections import StoreUnavailable
+from edgebox.store.connections import StoreUnavailable, open_writer
 from tests.support.box import Person, School, make_tablet
 from tests.support.records import PAGE_SIZE, make_filled_school, overwrite, rows_of, statement_pages
 
@@ -120,7 +120,28 @@ async def test_nothing_is_written_to_a_file_whose_structure_is_damaged(school: t
         assert await asyncio.to_thread(path.with_name("box.db.suspect").read_text) == ""
 
 
-async def test_reading_goes_on_where_time_was_over(school: tuple[School, set[bytes]]) -> None:
+def test_log_can_be_cut_while_statements_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, _ids = make_filled_school(tmp_path / "box", STATEMENTS)
+    monkeypatch.setattr(scrubbing, "_SLICE", 50)
+    monkeypatch.setattr(scrubbing, "_CURSOR_SECONDS", 0)
+    busy: list[int] = []
+    with closing(open_writer(made.settings.data / "box.db")) as writer:
+        writer.execute("PRAGMA busy_timeout = 0")
+
+        def cut(_seconds: float) -> None:
+            writer.execute("UPDATE person SET created_ms = created_ms + 1")
+            busy.append(writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0])
+
+        monkeypatch.setattr(scrubbing.time, "sleep", cut)
+        found = scrubbing.read_on(made.settings.data / "box.db", "", lambda: False)
+    assert (found.checked, found.damaged, found.fault) == (STATEMENTS, (), "")
+    assert busy == [0, 0, 0, 0]
+
+
+async def test_reading_goes_on_where_time_was_over(
+    school: tuple[School, set[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scrubbing, "_SLICE", STATEMENTS // 4)
     path = school[0].settings.data / "box.db"
     found = await asyncio.to_thread(scrubbing.read_on, path, "", lambda: True)
     assert found.place
