@@ -59,7 +59,7 @@ def rebuild(source: Path, target: Path, nightly: Path, now_ms: int) -> Rebuilt:
     upgrade(target, keeps_copy=False)
     with closing(copying.open_target(target)) as out:
         out.execute("BEGIN")
-        if unread:
+        if {STATEMENT, "chain"} & {*unread}:
             _bring_from_pages(source, out, now_ms)
         out.execute("COMMIT")
         _bring_from_copy(nightly, out, unread)

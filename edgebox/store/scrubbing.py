@@ -26,6 +26,7 @@ _TABLE = "table "
 _OUT_OF_PLACE = "statements are out of place"
 _MANY = "many statements are damaged"
 _ALL = "SELECT * FROM statement"
+_LEAVE_PLACE = "DELETE FROM change WHERE kind = ? AND key = ?"
 _CHAINS = "SELECT device_no, statements, joined FROM chain"
 
 
@@ -209,7 +210,10 @@ def _settle(connection: sqlite3.Connection, row_id: object, now_ms: int) -> _Out
         marks = ", ".join("?" * len(names))
         insert = f"INSERT OR IGNORE INTO statement ({', '.join(names)}) VALUES ({marks})"  # noqa: S608 - our names
         connection.execute(insert, mended)
-        # A bundle may have been made while nothing was found under its id.
+        # A bundle may have been made while nothing was found under its id. Lists of those of our own pages go by places
+        # in the log, so each has one.
+        if row["body"] is None:
+            connection.execute(_LEAVE_PLACE, (int(Kind.STATEMENT), mended[0]))
         append_change(connection, Kind.STATEMENT, mended[0])
         return _Outcome.MENDED
     if isinstance(row["device_no"], int):

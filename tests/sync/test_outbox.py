@@ -175,3 +175,5 @@ async def test_a_statement_that_is_mended_goes_to_the_hub_again(tmp_path: Path) 
         await scene.box.record_check.scrub(None)
         await scene.box.syncing.sync_now()
         assert await scene.hub_statements() == 3
+        logged = "SELECT count(*) FROM change WHERE kind = 1 AND key = ?"
+        assert await scene.box.database.read(lambda db: db.execute(logged, (key,)).fetchone()[0]) == 1
