@@ -201,8 +201,9 @@ class Spool:
         damaged = await self._database.read(
             lambda connection: spans.find_damaged(connection, from_change, _PUT_RIGHT_CHANGES)
         )
+        mends = await self._database.read(lambda connection: scrubbing.find_mends(connection, damaged))
         now_ms = self._clock.now_ms()
-        noted = await self._database.write(lambda connection: scrubbing.put_right(connection, damaged, now_ms))
+        noted = await self._database.write(lambda connection: scrubbing.put_right(connection, damaged, mends, now_ms))
         log.error("sync.statements_damaged statements=%d lost=%d %s", len(damaged), noted.lost, noted.fault)
         if noted.fault:
             await asyncio.to_thread(self._database.note_damage, scrubbing.suspicion(noted.fault))

@@ -125,7 +125,7 @@ class _Statements:
         """Turn a bit back; not in many statements, because it takes long."""
         self._left_to_mend -= 1
         mended = seals.mended(self._columns, row) if self._left_to_mend >= 0 else None
-        return [] if mended is None else [tuple(mended)]
+        return [] if mended is None else [mended]
 
 
 def _bring_from_pages(source: Path, out: sqlite3.Connection, now_ms: int) -> None:

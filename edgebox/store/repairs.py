@@ -1,5 +1,6 @@
 """What was found wrong with the records, and what teachers are told of it."""
 
+import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,10 @@ from typing import Any
 from edgebox.domain.sequence import advance
 from edgebox.store import seals
 
-_SEQS = "SELECT device_seq FROM statement WHERE device_no = ? AND device_seq IS NOT NULL"
+_SEQS = """
+SELECT device_no, device_seq FROM statement
+WHERE device_seq IS NOT NULL AND device_no IN (SELECT value FROM json_each(?))
+"""
 _ADD = "INSERT INTO repair (kind, at_ms, statements, is_settled) VALUES (?, ?, ?, ?)"
 _ASIDE = "INSERT INTO damaged_statement (id, found_ms, content) VALUES (?, ?, ?)"
 
@@ -101,6 +105,10 @@ def settle_missing(connection: sqlite3.Connection, noted: Mapping[int, int] | No
 
 def ask_again(connection: sqlite3.Connection, device_nos: Iterable[int]) -> None:
     """Note of devices only what is here of them; a tablet that meets a box which has less sends what it still keeps."""
-    for no in device_nos:
-        seqs = [seq for (seq,) in connection.execute(_SEQS, (no,))]
-        connection.execute("UPDATE device SET box_seq = ?, ahead = ? WHERE no = ?", (*advance(0, "", seqs, 1), no))
+    seqs: dict[int, list[int]] = {no: [] for no in device_nos}
+    if seqs:
+        # All statements are read for it, so once for all devices.
+        for no, seq in connection.execute(_SEQS, (json.dumps([*seqs]),)):
+            seqs[no].append(seq)
+    for no, found in seqs.items():
+        connection.execute("UPDATE device SET box_seq = ?, ahead = ? WHERE no = ?", (*advance(0, "", found, 1), no))

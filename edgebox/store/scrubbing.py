@@ -5,9 +5,9 @@ Reads beside the writer, slowly enough that a class notices nothing, and goes on
 
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 
@@ -26,7 +26,8 @@ _TABLE = "table "
 _OUT_OF_PLACE = "statements are out of place"
 _MANY = "many statements are damaged"
 _ALL = "SELECT * FROM statement"
-_LEAVE_PLACE = "DELETE FROM change WHERE kind = ? AND key = ?"
+_LEAVE_PLACES = "DELETE FROM change WHERE kind = ? AND key IN ({marks})"
+_ONE = "SELECT * FROM statement WHERE id = ?"
 _CHAINS = "SELECT device_no, statements, joined FROM chain"
 
 
@@ -40,6 +41,7 @@ class Found:
         damaged: ids, as they are stored, of statements that do not fit their seals.
         fault: of the structure of the file, empty when none was seen.
         is_missing: statements are gone that were there.
+        mends: what `find_mends` returns of the damaged ones.
     """
 
     place: str
@@ -47,6 +49,7 @@ class Found:
     damaged: tuple[bytes, ...] = ()
     fault: str = ""
     is_missing: bool = False
+    mends: Mapping[seals.Row, seals.Row | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +83,9 @@ def read_on(path: Path, place: str, is_over: Callable[[], bool]) -> Found:
             if not place.startswith(_TABLE):
                 checked, damaged, last = _check_statements(connection, bytes.fromhex(place), is_over)
                 if last is not None:
-                    return Found(last.hex(), checked, damaged)
-            return _check_tables(connection, place.removeprefix(_TABLE), is_over, Found("", checked, damaged))
+                    return Found(last.hex(), checked, damaged, mends=find_mends(connection, damaged))
+            found = Found("", checked, damaged, mends=find_mends(connection, damaged))
+            return _check_tables(connection, place.removeprefix(_TABLE), is_over, found)
     except UNREADABLE as error:
         if not is_unreadable(error):
             raise
@@ -159,7 +163,7 @@ def note(connection: sqlite3.Connection, found: Found, now_ms: int) -> Noted:
         "INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
     )
     connection.execute(put_place, (_PLACE, found.place))
-    noted = put_right(connection, found.damaged, now_ms)
+    noted = put_right(connection, found.damaged, found.mends, now_ms)
     if found.is_missing:
         gone = repairs.settle_missing(connection)
         if gone:
@@ -167,11 +171,31 @@ def note(connection: sqlite3.Connection, found: Found, now_ms: int) -> Noted:
     return replace(noted, fault=noted.fault or found.fault)
 
 
-def put_right(connection: sqlite3.Connection, damaged: tuple[bytes, ...], now_ms: int) -> Noted:
+def find_mends(connection: sqlite3.Connection, damaged: Iterable[object]) -> dict[seals.Row, seals.Row | None]:
+    """Return what turns damaged rows into whole ones, None for one that stays damaged.
+
+    It takes a second for one with a long text, so it is not for the writer.
+    """
+    mends: dict[seals.Row, seals.Row | None] = {}
+    for row_id in damaged:
+        names, rows = seals.select(connection, _ONE, (row_id,))
+        mends |= {row: seals.mended(names, row) for row in rows if not seals.is_whole(names, row)}
+    return mends
+
+
+def put_right(
+    connection: sqlite3.Connection, damaged: Iterable[object], mends: Mapping[seals.Row, seals.Row | None], now_ms: int
+) -> Noted:
     """Put damaged statements right, or aside where that cannot be."""
-    outcomes = [_settle(connection, row_id, now_ms) for row_id in damaged]
+    rest = _Rest()
+    outcomes = [_settle(connection, row_id, mends, rest, now_ms) for row_id in damaged]
+    repairs.ask_again(connection, rest.devices)
+    marks = ",".join("?" * len(rest.moved))
+    connection.execute(_LEAVE_PLACES.format(marks=marks), (int(Kind.STATEMENT), *rest.moved))
+    for row_id in rest.mended:
+        append_change(connection, Kind.STATEMENT, row_id)
     lost = outcomes.count(_Outcome.LOST)
-    if damaged:
+    if outcomes:
         repairs.add(connection, Repair(RepairKind.DAMAGED, now_ms, lost))
     return Noted(lost, _OUT_OF_PLACE if _Outcome.OUT_OF_PLACE in outcomes else "")
 
@@ -181,21 +205,31 @@ def suspicion(fault: str) -> str:
     return fault if fault in (_OUT_OF_PLACE, _MANY) else ""
 
 
-def _drop_lists(connection: sqlite3.Connection, row_ids: list[bytes]) -> None:
-    """Have the lists made again where statements are that were in none while they were damaged."""
-    if not row_ids:
-        return
-    marks = ", ".join("?" * len(row_ids))
-    query = f"SELECT min(seq) FROM change WHERE kind = ? AND key IN ({marks})"  # noqa: S608 - question marks
-    first_seq = connection.execute(query, (int(Kind.STATEMENT), *row_ids)).fetchone()[0]
-    if first_seq is not None:
-        listing.drop(connection, first_seq)
+@dataclass(frozen=True, slots=True)
+class _Rest:
+    """What is done once for all statements, because it reads all of a table.
+
+    Attributes:
+        devices: those of which statements are lost.
+        mended: ids to log again: a bundle may have been made while nothing was found under them.
+        moved: those of them that give up their earlier place, because lists of our own pages go by places in the log.
+    """
+
+    devices: set[int] = field(default_factory=set)
+    mended: list[bytes] = field(default_factory=list)
+    moved: list[bytes] = field(default_factory=list)
 
 
-def _settle(connection: sqlite3.Connection, row_id: object, now_ms: int) -> _Outcome:
+def _settle(
+    connection: sqlite3.Connection,
+    row_id: object,
+    mends: Mapping[seals.Row, seals.Row | None],
+    rest: _Rest,
+    now_ms: int,
+) -> _Outcome:
     if not isinstance(row_id, bytes):
         return _Outcome.OUT_OF_PLACE
-    names, rows = seals.select(connection, "SELECT * FROM statement WHERE id = ?", (row_id,))
+    names, rows = seals.select(connection, _ONE, (row_id,))
     if not rows or rows[0][0] != row_id:
         return _Outcome.OUT_OF_PLACE
     if seals.is_whole(names, rows[0]):
@@ -203,21 +237,19 @@ def _settle(connection: sqlite3.Connection, row_id: object, now_ms: int) -> _Out
     row = dict(zip(names, rows[0], strict=True))
     if not isinstance(row[seals.SEAL], int) or not isinstance(row["device_no"], int | None):
         return _Outcome.OUT_OF_PLACE  # it belongs to no chain
-    mended = seals.mended(names, rows[0])
+    mended = mends[rows[0]] if rows[0] in mends else seals.mended(names, rows[0])
     repairs.put_aside(connection, names, rows[0], now_ms)
     connection.execute("DELETE FROM statement WHERE id = ?", (row_id,))
     if mended is not None:
         marks = ", ".join("?" * len(names))
         insert = f"INSERT OR IGNORE INTO statement ({', '.join(names)}) VALUES ({marks})"  # noqa: S608 - our names
         connection.execute(insert, mended)
-        # A bundle may have been made while nothing was found under its id. Lists of those of our own pages go by places
-        # in the log, so each has one.
+        rest.mended.append(mended[0])
         if row["body"] is None:
-            connection.execute(_LEAVE_PLACE, (int(Kind.STATEMENT), mended[0]))
-        append_change(connection, Kind.STATEMENT, mended[0])
+            rest.moved.append(mended[0])
         return _Outcome.MENDED
     if isinstance(row["device_no"], int):
-        repairs.ask_again(connection, [row["device_no"]])
+        rest.devices.add(row["device_no"])
     # Whatever the damaged seal or number was, the next reading finds the chains that do not fit and makes them anew.
     seals.join(connection, row["device_no"], row[seals.SEAL], statements=-1)
     return _Outcome.LOST

@@ -26,7 +26,7 @@ INSERT INTO chain (device_no, statements, joined) VALUES (?1, ?2, ?3) ON CONFLIC
     statements = statements + ?2, joined = (joined | ?3) & ~(joined & ?3)
 """
 
-Row = Sequence[Any]
+Row = tuple[Any, ...]
 
 
 def seal_of(names: Iterable[str], values: Iterable[Any]) -> int:
@@ -70,11 +70,11 @@ def mended(names: Sequence[str], row: Row) -> Row | None:
         if at == seal_at:
             continue
         for other in _turned(value):
-            changed = [*row[:at], other, *row[at + 1 :]]
+            changed = (*row[:at], other, *row[at + 1 :])
             if seal_of(names, changed) == wanted:
                 return changed
     right = seal_of(names, row)
-    return [*row[:seal_at], right, *row[seal_at + 1 :]] if (right ^ wanted).bit_count() == 1 else None
+    return (*row[:seal_at], right, *row[seal_at + 1 :]) if (right ^ wanted).bit_count() == 1 else None
 
 
 def _turned(value: Any) -> Iterator[Any]:

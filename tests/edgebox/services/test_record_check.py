@@ -1,8 +1,10 @@
 import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -98,7 +100,7 @@ async def test_seal_whose_kind_is_damaged_has_the_database_made_anew(school: tup
         found = await running.box.record_check.scrub(None)
         assert "statement.seal" in found.fault
         assert await asyncio.to_thread(path.with_name("box.db.suspect").exists)
-        noted = await running.box.database.write(lambda db: scrubbing.put_right(db, (row_id,), 1))
+        noted = await running.box.database.write(lambda db: scrubbing.put_right(db, (row_id,), {}, 1))
         assert scrubbing.suspicion(noted.fault)
     async with running_box(made.settings) as running:
         assert running.box is not None
@@ -118,6 +120,26 @@ async def test_nothing_is_written_to_a_file_whose_structure_is_damaged(school: t
         assert found.fault
         assert await running.box.record_check.list_told() == []
         assert await asyncio.to_thread(path.with_name("box.db.suspect").read_text) == ""
+
+
+async def test_bits_are_turned_in_no_thread_that_writes(
+    school: tuple[School, set[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[str] = []
+    real = scrubbing.seals.mended
+
+    def mended(names: Any, row: Any) -> Any:
+        threads.append(threading.current_thread().name)
+        return real(names, row)
+
+    monkeypatch.setattr(scrubbing.seals, "mended", mended)
+    async with running_box(school[0].settings) as running:
+        assert running.box is not None
+        await change(running, "UPDATE statement SET response = 'answer 17' WHERE response = 'answer 16'")
+        await change(running, "UPDATE statement SET device_seq = 999, response = 'x' WHERE response = 'answer 30'")
+        await running.box.record_check.scrub(None)
+    assert len(threads) == 2
+    assert "writer" not in threads
 
 
 def test_log_can_be_cut_while_statements_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
