@@ -63,7 +63,8 @@ def rebuild(source: Path, target: Path, nightly: Path, now_ms: int) -> Rebuilt:
             _bring_from_pages(source, out, now_ms)
         out.execute("COMMIT")
         _bring_from_copy(nightly, out, unread)
-        if out.execute(_IS_EMPTY).fetchone()[0]:
+        # A box that nobody has used yet is as empty as one of which nothing could be read.
+        if {STATEMENT, "person"} & {*unread} and out.execute(_IS_EMPTY).fetchone()[0]:
             raise StoreDamaged(file=source.name, reason="nothing can be read")
         out.execute("BEGIN")
         rebuilt = _settle(out, before, unread, now_ms)

@@ -1,7 +1,7 @@
 """At start: is the learner database whole? If not, it is set aside as it is, and one is made of what can be read.
 
-Nothing damaged is ever changed or deleted. Whatever moment the power goes, the next start finds the damaged file in its
-place, or a new one that is complete beside it.
+Nothing damaged is ever changed, and the first and the latest are never deleted. Whatever moment the power goes, the
+next start finds the damaged file in its place, or a new one that is complete beside it.
 """
 
 import logging
@@ -35,8 +35,9 @@ def recover(path: Path, now_ms: int, make_room: Callable[[], object]) -> Rebuilt
         sqlite3.OperationalError, OSError: there is no room, or the disk fails; it is left as it is.
     """
     new = path.with_name(f"{path.name}.rebuilt")
-    if new.exists():
+    if new.exists() and _is_set_aside(path):
         _take_over(new, path)
+    copying.remove(new)  # somebody has put another database in place since
     if shutil.disk_usage(path.parent).free < _ROOM_MIN_BYTES:
         make_room()  # SQLite puts a file of its own beside one that it reads
     fault = find_damage(path)
@@ -49,6 +50,7 @@ def recover(path: Path, now_ms: int, make_room: Callable[[], object]) -> Rebuilt
     aside = _set_aside(path)
     rebuilt = _rebuild(aside, new, path, now_ms)
     _take_over(new, path)
+    _keep_few(aside.parent.parent)
     log.warning("store.rebuilt kept=%d lost=%d unread=%s", rebuilt.kept, rebuilt.lost, ",".join(rebuilt.unread))
     return rebuilt
 
@@ -118,12 +120,24 @@ def _set_aside(path: Path) -> Path:
     return aside
 
 
+def _is_set_aside(path: Path) -> bool:
+    folders = path.parent / _FOLDER
+    last = folders / str(_last_number(folders)) / path.name
+    return not path.exists() or (last.exists() and last.samefile(path))
+
+
 def _drop_alias(path: Path) -> None:
     """Remove the second name of a database that turned out to be whole: it goes on, and that name would show it so."""
     folders = path.parent / _FOLDER
-    last = folders / str(_last_number(folders)) / path.name
-    if _is_same(path, last) and path.exists():
-        shutil.rmtree(last.parent)
+    if path.exists() and _is_set_aside(path):
+        shutil.rmtree(folders / str(_last_number(folders)))
+
+
+def _keep_few(folders: Path) -> None:
+    """Remove the damaged databases but the first, in which most is, and the latest: a dying card would fill up."""
+    found = sorted(int(each.name) for each in folders.iterdir() if each.name.isdigit())
+    for number in found[1:-1]:
+        shutil.rmtree(folders / str(number))
 
 
 def _last_number(folders: Path) -> int:
@@ -145,6 +159,8 @@ def _link(path: Path, aside: Path) -> None:
         os.link(path, aside)
     except OSError:
         shutil.copyfile(path, aside)  # a file system without second names
+        with aside.open("rb+") as file:
+            os.fsync(file.fileno())
 
 
 def _made_readable(aside: Path, copy: Path) -> Path:

@@ -190,8 +190,9 @@ def put_right(
     rest = _Rest()
     outcomes = [_settle(connection, row_id, mends, rest, now_ms) for row_id in damaged]
     repairs.ask_again(connection, rest.devices)
-    marks = ",".join("?" * len(rest.moved))
-    connection.execute(_LEAVE_PLACES.format(marks=marks), (int(Kind.STATEMENT), *rest.moved))
+    if rest.moved:
+        marks = ",".join("?" * len(rest.moved))
+        connection.execute(_LEAVE_PLACES.format(marks=marks), (int(Kind.STATEMENT), *rest.moved))
     for row_id in rest.mended:
         append_change(connection, Kind.STATEMENT, row_id)
     lost = outcomes.count(_Outcome.LOST)

@@ -216,6 +216,31 @@ def test_nothing_readable_and_no_copy_is_refused_and_left(tmp_path: Path) -> Non
     assert path.read_bytes() == b"\xff" * 40_000
 
 
+def test_database_that_was_put_in_place_meanwhile_stays(school: tuple[School, set[bytes]]) -> None:
+    made, ids = school
+    path = database(made)
+    upgrade(path.with_name("box.db.rebuilt"))
+    assert recover(path, 1, nothing) is None
+    assert ids_in(path) == ids
+    assert not path.with_name("box.db.rebuilt").exists()
+
+
+def test_box_that_nobody_has_used_starts_after_damage(tmp_path: Path) -> None:
+    path = tmp_path / "box.db"
+    upgrade(path)
+    recovery.suspect(path, "as a test has it")
+    assert recover(path, 1, nothing) is not None
+    assert is_sound(path)
+
+
+def test_first_and_latest_damaged_database_are_kept(school: tuple[School, set[bytes]]) -> None:
+    path = database(school[0])
+    for _ in range(4):
+        recovery.suspect(path, "as a test has it")
+        recover(path, 1, nothing)
+    assert {each.name for each in (path.parent / "damaged").iterdir()} == {"1", "4"}
+
+
 def test_database_of_an_older_program_is_rebuilt_and_upgraded(tmp_path: Path) -> None:
     path = tmp_path / "box.db"
     upgrade(path, 9)
