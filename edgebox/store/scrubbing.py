@@ -177,7 +177,7 @@ def find_mends(connection: sqlite3.Connection, damaged: Iterable[object]) -> dic
     It takes a second for one with a long text, so it is not for the writer.
     """
     mends: dict[seals.Row, seals.Row | None] = {}
-    for row_id in damaged:
+    for row_id in [each for each in damaged if isinstance(each, bytes)]:
         names, rows = seals.select(connection, _ONE, (row_id,))
         mends |= {row: seals.mended(names, row) for row in rows if not seals.is_whole(names, row)}
     return mends
