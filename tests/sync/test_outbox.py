@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from content_packs.base import ids
 from edgebox.app import open_box
 from edgebox.services import spool
-from edgebox.store import changes
+from edgebox.store import changes, repairs
 from edgebox.store.changes import Made
 from edgebox.store.database import open_writer
 from edgebox.store.upgrade import upgrade
@@ -177,3 +177,22 @@ async def test_a_statement_that_is_mended_goes_to_the_hub_again(tmp_path: Path) 
         assert await scene.hub_statements() == 3
         logged = "SELECT count(*) FROM change WHERE kind = 1 AND key = ?"
         assert await scene.box.database.read(lambda db: db.execute(logged, (key,)).fetchone()[0]) == 1
+
+
+async def test_the_hub_gets_everything_again_after_a_database_was_made_anew(tmp_path: Path) -> None:
+    clock = FakeClock(NOW_MS)
+    school = await asyncio.to_thread(make_school, tmp_path / "box")
+    async with hub_on(tmp_path / "hub", clock) as hub:
+        async with open_box(school.settings, clock) as box:
+            scene = Scene(box, school, hub, make_tablet(), clock)
+            await scene.enroll()
+            await scene.work(2)
+            await box.syncing.sync_now()
+            before = await box.database.read(changes.find_epoch)
+            await asyncio.to_thread(box.database.note_damage, "as a test has it")
+        async with open_box(school.settings, clock) as scene.box:
+            assert await scene.box.database.read(changes.find_epoch) > before
+            assert not await scene.box.database.read(repairs.has_unsettled)
+            await scene.work()
+            await scene.box.syncing.sync_now()
+            assert await scene.hub_statements() == 3

@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from content_packs.base.starting import StoreDamaged
 from edgebox.app import Running, running_box
 from edgebox.commands import serve as serving
 from edgebox.settings import Settings
@@ -223,6 +224,21 @@ async def test_box_that_meets_damage_while_it_serves_starts_anew_and_repairs_it(
     await serving.serve(made.settings, "all")
     assert seen == [1, 1]
     assert {row[0] for row in await asyncio.to_thread(rows_of, path, "statement")} == ids
+
+
+async def test_box_that_is_damaged_again_and_again_stops_and_says_so(
+    school: tuple[School, set[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts: list[Running] = []
+
+    async def meet_damage(_stopping: asyncio.Event, running: Running) -> bool:
+        starts.append(running)
+        return True
+
+    monkeypatch.setattr(serving, "_wait", meet_damage)
+    with pytest.raises(StoreDamaged):
+        await serving.serve(school[0].settings, "all")
+    assert len(starts) == 1 + serving.REPAIRS_MAX
 
 
 async def test_full_disk_lets_the_reserve_go_and_keeps_it_again(tmp_path: Path) -> None:
