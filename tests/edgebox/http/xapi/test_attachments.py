@@ -241,6 +241,8 @@ async def test_file_is_kept_and_given_after_the_database_was_made_anew(school: S
         assert TEXT in await (await records.ask("GET", STATEMENTS, params=params)).read()
         await box.database.write(lambda db: db.execute(fault).rowcount)
         await box.database.write(lambda db: repairs.add(db, Repair(RepairKind.REBUILT, 1, 0)))
+        other = make_statement(1, attachments=[attachment(TEXT)], result={"success": False})
+        assert (await send(records, json_part(other), file_part(TEXT))).status == 409
     async with open_box(school.settings) as box:
         assert await asyncio.to_thread(box.record_store.files.path_of(sha256(TEXT).hexdigest()).exists)
 
