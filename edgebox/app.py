@@ -50,6 +50,7 @@ from edgebox.services.network_source import NetworkSource
 from edgebox.services.own_lessons import OwnLessons
 from edgebox.services.pdf_pages import PdfPages
 from edgebox.services.receiving import Receiving
+from edgebox.services.record_check import RecordCheck
 from edgebox.services.record_store import RecordStore
 from edgebox.services.recording import Recording
 from edgebox.services.retiring import Retiring
@@ -205,7 +206,8 @@ async def open_box(settings: Settings, machine: MachineClock | None = None) -> A
             settings, timekeeping, identity, database, library, packs.loading, line, hand_ins, stack
         )
         signing_in = await SigningIn.open(database, clock, identity)
-        teaching = Teaching(database, clock, library, signing_in)
+        own_lessons = OwnLessons(database, clock, library)
+        teaching = Teaching(database, clock, library, signing_in, own_lessons)
         recording = await Recording.open(database, clock, identity, timekeeping.note_tablet)
         attachments = Attachments(database, settings.attachments)
         await attachments.sweep()
@@ -215,6 +217,7 @@ async def open_box(settings: Settings, machine: MachineClock | None = None) -> A
             identity=identity,
             database=database,
             signing_in=signing_in,
+            record_check=record_check,
             recording=recording,
             record_store=RecordStore(database, clock, recording, identity.home_page, attachments),
             documents=Documents(database, clock),
@@ -349,6 +352,7 @@ async def running_box(
             )
             jobs.add_hourly("retire", box.retiring.retire)
             jobs.add_hourly("scrub", box.checking.scrub_when_due)
+            jobs.add_hourly("records", box.record_check.scrub_when_due)
             jobs.add_hourly("index", box.indexing.list_due)
             jobs.add_hourly("health", box.health.write_when_due)
             box.recording.on_stored = box.hand_ins.on_stored = jobs.note_activity

@@ -28,6 +28,7 @@ from edgebox.services.meter import Meter
 from edgebox.services.own_lessons import OwnLessons
 from edgebox.services.pdf_pages import PdfPages
 from edgebox.services.receiving import Receiving
+from edgebox.services.record_check import RecordCheck
 from edgebox.services.record_store import RecordStore
 from edgebox.services.recording import Recording
 from edgebox.services.retiring import Retiring
@@ -49,6 +50,7 @@ class Box:
     database: Database
     signing_in: SigningIn
     recording: Recording
+    record_check: RecordCheck
     record_store: RecordStore
     documents: Documents
     clients: Clients

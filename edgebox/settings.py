@@ -126,5 +126,5 @@ def prepare_folders(settings: Settings) -> None:
     """Create the folders of a box; safe to repeat. Names of children are in them, so a new one is for its user only."""
     settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     settings.keys.mkdir(mode=0o700, exist_ok=True)
-    for folder in (settings.blobs, settings.packs, settings.spool / "out", settings.attachments):
+    for folder in (settings.blobs, settings.packs, settings.hand_ins, settings.attachments, settings.spool / "out"):
         folder.mkdir(parents=True, exist_ok=True)

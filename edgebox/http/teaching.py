@@ -21,6 +21,7 @@ from edgebox.keys import BOX, SESSION
 from edgebox.services.signing_in import NewSecret
 from edgebox.services.teaching import AssignedLesson, ClassProgress, Learner, Worked
 from edgebox.store.repairs import Repair
+from sync.records.lessons import OWN_PACK
 
 PACKS_SHOWN = 8
 LESSONS_SHOWN = 48

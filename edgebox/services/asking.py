@@ -12,7 +12,8 @@ from edgebox.services.receiving import Receiving
 from edgebox.services.sync_state import LastFailure
 from edgebox.services.uploading import Uploading
 from edgebox.store import changes
-from edgebox.store.database import NOT_WRITTEN, Database, StoreUnavailable
+from edgebox.store.connections import NOT_WRITTEN, StoreUnavailable
+from edgebox.store.database import Database
 from sync.engine.lanes import SLICE_BYTES, Lane
 from sync.transport.contract import Downlink
 

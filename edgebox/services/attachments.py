@@ -9,7 +9,7 @@ import errno
 import os
 import shutil
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from hashlib import new as new_hash
@@ -127,9 +127,9 @@ class Attachments:
         async with self._placing:
             self._waiting -= Counter(part.sha2 for part in parts)
             left = {part.sha2 for part in parts} - self._waiting.keys()
-            if left and not is_stored:
-                named = await self._database.read(lambda connection: attachments.list_attachments(connection, left))
-                await asyncio.to_thread(self._remove, left - {attachment.sha2 for attachment in named})
+            if left and not is_stored and not await self._database.read(repairs.was_rebuilt):
+                named = await self._database.read(lambda connection: attachments.find_named(connection, left))
+                await asyncio.to_thread(self._remove, left - named)
 
     def _remove(self, hashes: Iterable[str]) -> None:
         for sha2 in hashes:
@@ -147,11 +147,17 @@ class Attachments:
         """Return where a file is, if it is here."""
         return self._folder / sha2[:2] / sha2
 
-    async def find(self, hashes: Iterable[str]) -> list[attachments.Attachment]:
-        """Return those of some files that are here."""
-        wanted = list(hashes)
-        named = await self._database.read(lambda connection: attachments.list_attachments(connection, wanted))
-        return await asyncio.to_thread(lambda: [one for one in named if self.path_of(one.sha2).is_file()])
+    async def find(self, named: Mapping[bytes, frozenset[str]]) -> list[attachments.Attachment]:
+        """Return each file once that came with a statement and is here.
+
+        Args:
+            named: the hashes that each statement names, by its id.
+        """
+        wanted = [id_ for id_, hashes in named.items() if hashes]
+        came = await self._database.read(lambda connection: attachments.list_attachments(connection, wanted))
+        by_hash = {one.sha2: one for one in came if one.sha2 in named[one.statement_id]}
+        found = [by_hash[sha2] for sha2 in sorted(by_hash)]
+        return await asyncio.to_thread(lambda: [one for one in found if self.path_of(one.sha2).is_file()])
 
     async def sweep(self) -> None:
         """Remove what came with no statement: only at the start, while no request is under way.

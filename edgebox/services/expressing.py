@@ -14,7 +14,8 @@ from edgebox.services.spool import Spool
 from edgebox.services.uploading import Uploading, log_failure
 from edgebox.store import changes, express
 from edgebox.store.changes import Made
-from edgebox.store.database import Database, StoreUnavailable
+from edgebox.store.connections import StoreUnavailable
+from edgebox.store.database import Database
 from edgebox.store.spans import Span
 from sync.bundle.layout import AckHead
 from sync.engine.express import CHANGE_BYTES, is_time_to_look, is_worthwhile

@@ -24,7 +24,8 @@ from edgebox.domain.xapi.version import LastSpoken, Version
 from edgebox.services import large
 from edgebox.services.attachments import Attachments, Part
 from edgebox.services.recording import ActorRefused, Recording
-from edgebox.store import agents, attachments, clients, outside, referring, statement_queries, statements
+from edgebox.store import agents, clients, outside, referring, statement_queries, statements
+from edgebox.store.attachments import Attachment, insert_attachments
 from edgebox.store.database import Database
 from edgebox.store.registry import Numbers
 from edgebox.store.statement_filters import Filter, Reach
@@ -169,12 +170,12 @@ class RecordStore:
             raise StatementConflict(id=ids.format_uuid(taken[0]))
         return [ids.format_uuid(statement.id) for statement in new]
 
-    async def _insert(self, new: list[NewStatement], kept: list[attachments.Attachment], now_ms: int) -> list[bytes]:
+    async def _insert(self, new: list[NewStatement], kept: list[Attachment], now_ms: int) -> list[bytes]:
         def job(connection: Any, at_ms: int) -> tuple[list[bytes], Numbers]:
             timed = [stored_at(statement, at_ms) for statement in new]
             taken, numbers = statements.insert_statements(connection, self._recording.registry, timed, at_ms)
             if not taken:
-                attachments.insert_attachments(connection, kept, at_ms)
+                insert_attachments(connection, kept)
             return taken, numbers
 
         taken, numbers = await self._recording.times.write(now_ms, job)

@@ -31,7 +31,8 @@ from edgebox.services.sync_state import LastFailure, SyncStatus, read_hub, read_
 from edgebox.services.uploading import HubLink, Uploading
 from edgebox.store import changes, identities
 from edgebox.store.changes import Made
-from edgebox.store.database import Database, StoreUnavailable
+from edgebox.store.connections import StoreUnavailable
+from edgebox.store.database import Database
 from sync.bundle.layout import AckHead
 from sync.engine.lanes import Lane
 from sync.engine.sender import Acknowledged, Due, Event, Failed, Phase, Queued, Send, Sender

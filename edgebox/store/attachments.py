@@ -1,11 +1,13 @@
 """Which files came with which statements."""
 
+import json
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 _INSERT = "INSERT OR IGNORE INTO attachment (statement_id, sha2, content_type) VALUES (?, ?, ?)"
 _LIST = "SELECT statement_id, sha2, content_type FROM attachment WHERE statement_id = ?"
+_FIND_NAMED = "SELECT sha2 FROM attachment WHERE sha2 IN (SELECT value FROM json_each(?))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,11 @@ def insert_attachments(connection: sqlite3.Connection, found: Iterable[Attachmen
 def list_attachments(connection: sqlite3.Connection, statement_ids: Iterable[bytes]) -> list[Attachment]:
     """Return the files that came with some statements."""
     return [Attachment(*row) for id_ in statement_ids for row in connection.execute(_LIST, (id_,))]
+
+
+def find_named(connection: sqlite3.Connection, hashes: Iterable[str]) -> frozenset[str]:
+    """Return those of some hashes whose file came with any statement."""
+    return frozenset(row[0] for row in connection.execute(_FIND_NAMED, (json.dumps(list(hashes)),)))
 
 
 def list_hashes(connection: sqlite3.Connection) -> frozenset[str]:

@@ -17,7 +17,7 @@ from edgebox.store.connections import explained, is_damage
 from edgebox.store.upgrade import SCHEMA_VERSION, upgrade
 
 STATEMENT = "statement"
-LARGE = frozenset({STATEMENT, "statement_conflict", "damaged_statement", "change", "chain"})
+LARGE = frozenset({STATEMENT, "statement_conflict", "damaged_statement", "change", "chain", "mention", "listing"})
 _TABLES = """
 SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name NOT LIKE '\\_%' ESCAPE '\\'
 """

@@ -60,9 +60,9 @@ def count_listed(connection: sqlite3.Connection) -> int:
     return int(connection.execute(_LISTED, (_ALL,)).fetchone()[0])
 
 
-def drop(connection: sqlite3.Connection, first_seq: int = 0) -> None:
-    """Forget the lists from a place in the log on, because that changed; they are made again block by block."""
-    connection.execute("DELETE FROM listing WHERE block >= ?", (first_seq // BLOCK,))
+def drop(connection: sqlite3.Connection) -> None:
+    """Forget all lists, because places in the log changed; they are made again block by block."""
+    connection.execute("DELETE FROM listing")
 
 
 def find_due_block(connection: sqlite3.Connection) -> int | None:

@@ -17,7 +17,10 @@ from edgebox.domain.statements import NewStatement, Outside
 from edgebox.domain.xapi.agents import identifier_of
 from edgebox.domain.xapi.formats import merge_definition
 from edgebox.domain.xapi.mentions import Role, mentions_of, registration_number, target_of, term_of
+from edgebox.domain.xapi.places import attachments_of
+from edgebox.domain.xapi.signature import must_come
 from edgebox.store import agents, seals
+from edgebox.store.attachments import Attachment, insert_attachments
 from edgebox.store.registry import Numbers
 from sync.records.activity import parse_activity
 from sync.records.kinds import Kind
@@ -78,7 +81,7 @@ def insert_outside(connection: sqlite3.Connection, numbers: Numbers, statement: 
         return
     terms = _terms(connection, numbers, statement, outside)
     if outside.target is not None:
-        terms |= _inherited(connection, outside.target, outside.home_page)
+        terms |= _fitting(_inherited(connection, outside.target, outside.home_page), terms)
     for packed, place in connection.execute(_TERMS, (statement.id,)).fetchall():
         connection.executemany(_FORGET, [(term, place) for term in _unpacked(packed)])
     values = (statement.id, seq, outside.client_no, outside.target, outside.is_voiding, _packed(terms))
@@ -115,7 +118,7 @@ def _list_files(connection: sqlite3.Connection) -> Iterator[Attachment]:
 
 
 def fill(connection: sqlite3.Connection) -> None:
-    """Note it for all statements that were stored before this was kept."""
+    """Note it for all statements of which it was not kept."""
     found = connection.execute(_EARLIER, (int(Kind.STATEMENT),)).fetchall()
     for seq, id_, person_no, verb_no, client_no, body in found:
         statement = json.loads(body)

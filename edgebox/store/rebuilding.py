@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from content_packs.base.starting import StoreDamaged
-from edgebox.store import copying, repairs, salvage, seals, uncounted
+from edgebox.store import copying, listing, outside, repairs, salvage, seals, uncounted
 from edgebox.store.copying import LARGE, STATEMENT, UNREADABLE, Rows, copy_table, insert_rows
 from edgebox.store.repairs import Repair, RepairKind
 from edgebox.store.upgrade import SCHEMA_VERSION, upgrade
@@ -162,6 +162,8 @@ def _settle(out: sqlite3.Connection, before: dict[int, int], unread: tuple[str, 
         repairs.ask_again(out, [no for (no,) in out.execute("SELECT no FROM device").fetchall()])
     if unread:
         out.execute(_LOG_AGAIN, (int(Kind.STATEMENT),))
+        outside.refit(out)
+        listing.drop(out)
         uncounted.count(out)
     repairs.add(out, Repair(RepairKind.REBUILT, now_ms, lost))
     return Rebuilt(out.execute("SELECT count(*) FROM statement").fetchone()[0], lost, unread)

@@ -20,7 +20,7 @@ SELECT digest, body, device_no, person_no, verb.iri, activity.iri
 FROM statement JOIN verb ON verb.no = verb_no JOIN activity ON activity.no = activity_no WHERE id = ?
 """
 _WHOLE = "SELECT * FROM statement WHERE id = ?"
-_COMPLETE = "UPDATE statement SET body = ?, digest = ?, stored_ms = ?, seal = ? WHERE id = ?"
+_COMPLETE = "UPDATE statement SET body = ?, digest = ?, stored_ms = ?, client_no = ?, seal = ? WHERE id = ?"
 
 
 def find_place(connection: sqlite3.Connection, statement_id: bytes) -> int | None:
@@ -76,10 +76,12 @@ def complete(connection: sqlite3.Connection, statement: NewStatement, stored_ms:
         return False
     row = dict(zip(names, rows[0], strict=True))
     before, stored_ms = row[seals.SEAL], row["stored_ms"] if stored_ms is None else stored_ms
-    row |= {"body": _body(row["body"], statement), "digest": statement.digest, "stored_ms": stored_ms}
+    client_no = None if statement.outside is None else statement.outside.client_no
+    completed = (_body(row["body"], statement), statement.digest, stored_ms, client_no)
+    row |= zip(("body", "digest", "stored_ms", "client_no"), completed, strict=True)
     seal = seals.seal_of(row.keys(), row.values())
     seals.join(connection, row["device_no"], before, statements=-1)
-    connection.execute(_COMPLETE, (row["body"], row["digest"], stored_ms, seal, statement.id))
+    connection.execute(_COMPLETE, (*completed, seal, statement.id))
     seals.join(connection, row["device_no"], seal)
     return True
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 
-from edgebox.store import listing, repairs, seals
+from edgebox.store import repairs, seals
 from edgebox.store.copying import UNREADABLE, is_unreadable, list_tables, open_source
 from edgebox.store.log import append_change
 from edgebox.store.repairs import Repair, RepairKind

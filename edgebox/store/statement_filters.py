@@ -22,6 +22,7 @@ _BOOTS = "SELECT first_change FROM boot ORDER BY first_change"
 _FROM = "SELECT seq, key FROM change WHERE kind = ? AND seq BETWEEN ? AND ? ORDER BY seq"
 _BACK = "SELECT seq, key FROM change WHERE kind = ? ORDER BY seq DESC"
 _WHOLE = "SELECT * FROM statement WHERE id = ?"
+_WAS_MENDED = "SELECT 1 FROM damaged_statement WHERE id = ? AND found_ms > ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,10 +182,14 @@ def find_last_stored(connection: sqlite3.Connection) -> int:
 def _first_stored(connection: sqlite3.Connection, places: Iterable[tuple[int, bytes]]) -> tuple[int, int] | None:
     """Return the first of the places in the log whose statement is whole, and when that was stored.
 
-    A damaged time would lead away from statements that are whole.
+    A damaged time would lead away from statements that are whole, and so would one that was mended: it was stored
+    earlier than its place says.
     """
     for seq, key in places:
         names, rows = seals.select(connection, _WHOLE, (key,))
-        if rows and seals.is_whole(names, rows[0]):
-            return seq, rows[0][names.index("stored_ms")]
+        if not rows or not seals.is_whole(names, rows[0]):
+            continue
+        stored_ms = rows[0][names.index("stored_ms")]
+        if connection.execute(_WAS_MENDED, (key, stored_ms)).fetchone() is None:
+            return seq, stored_ms
     return None

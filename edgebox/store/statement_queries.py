@@ -14,7 +14,7 @@ from typing import Any
 
 from edgebox.domain.statement_out import registration_of
 from edgebox.domain.statements import Outcome, StoredStatement
-from edgebox.store import listing, statement_filters
+from edgebox.store import listing, seals, statement_filters
 from edgebox.store.boots import find_timeline
 from edgebox.store.listing import BLOCK
 from edgebox.store.statement_filters import Filter, Reach

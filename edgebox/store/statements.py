@@ -246,6 +246,7 @@ def _add(
     seal = seals.seal_of(_COLUMNS, values)
     if connection.execute(_INSERT_STATEMENT, (*values, seal)).rowcount == 0:
         return False
+    seals.join(connection, device_no, seal)
     if statement.person_no is not None:
         whole = statement.activity.whole
         whole_no = activity_no if whole is statement.activity else numbers.of_activity(whole, stays=stays)

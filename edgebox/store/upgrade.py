@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from content_packs.base import atomic
 from content_packs.base.errors import N_, EdgeboxError
 from edgebox.store import outside
+from edgebox.store.seals import seal_all
 from edgebox.store.telling import tell_all
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
-SCHEMA_VERSION = 11
 FollowUp = Callable[[sqlite3.Connection], None]
 
 # The steps in their order, each with what is to be worked out from the rows that are there.
@@ -28,8 +28,11 @@ _STEPS: tuple[tuple[str, FollowUp | None], ...] = (
     ("0007_identity", None),
     ("0008_line", None),
     ("0009_express", None),
+    ("0010_files", None),
     ("0011_xapi", outside.fill),
+    ("0012_seals", seal_all),
 )
+SCHEMA_VERSION = int(_STEPS[-1][0][:4])
 
 
 class SchemaTooNew(EdgeboxError):
@@ -86,8 +89,9 @@ def _apply(path: Path, version: int) -> None:
 
     steps = Migrations("edgebox.box")
 
-    for name, follow_up in _STEPS:
+    for name, follow_up in [step for step in _STEPS if int(step[0][:4]) <= version]:
         steps(name=f"m{name}")(_step(name, follow_up))
+
     atomic.make_private(path)
     connection = sqlite3.connect(path)
     try:

@@ -10,7 +10,7 @@ from typing import Any
 from edgebox.store import copying, recovery, scrubbing
 from edgebox.store.connections import find_fault, open_reader
 from tests.benchmarks.table import show, verdict
-from tests.support.records import PAGE_SIZE, make_filled_school, overwrite, statement_pages
+from tests.support.filled import PAGE_SIZE, make_filled_school, overwrite, statement_pages
 
 STATEMENTS = 200_000
 MILLION = 1_000_000

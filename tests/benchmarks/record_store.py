@@ -12,7 +12,7 @@ from content_packs.base.clock import SystemClock
 from edgebox.domain.statement_in import Sender, from_statement
 from edgebox.domain.xapi.version import Version
 from edgebox.store import listing, registry, statement_queries, statements
-from edgebox.store.database import open_reader, open_writer
+from edgebox.store.connections import open_reader, open_writer
 from edgebox.store.statement_filters import Filter, Reach
 from edgebox.store.upgrade import upgrade
 from tests.benchmarks.table import show, verdict

@@ -12,7 +12,7 @@ import pytest
 
 from edgebox.store import recovery, scrubbing, seals
 from edgebox.store.connections import open_writer
-from tests.support.records import flip, make_filled_school, rows_of, statement_pages
+from tests.support.filled import flip, make_filled_school, rows_of, statement_pages
 
 STATEMENTS = 200
 FLIPS = 400

@@ -18,7 +18,7 @@ from edgebox.store.connections import StoreUnavailable
 from edgebox.store.database import Database
 from edgebox.store.reserve import Reserve
 from tests.support.box import School, make_school, make_tablet
-from tests.support.records import rows_of
+from tests.support.filled import rows_of
 
 SIZE_KIB = 16_000
 LEFT_BYTES = 200_000

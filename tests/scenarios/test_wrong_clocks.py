@@ -13,7 +13,7 @@ from edgebox.app import open_box
 from edgebox.domain.clock_rules import DAY_MS, NEAR_MS, Source
 from edgebox.keys import Box
 from edgebox.store import statement_queries
-from edgebox.store.statement_queries import Filter
+from edgebox.store.statement_filters import Filter, Reach
 from sync.bundle.layout import ClockQuality
 from sync.hub.store import reports
 from tests.support.box import School, Tablet, make_school, make_tablet
@@ -77,7 +77,7 @@ class Scene:
         """Return the statements in the order of storing as readers get them: timestamp and moment of storing."""
         wanted = Filter(is_ascending=True)
         page = await self.box.database.read(
-            lambda db: statement_queries.list_statements(db, wanted, start_seq=None, limit=100)
+            lambda db: statement_queries.list_statements(db, wanted, Reach(), None, 100)
         )
         return [(statement.timestamp_ms, statement.stored_ms) for statement in page.statements]
 

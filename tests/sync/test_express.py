@@ -20,7 +20,7 @@ from edgebox.keys import Box
 from edgebox.services import spool
 from edgebox.services.copy_marks import note_place
 from edgebox.store import changes, express, marks, switches
-from edgebox.store.database import StoreUnavailable
+from edgebox.store.connections import StoreUnavailable
 from sync.bundle.layout import Head
 from sync.bundle.read import ONLY_RECORDS
 from sync.engine.express import is_time_to_look

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from content_packs.format.manifest import Lesson
-from edgebox.store import documents, merged, roster, switches, teaching, writing
+from edgebox.store import documents, hand_ins, merged, own_lessons, roster, switches, teaching, writing
 from edgebox.store.catalogue import ListedLesson
 from sync.hub.store import files
 from sync.hub.store.writing import SchoolWriter

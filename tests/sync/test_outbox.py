@@ -15,7 +15,7 @@ from edgebox.app import open_box
 from edgebox.services import spool
 from edgebox.store import changes, repairs
 from edgebox.store.changes import Made
-from edgebox.store.database import open_writer
+from edgebox.store.connections import open_writer
 from edgebox.store.upgrade import upgrade
 from tests.support.box import make_school, make_tablet
 from tests.support.clock import FakeClock

@@ -13,6 +13,7 @@ import pytest
 from content_packs.base.signing import SigningKey
 from content_packs.fetch import FolderSource
 from edgebox.app import open_box
+from edgebox.domain.xapi.version import Version
 from edgebox.keys import Box
 from edgebox.services import spool
 from edgebox.services.sync_state import NotEnrolled
@@ -466,7 +467,7 @@ async def test_a_statement_of_an_outside_client_travels_without_its_actor(scene:
         "verb": {"id": "http://example.org/verbs/tried", "display": {"en": "tried"}},
         "object": {"id": "http://example.org/thing"},
     }
-    [given] = await scene.box.recording.store_statements(caller, [statement])
+    [given] = await scene.box.record_store.store(caller, Version.ONE, [statement])
     await scene.box.syncing.sync_now()
     [(found, body)] = await scene.hub.rows("SELECT id, body FROM statement")
     assert found.hex() == given.replace("-", "")

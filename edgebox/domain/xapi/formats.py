@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from edgebox.domain.language import choose
+from content_packs.base.language import choose
 from edgebox.domain.xapi.agents import minimal_agent
 from edgebox.domain.xapi.places import rewrite
 from edgebox.domain.xapi.rules import COMPONENT_LISTS

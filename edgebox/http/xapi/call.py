@@ -19,7 +19,7 @@ from edgebox.domain.xapi.values import StatementMalformed, check_content_type, c
 from edgebox.domain.xapi.version import Version, parse_version
 from edgebox.http import problems
 from edgebox.http.body import read_body
-from edgebox.http.guard import check_origin, find_session
+from edgebox.http.guard import SAFE_METHODS, check_origin, find_session
 from edgebox.keys import BOX
 from edgebox.services import large
 from edgebox.services.submit_token import TokenInvalid
@@ -160,6 +160,8 @@ async def open_call(request: web.Request) -> Call:
     """
     query = _unique(list(request.query.items()))
     if _METHOD not in query:
+        if "Authorization" not in request.headers:
+            _check_own_page(request)
         version = _open_version(request, request.headers)
         return Call(request, request.method, version, await _caller(request, request.headers), query, request.headers)
     return await _open_alternate(request, query)
@@ -230,10 +232,15 @@ async def _caller(request: web.Request, headers: Mapping[str, str]) -> Caller:
     session = find_session(request)
     if session is None:
         raise problems.SignInNeeded
-    if request.method not in ("GET", "HEAD"):
-        check_origin(request)
+    _check_own_page(request)
     is_learner = session.role is Role.LEARNER
     return Caller(session.person_no, session.pseudonym, None, is_learner, may_read=True, is_staff=not is_learner)
+
+
+def _check_own_page(request: web.Request) -> None:
+    """Refuse to write for a cookie that a browser sends along with what another origin's page asks."""
+    if request.method not in SAFE_METHODS:
+        check_origin(request)
 
 
 def _login(headers: Mapping[str, str]) -> str:

@@ -54,7 +54,7 @@ async def receive(request: web.Request, folder: Path) -> tuple[bytes, list[Part]
     """
     try:
         return await _receive(request, folder, asyncio.get_running_loop().time() + TOTAL_SECONDS)
-    except ValueError as error:
+    except (ValueError, HttpProcessingError, web.RequestPayloadError) as error:
         raise problems.BodyMalformed(reason="multipart") from error
 
 

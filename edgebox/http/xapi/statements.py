@@ -14,7 +14,7 @@ from edgebox.domain.xapi.mentions import mentions_of
 from edgebox.domain.xapi.values import StatementMalformed, check_iri, check_uuid, parse_json
 from edgebox.http import problems
 from edgebox.http.xapi import multipart
-from edgebox.http.xapi.answers import json_answer, last_modified
+from edgebox.http.xapi.answers import json_answer, last_modified, write_json, written_answer
 from edgebox.http.xapi.call import COMPLETE_THROUGH_MS, JSON_TYPE, REQUEST_MAX_BYTES, Call
 from edgebox.keys import BOX
 from edgebox.services import large

@@ -68,6 +68,7 @@ CREATE TABLE attachment (
     content_type TEXT NOT NULL,
     PRIMARY KEY (statement_id, sha2)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX attachment_sha2 ON attachment (sha2);
 
 -- Profiles of activities and agents, and state documents of agents who are nobody of this box. They stay here.
 CREATE TABLE document (

@@ -41,15 +41,8 @@ async def install(site: Site, **options: str) -> None:
 
 
 STAFF_ROUTES = [route for route in ROUTES if route.path.startswith("/staff") and route.access is not Access.PUBLIC]
-PLACES = {
-    "client_no": "1",
-    "message_no": 1,
-    "class_no": "1",
-    "person_no": "1",
-    "assignment_no": "1",
-    "job_no": "1",
-    "pack": PACK,
-}
+_NUMBERS = ("client_no", "message_no", "class_no", "person_no", "assignment_no", "job_no", "hand_in_no")
+PLACES = dict.fromkeys(_NUMBERS, "1") | {"pack": PACK, "lesson": "0" * 32}
 
 
 def test_every_staff_page_but_the_doors_is_for_teachers() -> None:

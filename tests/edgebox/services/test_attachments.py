@@ -9,7 +9,8 @@ import pytest
 
 from content_packs.installer.planning import DiskSpace
 from edgebox.services.attachments import Attachments, Writing
-from edgebox.store.database import Database, StoreUnavailable
+from edgebox.store.connections import StoreUnavailable
+from edgebox.store.database import Database
 from tests.support.power_cut import CuttableDisk, PowerCut
 
 CONTENT = bytes(range(256)) * 40

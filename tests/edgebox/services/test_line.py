@@ -23,7 +23,8 @@ from edgebox.settings import Settings
 from edgebox.store import line as store
 from edgebox.store.connections import StoreUnavailable
 from edgebox.store.database import Database
-from sync.engine.lanes import FREE_BYTES, SLICE_BYTES, SMALL_MAX_BYTES, Lane, Tariff
+from sync.engine.lanes import FREE_BYTES, KEPT_DAYS, SLICE_BYTES, SMALL_MAX_BYTES, Lane, Tariff
+from sync.transport import tcp
 from tests.support import tls
 from tests.support.clock import FakeClock
 from tests.support.counting_proxy import CountingProxy, counting_proxy

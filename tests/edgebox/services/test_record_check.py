@@ -16,7 +16,7 @@ from edgebox.settings import Settings
 from edgebox.store import scrubbing
 from edgebox.store.connections import StoreUnavailable, open_writer
 from tests.support.box import Person, School, make_tablet
-from tests.support.records import PAGE_SIZE, make_filled_school, overwrite, rows_of, statement_pages
+from tests.support.filled import PAGE_SIZE, make_filled_school, overwrite, rows_of, statement_pages
 
 STATEMENTS = 200
 

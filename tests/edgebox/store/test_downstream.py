@@ -12,7 +12,7 @@ from edgebox.domain.events import parse_event
 from edgebox.domain.statement_in import from_event
 from edgebox.domain.statement_out import write_out
 from edgebox.store import documents, roster, stamping, statements
-from edgebox.store.database import open_writer
+from edgebox.store.connections import open_writer
 from edgebox.store.downstream import NumberUnresolved, apply_records
 from edgebox.store.projecting import code_of
 from edgebox.store.registry import Registry

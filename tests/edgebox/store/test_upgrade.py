@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from edgebox.store import upgrade as upgrade_module
-from edgebox.store.database import open_reader
+from edgebox.store.connections import open_reader
 from edgebox.store.statement_filters import Filter, Reach
 from edgebox.store.statement_queries import list_statements
 from edgebox.store.upgrade import SCHEMA_VERSION, SchemaTooNew, upgrade

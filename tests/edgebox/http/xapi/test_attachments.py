@@ -21,6 +21,9 @@ from edgebox.domain.xapi.signature import SIGNATURE_TYPE
 from edgebox.http.xapi import multipart
 from edgebox.keys import Box
 from edgebox.services.attachments import Part
+from edgebox.store import repairs
+from edgebox.store.outside import refit
+from edgebox.store.repairs import Repair, RepairKind
 from tests.support.box import School
 from tests.support.records import STATEMENTS, Records, make_id, make_statement, outside_client
 

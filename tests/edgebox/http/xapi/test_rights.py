@@ -164,10 +164,7 @@ async def test_activity_leaves_the_box_before_the_first_statement_of_a_learner_a
 async def leaving(box: Box) -> list[rows.Record]:
     span = await box.database.read(lambda db: read_span(db, 1, max_changes=1000, max_bytes=10**6))
     assert span is not None
-    sent = [record for record in span.records if isinstance(record, rows.Statement)]
-    assert [record.learner_no for record in sent] == [school.learners[0].no]
-    assert b"example.org/page" in (sent[0].body or b"")
-    assert b"secret" not in (sent[0].body or b"")
+    return span.records
 
 
 async def test_credential_for_a_class_without_one_reads_nothing(box: Box, records: Records, school: School) -> None:
