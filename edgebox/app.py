@@ -26,6 +26,7 @@ from edgebox.services.attachments import Attachments
 from edgebox.services.box_clock import BoxClock
 from edgebox.services.carrying import Carrying
 from edgebox.services.checking import Checking, StickSource
+from edgebox.services.class_records import ClassRecords
 from edgebox.services.clients import Clients
 from edgebox.services.documents import Documents
 from edgebox.services.exchanging import Exchanging
@@ -211,6 +212,7 @@ async def open_box(settings: Settings, machine: MachineClock | None = None) -> A
         recording = await Recording.open(database, clock, identity, timekeeping.note_tablet)
         attachments = Attachments(database, settings.attachments)
         await attachments.sweep()
+        record_store = RecordStore(database, clock, recording, identity.home_page, attachments)
         yield Box(
             settings=settings,
             clock=clock,
@@ -219,7 +221,8 @@ async def open_box(settings: Settings, machine: MachineClock | None = None) -> A
             signing_in=signing_in,
             record_check=record_check,
             recording=recording,
-            record_store=RecordStore(database, clock, recording, identity.home_page, attachments),
+            record_store=record_store,
+            class_records=ClassRecords(database, teaching, record_store),
             documents=Documents(database, clock),
             clients=Clients(database, clock),
             indexing=Indexing(database),

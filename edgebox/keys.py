@@ -8,6 +8,7 @@ from content_packs.base.clock import Clock
 from edgebox.domain.session import Session
 from edgebox.services.carrying import Carrying
 from edgebox.services.checking import Checking
+from edgebox.services.class_records import ClassRecords
 from edgebox.services.clients import Clients
 from edgebox.services.documents import Documents
 from edgebox.services.exchanging import Exchanging
@@ -53,6 +54,7 @@ class Box:
     record_check: RecordCheck
     record_store: RecordStore
     documents: Documents
+    class_records: ClassRecords
     clients: Clients
     indexing: Indexing
     library: Library

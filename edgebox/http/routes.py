@@ -9,6 +9,7 @@ from edgebox.domain.session import Access
 from edgebox.http import (
     assets,
     bringing,
+    class_exports,
     client_views,
     clock,
     courier,
@@ -94,6 +95,8 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/staff/classes", teaching.add_class, Access.TEACHER),
     Route("GET", "/staff/classes/{class_no}", teaching.show_class, Access.TEACHER),
     Route("GET", "/staff/classes/{class_no}/table", teaching.show_table, Access.TEACHER),
+    Route("GET", "/staff/classes/{class_no}/work.csv", class_exports.send_table, Access.TEACHER),
+    Route("GET", "/staff/classes/{class_no}/statements.jsonl", class_exports.send_statements, Access.TEACHER),
     Route("POST", "/staff/classes/{class_no}/learners", teaching.add_learner, Access.TEACHER),
     Route("POST", "/staff/classes/{class_no}/learners/{person_no}/end", teaching.take_out_learner, Access.TEACHER),
     Route("POST", "/staff/classes/{class_no}/assignments", teaching.assign, Access.TEACHER),

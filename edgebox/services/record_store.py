@@ -32,6 +32,7 @@ from edgebox.store.statement_filters import Filter, Reach
 from sync.records.activity import parse_activity
 
 STATEMENTS_MAX = 200
+PAGE_MAX = 100
 _LEAST_BYTES = 8 * 1024  # how large one statement counts at least: checking takes time for each as well
 STATEMENT_MAX_BYTES = 256 * 1024  # it has to fit into a bundle
 MENTIONS_MAX = 200  # each becomes a row or two, again in every statement about this one
@@ -227,6 +228,14 @@ class RecordStore:
         reach = await self._reach(caller)
         page = await self._database.read(
             lambda connection: referring.list_readable(connection, wanted, reach, start_seq, limit, self._home_page)
+        )
+        return replace(await self._write_out(page.statements), next_seq=page.next_seq)
+
+    async def list_of_people(self, people: frozenset[int], start_seq: int) -> Found:
+        """Return a page of the statements of people of this box, the oldest first; some pages may be empty."""
+        wanted, reach = Filter(is_ascending=True), Reach(people=people)
+        page = await self._database.read(
+            lambda connection: statement_queries.list_statements(connection, wanted, reach, start_seq, PAGE_MAX)
         )
         return replace(await self._write_out(page.statements), next_seq=page.next_seq)
 

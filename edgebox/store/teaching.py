@@ -25,6 +25,12 @@ FROM progress JOIN activity ON activity.no = activity_no JOIN enrollment USING (
 WHERE class_no = ? AND enrollment.is_active AND pack IS NOT NULL AND item IS NULL
 """
 
+_WORK = """
+SELECT iri, pack, resource, progress, is_complete, score_scaled, attempts, duration_ms, first_ms, last_ms
+FROM progress JOIN activity ON activity.no = activity_no
+WHERE person_no = ? AND item IS NULL ORDER BY first_ms, activity_no
+"""
+
 
 @dataclass(frozen=True)
 class Assignment:
@@ -50,6 +56,22 @@ class ProgressRow:
     attempts: int
     last_ms: int
     is_repaired: bool
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one learner did with one resource, times repaired; `pack` is None for what another app is about."""
+
+    iri: str
+    pack: str | None
+    resource: str | None
+    progress: float
+    is_complete: bool
+    score_scaled: float | None
+    attempts: int
+    duration_ms: int
+    first_ms: int
+    last_ms: int
 
 
 def insert_member(
@@ -119,4 +141,24 @@ def list_progress(connection: sqlite3.Connection, class_no: int) -> list[Progres
             is_repaired=timeline.offset_at(row[7]) != 0,
         )
         for row in connection.execute(_PROGRESS, (class_no,))
+    ]
+
+
+def list_work(connection: sqlite3.Connection, person_no: int) -> list[Work]:
+    """Return all that a learner did, what was begun first coming first."""
+    timeline = find_timeline(connection)
+    return [
+        Work(
+            iri=row[0],
+            pack=row[1],
+            resource=row[2],
+            progress=row[3],
+            is_complete=bool(row[4]),
+            score_scaled=row[5],
+            attempts=row[6],
+            duration_ms=row[7],
+            first_ms=row[8] + timeline.offset_at(row[8]),
+            last_ms=row[9] + timeline.offset_at(row[9]),
+        )
+        for row in connection.execute(_WORK, (person_no,))
     ]
