@@ -4,16 +4,13 @@ Both are read in slices, so a file of any size takes little memory, and neither 
 it. They carry names or stand for those who have one: they are for the school, and no job of the box sends them.
 """
 
-import json
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
-from typing import Any
 
 from content_packs.base.language import choose
 from edgebox.domain.class_csv import BYTE_ORDER_MARK, Value, moment_cell, write_rows
 from edgebox.domain.class_table import make_cell
-from edgebox.services import large
-from edgebox.services.record_store import Found, RecordStore
+from edgebox.services.record_store import RecordStore
 from edgebox.services.teaching import ClassProgress, Learner, SchoolClass, Teaching
 from edgebox.store import teaching as store
 from edgebox.store.database import Database
@@ -66,10 +63,9 @@ class ClassRecords:
         people = frozenset(learner.no for learner in await self._teaching.learners(class_no))
         start_seq: int | None = 1
         while start_seq is not None and people:
-            found = await self._record_store.list_of_people(people, start_seq)
-            if found.statements:
-                yield await large.work(found.size_bytes, _lines, found)
-            start_seq = found.next_seq
+            lines, start_seq = await self._record_store.write_lines(people, start_seq)
+            if lines:
+                yield lines
 
 
 def _titles(progress: ClassProgress, languages: Sequence[str]) -> Titles:
@@ -99,11 +95,3 @@ def _line(learner: Learner, work: Work | None, titles: Titles) -> tuple[Value, .
         moment_cell(work.first_ms),
         moment_cell(work.last_ms),
     )
-
-
-def _lines(found: Found) -> bytes:
-    return "".join(_dump(statement) + "\n" for statement in found.statements).encode()
-
-
-def _dump(statement: dict[str, Any]) -> str:
-    return json.dumps(statement, separators=(",", ":"), ensure_ascii=False)

@@ -3,6 +3,7 @@
 An answer is given only after the commit. All statements of a request are stored, or none.
 """
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -32,7 +33,7 @@ from edgebox.store.statement_filters import Filter, Reach
 from sync.records.activity import parse_activity
 
 STATEMENTS_MAX = 200
-PAGE_MAX = 100
+LINES_MAX = 100  # written in one go
 _LEAST_BYTES = 8 * 1024  # how large one statement counts at least: checking takes time for each as well
 STATEMENT_MAX_BYTES = 256 * 1024  # it has to fit into a bundle
 MENTIONS_MAX = 200  # each becomes a row or two, again in every statement about this one
@@ -231,13 +232,19 @@ class RecordStore:
         )
         return replace(await self._write_out(page.statements), next_seq=page.next_seq)
 
-    async def list_of_people(self, people: frozenset[int], start_seq: int) -> Found:
-        """Return a page of the statements of people of this box, the oldest first; some pages may be empty."""
+    async def write_lines(self, people: frozenset[int], start_seq: int) -> tuple[bytes, int | None]:
+        """Return statements of people of this box, a line of JSON each, and where to go on; None at the end.
+
+        The oldest come first. All is done in a reader's thread, for whoever wants every statement there is.
+        """
         wanted, reach = Filter(is_ascending=True), Reach(people=people)
-        page = await self._database.read(
-            lambda connection: statement_queries.list_statements(connection, wanted, reach, start_seq, PAGE_MAX)
-        )
-        return replace(await self._write_out(page.statements), next_seq=page.next_seq)
+
+        def write(connection: Any) -> tuple[bytes, int | None]:
+            page = statement_queries.list_statements(connection, wanted, reach, start_seq, LINES_MAX)
+            lines = [_line(write_out(statement, self._home_page)) for statement in page.statements]
+            return b"".join(lines), page.next_seq
+
+        return await self._database.read(write)
 
     async def _write_out(self, statements: Sequence[StoredStatement]) -> Found:
         def all_of_them() -> list[dict[str, Any]]:
@@ -276,6 +283,10 @@ class RecordStore:
         identifier = identifier_of(agent) or ""
         found = await self._database.read(lambda connection: agents.find_agent(connection, identifier))
         return None if found is None else found[1]
+
+
+def _line(statement: dict[str, Any]) -> bytes:
+    return json.dumps(statement, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
 
 
 def _converted(
