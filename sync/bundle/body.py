@@ -9,6 +9,8 @@ from sync.bundle.layout import Head
 from sync.records.kinds import Kind
 from sync.records.rows import Record
 
+RECORD_CODECS = frozenset({codec0.CODEC, codec1.CODEC})
+
 
 @dataclass(frozen=True, slots=True)
 class Body:
@@ -26,8 +28,7 @@ class Body:
         Raises:
             BundleUnsupported: a codec this program does not know.
         """
-        if head.codec not in (codec0.CODEC, codec1.CODEC):
-            raise BundleUnsupported(what=f"codec {head.codec}")
+        check_codec(head, RECORD_CODECS)
         return cls(head.codec, head.plain_bytes, head.created_ms, {Kind(kind): count for kind, count in head.counts})
 
     def unpack(self, packed: bytes) -> list[Record]:
@@ -41,3 +42,13 @@ class Body:
                 packed, plain_bytes=self.plain_bytes, counts=self.counts, around_ms=self.around_ms
             )
         return codec0.unpack_records(packed, plain_bytes=self.plain_bytes, counts=self.counts)
+
+
+def check_codec(head: Head, codecs: frozenset[int]) -> None:
+    """Return if the body is packed by one of these codecs.
+
+    Raises:
+        BundleUnsupported: a codec this program does not know.
+    """
+    if head.codec not in codecs:
+        raise BundleUnsupported(what=f"codec {head.codec}")

@@ -6,11 +6,11 @@ learns no more than how many there are.
 
 from content_packs.base import codec
 from content_packs.base.hashing import blake2b_256
-from content_packs.base.signing import SealBroken, SealingKey, SigningKey, seal
+from content_packs.base.signing import SealingKey, SigningKey, seal
 from sync.bundle import layout
-from sync.bundle.errors import BundleForged, BundleMalformed, BundleTooLarge, BundleUnsupported
+from sync.bundle.errors import BundleMalformed, BundleTooLarge
 from sync.bundle.limits import SEALED_MAX_BYTES
-from sync.bundle.read import SignedBundle
+from sync.bundle.read import SignedBundle, unseal_bundle
 from sync.bundle.write import sealing_key_id
 
 CODEC = 4
@@ -65,15 +65,7 @@ def open_file(bundle: SignedBundle, key: SealingKey) -> bytes:
         BundleForged: sealed to another key.
         BundleMalformed: another length than its head says.
     """
-    head = bundle.head
-    if head.codec != CODEC:
-        raise BundleUnsupported(what=f"codec {head.codec}")
-    if head.sealed_to != sealing_key_id(key.public):
-        raise BundleForged(part="seal")
-    try:
-        content = key.unseal(bundle.body)
-    except SealBroken as error:
-        raise BundleForged(part="seal") from error
-    if len(content) != head.plain_bytes:
+    content = unseal_bundle(bundle, key, frozenset({CODEC}))
+    if len(content) != bundle.head.plain_bytes:
         raise BundleMalformed(reason="plain length")
     return content

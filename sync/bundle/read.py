@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from content_packs.base.hashing import blake2b_256
 from content_packs.base.signing import SealBroken, SealingKey, SignatureInvalid, VerifyKey
-from sync.bundle import codec0, codec1, layout
-from sync.bundle.body import Body
+from sync.bundle import layout
+from sync.bundle.body import RECORD_CODECS, Body, check_codec
 from sync.bundle.errors import (
     BundleForged,
     BundleMalformed,
@@ -104,22 +104,30 @@ def open_bundle(bundle: SignedBundle, key: SealingKey) -> list[Record]:
     return Body.from_head(bundle.head).unpack(unseal_bundle(bundle, key))
 
 
-def unseal_bundle(bundle: SignedBundle, key: SealingKey) -> bytes:
-    """Return the body of a verified bundle as it was before it was sealed.
+def unseal_bundle(bundle: SignedBundle, key: SealingKey, codecs: frozenset[int] = RECORD_CODECS) -> bytes:
+    """Return the body of a verified bundle, packed by one of these codecs, as it was before it was sealed.
 
     Raises:
         BundleForged: sealed to another key.
         BundleUnsupported: a codec this program does not know.
     """
-    head = bundle.head
-    if head.codec not in (codec0.CODEC, codec1.CODEC):
-        raise BundleUnsupported(what=f"codec {head.codec}")
-    if head.sealed_to != sealing_key_id(key.public):
-        raise BundleForged(part="seal")
+    check_sealed(bundle.head, key, codecs)
     try:
         return key.unseal(bundle.body)
     except SealBroken as error:
         raise BundleForged(part="seal") from error
+
+
+def check_sealed(head: layout.Head, key: SealingKey, codecs: frozenset[int] = RECORD_CODECS) -> None:
+    """Return if the body is packed by one of these codecs and sealed to this key, as far as its head tells.
+
+    Raises:
+        BundleForged: sealed to another key.
+        BundleUnsupported: a codec this program does not know.
+    """
+    check_codec(head, codecs)
+    if head.sealed_to != sealing_key_id(key.public):
+        raise BundleForged(part="seal")
 
 
 def peek_maker(content: bytes) -> bytes:
