@@ -137,20 +137,16 @@ def parse_paired(content: bytes) -> Paired:
     return Paired(box_no, head, content[: cursor.place], body)
 
 
-def open_paired(bundle: Paired, pair: PairKey) -> list[Record]:
-    """Return the records, once the tag passed.
+def unseal_paired(bundle: Paired, pair: PairKey) -> bytes:
+    """Return the body as it was before it was sealed, once the tag passed.
 
     Raises:
         BundleForged: not made by the box with this number for this hub, or altered.
-        BundleMalformed, RecordMalformed: the body is not what its head says.
     """
-    head = bundle.head
     try:
-        packed = pair.unseal(_CONTEXT, bundle.head_bytes, bundle.body)
+        return pair.unseal(_CONTEXT, bundle.head_bytes, bundle.body)
     except SealBroken as error:
         raise BundleForged(part="tag") from error
-    counts = {Kind(kind): count for kind, count in head.counts}
-    return codec1.unpack_records(packed, plain_bytes=head.plain_bytes, counts=counts, around_ms=head.created_ms)
 
 
 class _Cursor:

@@ -84,12 +84,12 @@ async def open_hub(settings: HubSettings, clock: Clock | None = None) -> AsyncIt
         enrolling = Enrolling(store, keys, clock)
         sending = Sending(settings, store, keys, clock)
         shares = Shares()
-        receiving = Receiving(settings, store, keys, clock, sending, enrolling, shares)
         uploads, partials = Uploads(settings.uploads_max, shares), Partials(settings.uploads)
+        receiving = Receiving(settings, store, keys, clock, sending, enrolling, shares, uploads)
         await asyncio.to_thread(partials.load)
         try:
             await store.run(lambda connection: put_origin(connection, keys.signing.verify_key.key_id))
-            await receiving.retry_set_aside()
+            await receiving.resume()
             await sending.sweep()
             yield Hub(
                 settings=settings,

@@ -6,8 +6,8 @@ from content_packs.base.signing import PairKey, SealingKey
 from sync.bundle.body import Body
 from sync.bundle.errors import BundleUnknownOrigin
 from sync.bundle.layout import HAS_BODY, BundleKind, Head, Vector
-from sync.bundle.paired import Paired, is_paired, open_paired, parse_paired
-from sync.bundle.read import SignedBundle, open_bundle, peek_origin, unseal_bundle, verify_bundle, verify_head
+from sync.bundle.paired import Paired, is_paired, parse_paired, unseal_paired
+from sync.bundle.read import SignedBundle, check_sealed, peek_origin, unseal_bundle, verify_bundle, verify_head
 from sync.hub.decoding import decode_apart
 from sync.hub.keys import HubKeys
 from sync.hub.store import boxes
@@ -22,10 +22,10 @@ LARGE_MIN_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Checked:
-    """A bundle that its box made; not yet opened, unless it is a short one, which is checked by being opened."""
+    """A bundle that its box made; its records are not read yet, whichever form it has."""
 
     head: Head
-    _found: SignedBundle | list[Record]
+    _found: SignedBundle | bytes
 
     @property
     def with_file(self) -> SignedBundle | None:
@@ -35,20 +35,22 @@ class Checked:
 
     @property
     def is_large(self) -> bool:
-        """Return whether its records take long to read, or much memory."""
+        """Return whether its records take long to read, or much memory; that shows in its head, not in its length."""
         return (
             self.head.plain_bytes > LARGE_MIN_BYTES or sum(count for _, count in self.head.counts) > LARGE_MIN_RECORDS
         )
 
     def open(self, key: SealingKey) -> list[Record]:
-        """Return the records. Raises like `open_bundle`."""
-        return open_bundle(self._found, key) if isinstance(self._found, SignedBundle) else self._found
+        """Return the records. Raises like `Body.unpack`, and like `unseal_bundle`."""
+        return Body.from_head(self.head).unpack(self._unseal(key))
 
     def open_apart(self, key: SealingKey) -> list[Record]:
         """Return the records, read by a process of their own. Raises like `decode_apart`, and like `unseal_bundle`."""
-        if not isinstance(self._found, SignedBundle):
-            return self._found
-        return decode_apart(unseal_bundle(self._found, key), Body.from_head(self.head))
+        return decode_apart(self._unseal(key), Body.from_head(self.head))
+
+    def _unseal(self, key: SealingKey) -> bytes:
+        """Return the packed body; a short one was unsealed when it was checked."""
+        return unseal_bundle(self._found, key) if isinstance(self._found, SignedBundle) else self._found
 
 
 def find_sender(connection: Transaction, content: bytes) -> Box:
@@ -89,8 +91,10 @@ def check(content: bytes, box: Box, keys: HubKeys) -> Checked:
     if is_paired(content):
         paired = parse_paired(content)
         head = replace(paired.head, origin=box.verify_key.key_id, acks=(_vector(paired, keys),))
-        return Checked(head, _open(paired, box, keys.sealing))
+        return Checked(head, unseal_paired(paired, PairKey(keys.sealing, box.verify_key.sealing_public)))
     signed = verify_bundle(content, {box.verify_key.key_id: box.verify_key}, HAS_BODY)
+    if signed.head.kind is not BundleKind.FILE:
+        check_sealed(signed.head, keys.sealing)
     return Checked(signed.head, signed)
 
 
@@ -98,7 +102,3 @@ def _vector(paired: Paired, keys: HubKeys) -> Vector:
     """Return the box's word on the hub's bundles; a short bundle without one says that it has none."""
     said = paired.head.acks[0] if paired.head.acks else Vector(b"", 0, 0, 0)
     return replace(said, origin=keys.signing.verify_key.key_id)
-
-
-def _open(paired: Paired, box: Box, key: SealingKey) -> list[Record]:
-    return open_paired(paired, PairKey(key, box.verify_key.sealing_public))

@@ -68,6 +68,13 @@ class Uploads:
         while await self.wait(origin):
             pass
 
+    async def settle(self, origin: bytes, effort: Effort) -> None:
+        """Put what was done for a box so far on its account, and wait until it may cost more."""
+        self.spend(origin, effort.seconds)
+        effort.seconds = 0.0
+        while await self.wait(origin):
+            pass
+
     async def wait(self, origin: bytes) -> bool:
         """Wait a second or less for a box to have credit; return whether there was anything to wait for."""
         wait_seconds = self._shares.wait_seconds(origin, _now_seconds())

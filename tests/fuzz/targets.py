@@ -49,7 +49,7 @@ from tests.support.hostile_archives import cases
 from tests.support.packs import small_manifest
 from tests.support.small_course import _PACK_TOML, _QUIZ
 from tests.support.web_app import INDEX, zipped_app
-from tests.sync.makers import Maker, answered, completed, merging, registries
+from tests.sync.makers import Maker, answered, completed, merging, open_paired, registries
 
 KEY = SigningKey(b"a key of the fuzz targets".ljust(32, b"."))
 SEALING = SealingKey(b"a sealing key for fuzzing".ljust(32, b"."))
@@ -123,7 +123,7 @@ def _short_records(data: bytes) -> None:
 
 
 def _paired(data: bytes) -> None:
-    paired.open_paired(paired.parse_paired(data), _PAIR)
+    open_paired(paired.parse_paired(data), _PAIR)
 
 
 def _records(data: bytes) -> None:

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from content_packs.base.signing import SealingKey, SigningKey, VerifyKey
+from content_packs.base.signing import PairKey, SealingKey, SigningKey, VerifyKey
+from sync.bundle.body import Body
 from sync.bundle.layout import BundleKind
+from sync.bundle.paired import Paired, unseal_paired
 from sync.bundle.read import verify_bundle
 from sync.bundle.write import Range, write_bundle
 from sync.records.facts import assignment_id
@@ -90,6 +92,16 @@ def completed(seq: int, *, learner: int = 1) -> Statement:
     return Statement(
         2, 2, NOW_MS + seq * 10_000, learner_no=learner, device_no=1, device_seq=seq, attempt_seq=1, completion=True
     )
+
+
+def crowd(count: int) -> list[Statement]:
+    """Return statements of which very many take hardly a byte in codec 1."""
+    return [Statement(1, 1, NOW_MS, device_no=1, device_seq=seq) for seq in range(100, 100 + count)]
+
+
+def open_paired(bundle: Paired, pair: PairKey) -> list[Record]:
+    """Return the records of a short bundle. Raises like `unseal_paired`, and like `Body.unpack`."""
+    return Body.from_head(bundle.head).unpack(unseal_paired(bundle, pair))
 
 
 @dataclass

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from content_packs.base.signing import PairKey
 from sync.bundle.file import open_file, write_file_bundle
 from sync.bundle.layout import CARRIES_RECORDS, ONLY_FILE, AckHead, BundleKind, Vector
-from sync.bundle.paired import open_paired, parse_paired, write_paired
+from sync.bundle.paired import parse_paired, write_paired
 from sync.bundle.read import open_bundle, read_ack, verify_bundle
 from sync.bundle.write import Range, write_ack, write_bundle
 from sync.records.rows import Record, Verb
-from tests.sync.makers import COMPLETED, NOW_MS, Maker, answered, completed, registries
+from tests.sync.makers import COMPLETED, NOW_MS, Maker, answered, completed, open_paired, registries
 
 BOX_NO = 1
 SMALL_MAX_BYTES = 1_600

@@ -11,7 +11,7 @@ from sync.bundle import codec1
 from sync.bundle.layout import start_bytes
 from sync.bundle.limits import FILE_MAX_BYTES
 from sync.hub import opening, uploads
-from sync.hub.receiving import Receiving
+from sync.hub.arrivals import Arrivals
 from sync.hub.shares import CREDIT_MAX_SECONDS, REFUSED_MAX
 from sync.hub.uploads import AT_ONCE_MAX
 from sync.records.rows import Statement
@@ -149,14 +149,14 @@ async def test_a_large_bundle_that_is_read_holds_up_no_small_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reached, may_go_on = asyncio.Event(), asyncio.Event()
-    make_rows = Receiving._make_rows
+    make_rows = Arrivals._make_rows
 
-    async def slowly(self: Receiving, *arguments: object) -> object:
+    async def slowly(self: Arrivals, *arguments: object) -> object:
         reached.set()
         await may_go_on.wait()
         return await make_rows(self, *arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Receiving, "_make_rows", slowly)
+    monkeypatch.setattr(Arrivals, "_make_rows", slowly)
     async with hub_on(tmp_path) as hub:
         large, small = await hub.enrolled(), await hub.enrolled("Lake School")
         long = [*registries(), *map(answered, range(opening.LARGE_MIN_RECORDS))]

@@ -10,12 +10,13 @@ import pytest
 from content_packs.base.signing import PairKey, SealingKey, SigningKey
 from sync.bundle import codec0, codec1
 from sync.bundle.layout import HAS_BODY, head_to_list
-from sync.bundle.paired import open_paired, parse_paired
+from sync.bundle.paired import parse_paired
 from sync.bundle.read import read_ack, verify_head
 from sync.records.kinds import Kind
 from sync.records.rows import Record
 from tests.support import bundle_vectors
 from tests.support.bundle_vectors import as_plain, plain_record
+from tests.sync.makers import open_paired
 from tests.sync.test_bundle_reader import Statements, open_frame
 from tests.sync.test_short_reader import read_body, read_paired
 

@@ -11,13 +11,13 @@ from content_packs.base.signing import PairKey, SealBroken, SealingKey, SigningK
 from sync.bundle import codec0, codec1
 from sync.bundle.errors import BundleForged, BundleMalformed, BundleTooLarge
 from sync.bundle.layout import Vector
-from sync.bundle.paired import Paired, open_paired, parse_paired, write_paired
+from sync.bundle.paired import Paired, parse_paired, write_paired
 from sync.bundle.write import Range
 from sync.records import rows
 from sync.records.coarse import coarse_times
 from sync.records.kinds import Kind, RecordMalformed
 from tests.support.school_day import make_day, make_school
-from tests.sync.makers import NOW_MS, answered, completed, registries
+from tests.sync.makers import NOW_MS, answered, completed, open_paired, registries
 from tests.sync.test_codec0 import derived, others, plus_zero, statements
 
 BOX = SigningKey(b"the box".ljust(32, b"."))

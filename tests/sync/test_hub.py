@@ -13,7 +13,7 @@ import pytest
 
 from sync.bundle.layout import Notice
 from sync.enrolment import make_request
-from sync.hub import receiving
+from sync.hub import chain
 from sync.hub.sticks import exchange_stick
 from sync.hub.store.applying import Applier
 from sync.hub.store.reports import list_boxes
@@ -97,7 +97,7 @@ async def test_a_fault_before_the_commit_leaves_no_row_and_no_ack(
         maker = await hub.enrolled()
         content = maker.next([*registries(), answered(1)])
         with monkeypatch.context() as patch:
-            patch.setattr(receiving.bundles, "move_cursor", fail)
+            patch.setattr(chain.bundles, "move_cursor", fail)
             assert await hub.refused(content) == (500, "hub.fault")
         assert await hub.rows("SELECT * FROM bundle") == []
         assert await hub.rows("SELECT * FROM statement") == []

@@ -137,6 +137,14 @@ def find_held(connection: Connection, place: Place) -> bytes | None:
     return digest
 
 
+def list_next_held(connection: Connection) -> list[Place]:
+    """Return the places of bundles that are held although they are next in order: the hub was stopped before them."""
+    same = and_(cursor.c.box_no == bundle.c.box_no, cursor.c.epoch == bundle.c.epoch)
+    is_next = and_(bundle.c.seq == cursor.c.through_seq + 1, cursor.c.is_forked.is_(False))
+    columns = select(bundle.c.box_no, bundle.c.epoch, bundle.c.seq).join_from(bundle, cursor, and_(same, is_next))
+    return [Place(*row) for row in connection.execute(columns.where(bundle.c.state == BundleState.HELD.value))]
+
+
 def list_set_aside(connection: Connection, box_no: int | None = None, epoch: int = 0) -> list[SetAside]:
     """Return the bundles of an epoch, or of all boxes, that could not be applied, in the order the boxes made them."""
     this = bundle.c.state == BundleState.QUARANTINED.value
