@@ -16,7 +16,7 @@ import time
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import comb
 from pathlib import Path
@@ -26,11 +26,13 @@ from unittest import mock
 import aiohttp
 
 from content_packs.base.limited import step_back_as_group
+from content_packs.base.signing import PairKey
 from sync.bundle import codec1
 from sync.bundle.layout import AckHead, Notice, Vector
 from sync.bundle.limits import PLAIN_MAX_BYTES, RATIO_MAX, RECORDS_MAX
+from sync.bundle.paired import write_paired
 from sync.bundle.read import verify_bundle
-from sync.bundle.write import write_ack
+from sync.bundle.write import Range, write_ack
 from sync.hub.app import open_hub
 from sync.hub.commands import serve
 from sync.hub.settings import HubSettings
@@ -42,7 +44,7 @@ from tests.benchmarks.fetching import ROOT
 from tests.benchmarks.table import show, verdict
 from tests.benchmarks.transfer import enrolled
 from tests.support.school_day import make_day, make_school
-from tests.sync.makers import NOW_MS, Maker, answered, registries
+from tests.sync.makers import NOW_MS, Maker, answered, crowd, registries
 
 BUNDLES = 30
 EVENTS_PER_BUNDLE = 100
@@ -50,6 +52,7 @@ ROUNDS = 9
 TINY = 2_000
 LARGE = 2  # of each kind, and then the same again
 FIRST_WARM_UP_SECONDS = 12.0
+HOLES, HELD, HELD_RECORDS = 6, 12, 10_000  # bundles behind each hole, and records in each
 REST_SECONDS = 1.0  # in which the hub sees that the bad box is gone
 HUB_CPU, OTHERS_CPU = 0, 1
 WARM_UP_SECONDS = 3.0
@@ -57,7 +60,7 @@ LIMIT_PERCENT = 5.0
 MEMORY_MAX_MB = 200
 DRIPS, DRIP_SECONDS = 50, 0.02
 NOISE_BYTES = 1_240  # of each of so many records, which make some 31 MB that nothing makes smaller
-WAYS = ("maximal", "bomb", "absurd", "tiny", "drips", "left open", "asking")
+WAYS = ("maximal", "bomb", "absurd", "crowded", "held", "tiny", "drips", "left open", "asking")
 TYPE = {"Content-Type": BUNDLE_TYPE}
 
 
@@ -214,6 +217,10 @@ def _later(event: Statement, days: int) -> Statement:
 
 
 def _write_bad(folder: Path, bad: Maker, alone: dict[str, Maker]) -> None:
+    wrong: list[Record] = [*map(answered, range(20_000)), Statement(1, 1, NOW_MS, id=bytes(16), progress=7.0)]
+    with mock.patch.object(codec1, "check", lambda records: None):  # neither moves the chain, as both are refused
+        _write(folder, "absurd", [replace(bad).next(wrong)])
+        _write(folder, "crowded", [_short(bad, [*crowd(RECORDS_MAX - 1), wrong[-1]])])
     with mock.patch("sync.bundle.codec0.COMPRESSION_LEVEL", 1):
         for way, make in (("maximal", _noise), ("bomb", _expanding)):
             for box, name, count in ((bad, way, LARGE), (alone[way], f"{way} alone", 1)):
@@ -224,10 +231,26 @@ def _write_bad(folder: Path, bad: Maker, alone: dict[str, Maker]) -> None:
             (folder / f"{way} plain").write_text(str(head.plain_bytes))
     bad.codec_no = 1
     _write(folder, "tiny", (bad.next([answered(seq)]) for seq in range(10_000_000, 10_000_000 + TINY)))
-    wrong = [answered(seq) for seq in range(20_000)]
-    wrong[-1] = Statement(1, 1, NOW_MS, learner_no=1, device_no=1, device_seq=1, progress=7.0)
-    with mock.patch.object(codec1, "check", lambda records: None):
-        _write(folder, "absurd", [bad.next(list(wrong))])
+    _write(folder, "held", _behind_holes(replace(bad, epoch=2, seq=0, through=0, previous=None)))
+
+
+def _short(bad: Maker, records: list[Record]) -> bytes:
+    """Return the next bundle of the bad box, the first of its hub, in the short form."""
+    span = Range(bad.epoch, bad.seq + 1, bad.through + 1, bad.through + len(records), bad.previous)
+    pair = PairKey(bad.key.sealing_key, bad.receiver.public)
+    return write_paired(records, span, pair=pair, box_no=1, created_ms=NOW_MS)
+
+
+def _behind_holes(bad: Maker) -> Iterator[bytes]:
+    """Yield bundles of few bytes and very many records, of which each first one comes after those that follow it."""
+    for hole in range(HOLES):
+        first, seq = (
+            bad.next(registries() if hole == 0 else [answered(30_000_000 + hole)]),
+            40_000_000 + hole * 1_000_000,
+        )
+        for number in range(HELD):
+            yield bad.next([*crowd(HELD_RECORDS, seq + number * HELD_RECORDS)])
+        yield first
 
 
 def _noise(turn: int) -> list[Record]:
@@ -350,6 +373,8 @@ _ATTACKS: dict[str, Callable[[Path, str, aiohttp.ClientSession], Awaitable[None]
     "maximal": _again("maximal"),
     "bomb": _again("bomb"),
     "absurd": _again("absurd"),
+    "crowded": _again("crowded"),
+    "held": _again("held"),
     "tiny": _again("tiny"),
     "drips": _drip,
     "left open": _leave_open,

@@ -94,9 +94,9 @@ def completed(seq: int, *, learner: int = 1) -> Statement:
     )
 
 
-def crowd(count: int) -> list[Statement]:
+def crowd(count: int, seq: int = 100) -> list[Statement]:
     """Return statements of which very many take hardly a byte in codec 1."""
-    return [Statement(1, 1, NOW_MS, device_no=1, device_seq=seq) for seq in range(100, 100 + count)]
+    return [Statement(1, 1, NOW_MS, device_no=1, device_seq=seq) for seq in range(seq, seq + count)]
 
 
 def open_paired(bundle: Paired, pair: PairKey) -> list[Record]:

@@ -19,6 +19,7 @@ from content_packs.base.signing import PairKey, SigningKey, seal
 from sync.bundle import codec0, codec1, layout, varint
 from sync.bundle.errors import BundleForged, BundleMalformed, BundleTooLarge, BundleUnknownOrigin, BundleUnsupported
 from sync.bundle.layout import BundleKind
+from sync.bundle.limits import RECORDS_MAX
 from sync.bundle.paired import write_paired
 from sync.bundle.read import open_bundle, read_ack, verify_bundle, verify_head
 from sync.bundle.write import Range, sealing_key_id, write_bundle
@@ -28,7 +29,7 @@ from sync.records.rows import Record
 from tests.support.clock import FakeClock
 from tests.support.damage import sampled
 from tests.sync.hub_support import TestHub, hub_on
-from tests.sync.makers import NOW_MS, Maker, answered, completed, merging, registries
+from tests.sync.makers import NOW_MS, Maker, answered, completed, crowd, merging, registries
 from tests.sync.school_scene import WHOLE, school_scene
 
 SAMPLED = 150
@@ -261,11 +262,12 @@ def forged(
     *,
     kind: Kind = Kind.VERB,
     epoch: int = 1,
+    count: int = 1,
 ) -> bytes:
     """Return a bundle that its maker really signed and sealed, with a body of any bytes."""
     sealed = seal(receiver, packed)
     made = layout.Head(
-        maker.key.verify_key.key_id, epoch, 1, layout.NO_PREVIOUS, 1, 1, ((int(kind), 1),), 0, NOW_MS, (), codec_no,
+        maker.key.verify_key.key_id, epoch, 1, layout.NO_PREVIOUS, 1, 1, ((int(kind), count),), 0, NOW_MS, (), codec_no,
         sealing_key_id(receiver), plain_bytes, len(sealed), blake2b_256(sealed),
     )  # fmt: skip
     signed = layout.frame(codec.encode(layout.head_to_list(made)))
@@ -310,6 +312,36 @@ def test_no_body_bursts_whoever_signed_it(kind: Kind) -> None:
             open_bundle(verify_bundle(content, maker.trusted), maker.receiver)
         assert refusal.value.code.startswith("sync."), name
     assert memory_bytes("VmHWM") - before_bytes <= PEAK_MAX_BYTES
+
+
+def crowds() -> Iterator[tuple[str, bytes]]:
+    """Yield few bytes that are to be 25,000 statements, each with something wrong that shows at their end."""
+    plain_bytes, packed = codec1.pack_records(crowd(RECORDS_MAX), around_ms=NOW_MS)
+    assert (plain_bytes, len(packed) < 50) == (0, True)
+    yield "followed by more", packed + bytes(20)
+    yield "cut", packed[:-1]
+    yield "one that is not there", codec1.pack_records(crowd(RECORDS_MAX - 1), around_ms=NOW_MS)[1]
+
+
+async def test_very_many_records_in_few_bytes_are_bounded(folder: Path) -> None:
+    async with hub_on(folder / "hub", FakeClock(NOW_MS)) as hub:
+        maker = await hub.enrolled()
+        cases = [
+            (
+                name,
+                forged(maker, packed, 0, codec1.CODEC, maker.receiver.public, kind=Kind.STATEMENT, count=RECORDS_MAX),
+            )
+            for name, packed in crowds()
+        ]
+        before, before_bytes = everything_in(folder), begin_peak()
+        for name, content in cases:
+            with pytest.raises(EdgeboxError) as refusal:
+                open_bundle(verify_bundle(content, maker.trusted), maker.receiver)
+            assert refusal.value.code == "sync.bundle_malformed", name
+            assert (await assert_refused(hub, content)).code == "sync.bundle_malformed", name
+        assert memory_bytes("VmHWM") - before_bytes <= PEAK_MAX_BYTES
+        assert without_table(everything_in(folder), "box_day") == without_table(before, "box_day")
+        assert (await hub.post(maker.next(registries()))).vector.through_seq == 1
 
 
 async def test_a_hub_refuses_what_bursts_and_goes_on(folder: Path) -> None:
