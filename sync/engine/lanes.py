@@ -12,8 +12,8 @@ from enum import IntEnum
 
 from content_packs.base.budget import DAY_MS, Budget, Window
 
-SLICE_BYTES = 64 * 1024
-FREE_BYTES = 64 * 1024
+SLICE_BYTES = 64_000  # 8 s at 64 kbit/s
+FREE_BYTES = 64_000
 SMALL_MAX_BYTES = 256 * 1024
 DAY_BYTES = 20_000_000
 NIGHTS = (Window(22 * 60, 6 * 60),)

@@ -29,7 +29,7 @@ from edgebox.services.line import Line, Wire
 from edgebox.settings import Settings
 from edgebox.store.database import Database
 from sync.engine.lanes import Lane
-from tests.benchmarks.fetching import EMULATOR, PORT, ROOT, _emulator
+from tests.benchmarks.fetching import EMULATOR, PORT, ROOT, emulator
 from tests.benchmarks.table import show, verdict
 from tests.support import tls
 from tests.support.counting_proxy import counting_proxy
@@ -178,7 +178,7 @@ def main() -> None:
         return
     rows = []
     for takes_turns in (False, True):
-        found, line = _measure(_emulator(), takes_turns=takes_turns)
+        found, line = _measure(emulator(), takes_turns=takes_turns)
         longest = max(found["waits"])
         rows.append(
             [

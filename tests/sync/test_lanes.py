@@ -142,7 +142,7 @@ def test_the_first_lane_waits_for_one_slice_at_most(
     assert found is not None
     assert found.lane is Lane.CLOSING
     # Whoever is at it has at most a slice, which takes eight seconds and a little at 64 kbit/s.
-    assert Tariff(rate_kbit=64).passing_ms(SLICE_BYTES) <= 8_192
+    assert Tariff(rate_kbit=64).passing_ms(SLICE_BYTES) <= 8_000
 
 
 def test_who_has_waited_for_a_day_goes_before_its_betters_but_never_before_what_is_urgent() -> None:

@@ -275,7 +275,7 @@ async def test_the_rate_that_is_allowed_holds_the_next_slice_back(tmp_path: Path
     async with opened(tmp_path, clock, line_rate_kbit=64) as (line, _):
         assert line.may_go(Lane.CLOSING)
         line.count(Lane.PROGRESS, SLICE_BYTES)
-        clock.advance(8_191)
+        clock.advance(7_999)
         assert not line.may_go(Lane.CLOSING)
         clock.advance(1)
         assert line.may_go(Lane.CLOSING)
