@@ -1,5 +1,7 @@
 """What is too large to travel by itself, in one place."""
 
+from typing import Any
+
 from sync.records.kinds import STATE_MAX_BYTES, VALUE_MAX_BYTES
 
 TEXT_TYPE = "text/plain"
@@ -15,6 +17,6 @@ def text_travels(size_bytes: int) -> bool:
     return size_bytes <= VALUE_MAX_BYTES
 
 
-def is_file(media_type: str, size_bytes: int) -> bool:
-    """Return whether what was handed in is a file, which travels apart from its record."""
-    return media_type != TEXT_TYPE or not text_travels(size_bytes)
+def is_file(media_type: Any, size_bytes: Any) -> Any:
+    """Return whether what was handed in is a file, which travels apart from its record; of columns, that as SQL."""
+    return (media_type != TEXT_TYPE) | (size_bytes > VALUE_MAX_BYTES)

@@ -13,7 +13,6 @@ from sqlalchemy import (
     distinct,
     exists,
     func,
-    or_,
     select,
 )
 
@@ -37,9 +36,9 @@ from sync.hub.store.schema import (
     verb,
 )
 from sync.records.facts import assignment_id
-from sync.records.kinds import VALUE_MAX_BYTES, Kind
+from sync.records.kinds import Kind
 from sync.records.lessons import OWN_PACK, read_resources
-from sync.records.sizes import TEXT_TYPE
+from sync.records.sizes import is_file
 from sync.records.stamps import stamp_ms
 
 WEEK_MS = 7 * 86_400_000
@@ -127,7 +126,7 @@ def list_hand_ins(connection: Connection) -> list[dict[str, Any]]:
     pack and lesson are empty while the assignment itself is not known.
     """
     hand_in = MERGED[Kind.HAND_IN]
-    is_file = or_(hand_in.c.media_type != TEXT_TYPE, hand_in.c.size_bytes > VALUE_MAX_BYTES)
+    is_apart = is_file(hand_in.c.media_type, hand_in.c.size_bytes)
     here = and_(school_file.c.school_no == hand_in.c.school_no, school_file.c.hash == hand_in.c.hash)
     query = (
         select(
@@ -137,8 +136,8 @@ def list_hand_ins(connection: Connection) -> list[dict[str, Any]]:
             func.count().label("hand_ins"),
             func.count(distinct(hand_in.c.learner)).label("learners"),
             func.sum(hand_in.c.size_bytes).label("size_bytes"),
-            func.sum(_is(and_(is_file, school_file.c.no.is_not(None)))).label("arrived"),
-            func.sum(_is(and_(is_file, school_file.c.no.is_(None)))).label("missing"),
+            func.sum(_is(and_(is_apart, school_file.c.no.is_not(None)))).label("arrived"),
+            func.sum(_is(and_(is_apart, school_file.c.no.is_(None)))).label("missing"),
             func.max(hand_in.c.stamp).label("last_stamp"),
         )
         .join_from(hand_in, school, school.c.no == hand_in.c.school_no)
