@@ -1,7 +1,10 @@
 """The hub's page for couriers, and the one route that a page of a box may use."""
 
+import asyncio
+import os
 import tracemalloc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -9,7 +12,7 @@ from aiohttp import FormData
 
 from content_packs.base.signing import SigningKey
 from sync.bundle.read import read_ack
-from sync.hub import carry_pages
+from sync.hub import carried, carry_pages
 from sync.hub.sticks import REFUSED_MAX, Taken
 from sync.transport import archive, folder
 from tests.sync.hub_support import TYPE, TestHub, hub_on
@@ -206,3 +209,39 @@ async def test_the_host_is_checked_for_pages_of_boxes_too(tmp_path: Path) -> Non
         headers = TYPE | PAGE_OF_A_BOX | {"Host": "evil.example"}
         async with hub.session.post(hub.url + "/api/bundles", data=b"x", headers=headers) as response:
             assert response.status == 421
+
+
+async def test_of_large_bundles_few_are_in_memory_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(carried, "SMALL_MAX_BYTES", 100)
+    monkeypatch.setattr(carried, "LARGE_AT_ONCE", 1)
+    async with hub_on(tmp_path) as hub:
+        running = hub.listening.hub
+        files = carried.CarriedFiles(running.receiving, running.sending, running.uploads)
+        long = [replace(answered(seq), response=os.urandom(100).hex()) for seq in range(100)]
+        contents = [(await hub.enrolled(f"School {number}")).next([*registries(), *long]) for number in range(2)]
+        may_end, read = asyncio.Event(), [0, 0]
+
+        async def chunks(number: int) -> AsyncIterator[bytes]:
+            content = contents[number]
+            for part in (content[:-50], content[-50:]):
+                read[number] += len(part)
+                yield part
+                await may_end.wait()
+
+        taken = Taken()
+        first = asyncio.ensure_future(files.take("first", chunks(0), taken))
+        await until(files._large.locked)
+        second = asyncio.ensure_future(files.take("second", chunks(1), taken))
+        await until(lambda: read[1] > 0)
+        await until(lambda: bool(files._large._waiters))
+        assert (first.done(), taken.bundles, read) == (False, 0, [len(content) - 50 for content in contents])
+        may_end.set()
+        await asyncio.gather(first, second)
+        assert (taken.bundles, taken.refused, files._large.locked()) == (2, {}, False)
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    """Let everything else go on until something is so."""
+    async with asyncio.timeout(20):
+        while not is_so():
+            await asyncio.sleep(0)
