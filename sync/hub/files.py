@@ -1,7 +1,9 @@
 """Files that learners handed in: kept once in a school by the hash of their content, flushed before they are noted."""
 
 import asyncio
+import logging
 from functools import partial
+from pathlib import Path
 
 from content_packs.base.clock import Clock
 from content_packs.base.hashing import blake2b_256
@@ -12,8 +14,12 @@ from sync.hub.effort import Effort
 from sync.hub.keys import HubKeys
 from sync.hub.settings import HubSettings
 from sync.hub.store import files
-from sync.hub.store.boxes import Box
+from sync.hub.store.boxes import DAY_MS, Box
 from sync.hub.store.worker import Store
+
+UNNOTED_MS = 90 * DAY_MS
+
+log = logging.getLogger(__name__)
 
 
 class Files:
@@ -48,7 +54,41 @@ class Files:
                 effort.timed(lambda connection: files.add_file(connection, box, digest, size_bytes, now_ms))
             )
 
+    async def sweep(self) -> None:
+        """Deal with files that nobody noted: the power went between the two, or the database is older than the disk.
+
+        Of a hand-in that is known, the file may be the only one there is, so it is noted now. Another waits a quarter
+        of a year for its record, and is removed then. Only while no file is being taken in.
+        """
+        noted = await self._store.run(files.list_noted)
+        for school_no, digest in await asyncio.to_thread(self._list_others, noted):
+            blobs, now_ms = self._blobs(school_no), self._clock.now_ms()
+            size_bytes, touched_ms = await asyncio.to_thread(_look, blobs.path_of(digest))
+            if await asyncio.to_thread(blobs.is_intact, digest):
+                adopt = partial(files.adopt, school_no=school_no, digest=digest, size_bytes=size_bytes, now_ms=now_ms)
+                if await self._store.run(adopt) or now_ms - touched_ms < UNNOTED_MS:
+                    continue
+            log.warning("hub.file_removed school=%d %s", school_no, digest.hex())
+            await asyncio.to_thread(blobs.remove, digest)
+
+    def _list_others(self, noted: set[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
+        """Return what is on the disk and not noted, and remove what was only begun."""
+        schools = sorted(int(path.name) for path in self._folder.iterdir() if path.name.isdecimal())
+        for school_no in schools:
+            self._blobs(school_no).sweep_incoming()
+        found = ((school_no, digest) for school_no in schools for digest in self._blobs(school_no).hashes())
+        return [each for each in found if each not in noted]
+
+    def _blobs(self, school_no: int) -> BlobStore:
+        return BlobStore(self._folder / str(school_no))
+
     def _keep(self, school_no: int, digest: bytes, content: bytes) -> None:
-        blobs = BlobStore(self._folder / str(school_no))
+        blobs = self._blobs(school_no)
         if not blobs.has(digest, len(content)):
             blobs.add(digest, [content], digest.hex())
+
+
+def _look(path: Path) -> tuple[int, int]:
+    """Return the size of a file, and when it was written."""
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns // 1_000_000

@@ -136,6 +136,7 @@ class Receiving:
     async def resume(self) -> None:
         """Go on where a stopped hub left off; only before anything is received."""
         await self._chain.resume()
+        await self._files.sweep()
 
     def _acknowledged(self, held: Held, notice: Notice, *, reads_tail: bool = False) -> Acknowledged:
         vector = held.vector

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, and_, func, insert, select
 
 from sync.hub.errors import QuotaReached
 from sync.hub.store import merged
-from sync.hub.store.boxes import DAY_MS, Box
+from sync.hub.store.boxes import DAY_MS, Box, find_box
 from sync.hub.store.schema import school_file
 from sync.hub.store.writing import SchoolWriter
 from sync.records.facts import Entity, HandInField
@@ -44,6 +44,23 @@ def add_file(connection: Connection, box: Box, digest: bytes, size_bytes: int, n
         connection.execute(insert(school_file).values(values | {"box_no": box.no, "received_ms": now_ms}))
     waiting: list[HandIn] = merged.list_where(connection, box.school_no, Kind.HAND_IN, hash=digest)
     tell_arrived(connection, box.school_no, waiting, now_ms)
+
+
+def list_noted(connection: Connection) -> set[tuple[int, bytes]]:
+    """Return school and hash of every file that is noted, and so has a right to its place on the disk."""
+    return {
+        (row.school_no, row.hash) for row in connection.execute(select(school_file.c.school_no, school_file.c.hash))
+    }
+
+
+def adopt(connection: Connection, school_no: int, digest: bytes, size_bytes: int, now_ms: int) -> bool:
+    """Note a file that is on the disk and whole, if its hand-in is known here, as one its box brought; return that."""
+    hand_ins: list[HandIn] = merged.list_where(connection, school_no, Kind.HAND_IN, hash=digest)
+    found = (find_box(connection, hand_in.origin or b"") for hand_in in hand_ins)
+    box = next((box for box in found if box is not None and box.school_no == school_no), None)
+    if box is not None:
+        add_file(connection, box, digest, size_bytes, now_ms)
+    return box is not None
 
 
 def tell_arrived(connection: Connection, school_no: int, hand_ins: Iterable[HandIn], now_ms: int) -> None:
