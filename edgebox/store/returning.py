@@ -5,6 +5,7 @@ import sqlite3
 from typing import Any
 
 from edgebox.domain.statements import NewStatement
+from edgebox.domain.xapi.equality import comparable
 from edgebox.domain.xapi.values import canonical_json
 from edgebox.store import seals
 from sync.records.kinds import Kind
@@ -16,7 +17,7 @@ _PUT_ASIDE = """
 SELECT min(seq) FROM change WHERE kind = ?2 AND key = ?1 AND EXISTS (SELECT 1 FROM damaged_statement WHERE id = ?1)
 """
 _KNOWN = """
-SELECT digest, body, device_no, person_no, verb.iri, activity.iri
+SELECT digest, body, timestamp_ms = stored_ms, device_no, person_no, verb.iri, activity.iri
 FROM statement JOIN verb ON verb.no = verb_no JOIN activity ON activity.no = activity_no WHERE id = ?
 """
 _WHOLE = "SELECT * FROM statement WHERE id = ?"
@@ -43,13 +44,21 @@ def is_taken(connection: sqlite3.Connection, statement: NewStatement) -> bool:
     row = connection.execute(_KNOWN, (statement.id,)).fetchone()
     if row is None:
         return False
-    digest, body, *others = row
+    digest, body, is_timed_here, *others = row
     if digest:
-        return bool(digest != statement.digest)
+        return bool(digest != statement.digest) and not _is_same(body, statement, is_timed=not is_timed_here)
     if statement.outside is None:
         return False
     wanted = [None, statement.person_no, statement.verb_iri, statement.activity.iri]
     return others != wanted or body is None or _travelled(body, statement) != _travelled(statement.body, statement)
+
+
+def _is_same(body: bytes | None, statement: NewStatement, *, is_timed: bool) -> bool:
+    """Tell whether two contents differ in nothing that counts; a time that the box gave is none of the sender's."""
+    if body is None or statement.body is None:
+        return False
+    first, second = (comparable(json.loads(one), is_timed=is_timed) for one in (body, statement.body))
+    return first == second
 
 
 def _travelled(body: bytes | None, statement: NewStatement) -> dict[str, Any]:

@@ -111,3 +111,20 @@ async def test_sender_completes_what_the_hub_brought_back(
     kept = "SELECT statement.client_no IS outside.client_no FROM statement JOIN outside USING (id)"
     assert await box.database.read(lambda db: [row[0] for row in db.execute(kept)]) == [1]
     await expect_whole(box)
+
+
+async def test_statement_that_is_sent_back_as_the_box_returned_it_is_the_same(records: Records, box: Box) -> None:
+    await records.send(
+        make_statement(1), make_statement(2, context={"contextActivities": {"parent": {"id": "http://p/"}}})
+    )
+    returned = [await records.get(statementId=make_id(number)) for number in (1, 2)]
+    await records.send(*returned)
+    assert await records.ids() == [2, 1]
+    assert await box.database.read(lambda db: db.execute("SELECT count(*) FROM statement_conflict").fetchone()[0]) == 0
+
+
+async def test_another_time_is_another_content_where_the_sender_gave_one(records: Records) -> None:
+    await records.send(make_statement(1, timestamp="2026-01-01T10:00:00+02:00"))
+    await records.send(make_statement(1, timestamp="2026-01-01T08:00:00Z"))
+    other = make_statement(1, timestamp="2026-01-01T08:00:01Z")
+    assert (await records.ask("POST", STATEMENTS, json=other)).status == 409
