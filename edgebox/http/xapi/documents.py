@@ -29,11 +29,11 @@ def check_right(call: Call) -> None:
             raise ReadingRefused
         if not call.caller.may_record and call.method not in _READING:
             raise WritingRefused
-    elif not client.may_write:
-        if call.method not in _READING:
+    elif call.method not in _READING:
+        if not client.may_write:
             raise WritingRefused
-        if client.reach is not Reach.ALL:
-            raise ReadingRefused
+    elif client.reach is Reach.NONE or (client.reach is not Reach.ALL and not client.may_write):
+        raise ReadingRefused
 
 
 async def send(call: Call, place: Place, name: str) -> web.Response:

@@ -55,6 +55,13 @@ async def test_client_that_only_reads_writes_nothing(box: Box, records: Records)
         assert (await nobody.ask("GET", "/xapi/activities/state", params=STATE)).status == 403
 
 
+async def test_client_that_reads_nothing_reads_no_document_either(box: Box) -> None:
+    async with outside_client(box, reach=Reach.NONE) as blind, outside_client(box, reach=Reach.OWN) as own:
+        assert (await blind.ask("PUT", "/xapi/activities/state", params=STATE, json={"a": 1})).status == 204
+        assert (await blind.ask("GET", "/xapi/activities/state", params=STATE)).status == 403
+        assert await own.get("/xapi/activities/state", **STATE) == {"a": 1}
+
+
 async def test_revoked_credential_is_refused_at_once_and_what_it_wrote_stays(box: Box, records: Records) -> None:
     async with outside_client(box) as ended:
         await ended.send(make_statement(1))
