@@ -14,23 +14,24 @@ from content_packs.base.errors import N_, EdgeboxError
 from edgebox.domain.caller import Caller
 from edgebox.domain.caller import Reach as Rights
 from edgebox.domain.statement_in import Sender, from_statement, is_voiding, stored_at
-from edgebox.domain.statement_out import authority_of, is_account, own_definition, write_out
+from edgebox.domain.statement_out import authority_of, is_account, write_out
 from edgebox.domain.statements import NewStatement, StoredStatement
 from edgebox.domain.xapi.agents import identifier_of
-from edgebox.domain.xapi.places import attachments_of, hashes_of
+from edgebox.domain.xapi.places import activities_of, attachments_of, hashes_of
 from edgebox.domain.xapi.rules import check_statement
 from edgebox.domain.xapi.signature import SIGNATURE_MAX_BYTES, check_signature, is_signature, must_come
 from edgebox.domain.xapi.values import StatementMalformed
 from edgebox.domain.xapi.version import LastSpoken, Version
 from edgebox.services import large
 from edgebox.services.attachments import Attachments, Part
+from edgebox.services.forms import Forms
 from edgebox.services.recording import ActorRefused, Recording
-from edgebox.store import agents, clients, outside, referring, statement_queries, statements
+from edgebox.store import agents, clients, referring, statement_queries, statements
 from edgebox.store.attachments import Attachment, insert_attachments
 from edgebox.store.database import Database
+from edgebox.store.definitions import Definitions, find_definitions
 from edgebox.store.registry import Numbers
 from edgebox.store.statement_filters import Filter, Reach
-from sync.records.activity import parse_activity
 
 STATEMENTS_MAX = 200
 LINES_MAX = 100  # written in one go
@@ -94,6 +95,7 @@ class RecordStore:
         self._recording = recording
         self._home_page = home_page
         self.files = files
+        self.forms = Forms()
         self.last_spoken = LastSpoken()
 
     def through_ms(self) -> int:
@@ -268,15 +270,9 @@ class RecordStore:
         people = await self._database.read(lambda connection: clients.list_learners_of_class(connection, class_no))
         return Reach(people=people)
 
-    async def find_definitions(self, iris: Iterable[str]) -> dict[str, dict[str, Any]]:
-        """Return the definitions the box has of activities."""
-        wanted = list(dict.fromkeys(iris))
-        own = {iri: own_definition(parse_activity(iri)) for iri in wanted}
-        given = await self._database.read(
-            lambda connection: {iri: outside.find_definition(connection, iri) for iri in wanted}
-        )
-        found = {iri: own[iri] or given[iri] for iri in wanted}
-        return {iri: definition for iri, definition in found.items() if definition is not None}
+    async def find_definitions(self, mentioned: Sequence[Sequence[str]]) -> Definitions:
+        """Return the definitions the box has of the activities of each statement, as many as fit into a page."""
+        return await self._database.read(lambda connection: find_definitions(connection, mentioned))
 
     async def find_name(self, agent: dict[str, Any]) -> str | None:
         """Return the name that was last given to an agent."""
@@ -305,7 +301,7 @@ def _check_size(statement: NewStatement) -> None:
     if len(statement.body or b"") > STATEMENT_MAX_BYTES:
         raise StatementMalformed(where="statement", reason=f"more than {STATEMENT_MAX_BYTES} bytes")
     mentions = None if statement.outside is None else statement.outside.mentions
-    if mentions is not None and len(mentions.agents) + len(mentions.activities) > MENTIONS_MAX:
+    if mentions is not None and len(mentions.agents) + len(activities_of(dict(statement.received))) > MENTIONS_MAX:
         raise StatementMalformed(where="statement", reason=f"more than {MENTIONS_MAX} agents and activities")
 
 

@@ -141,11 +141,11 @@ def fill(connection: sqlite3.Connection) -> None:
         connection.executemany(_MENTION, [(term, seq) for term in terms])
 
 
-def find_definition(connection: sqlite3.Connection, iri: str) -> dict[str, Any] | None:
-    """Return the definition of an activity as clients have given it."""
+def find_definition(connection: sqlite3.Connection, iri: str) -> tuple[dict[str, Any] | None, int]:
+    """Return the definition of an activity as clients have given it, None when they have not; and its size in bytes."""
     query = "SELECT content FROM definition JOIN activity ON activity.no = activity_no WHERE iri = ?"
     row = connection.execute(query, (iri,)).fetchone()
-    return None if row is None else json.loads(row[0])
+    return (None, 0) if row is None else (json.loads(row[0]), len(row[0]))
 
 
 def _terms(connection: sqlite3.Connection, numbers: Numbers, statement: NewStatement, outside: Outside) -> set[int]:

@@ -22,6 +22,18 @@ def rewrite(statement: dict[str, Any], *, agent: Rewrite, activity: Rewrite, ver
     return copy
 
 
+def activities_of(statement: dict[str, Any]) -> list[str]:
+    """Return the activities of a valid statement where they stand in it, one of them perhaps several times."""
+    found: list[str] = []
+
+    def note(activity: dict[str, Any]) -> dict[str, Any]:
+        found.append(activity["id"])
+        return activity
+
+    rewrite(statement, agent=dict, activity=note, verb=dict)
+    return found
+
+
 def attachments_of(statement: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the attachments of a valid statement and of one nested in it."""
     return [one for holder in (statement, statement["object"]) for one in holder.get("attachments", ())]

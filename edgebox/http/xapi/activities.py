@@ -20,6 +20,6 @@ async def get(call: Call) -> web.Response:
     check_iri(iri, "activityId")
     if not call.caller.may_read and not (call.caller.client and call.caller.may_record):
         raise ReadingRefused
-    found = await call.request.app[BOX].record_store.find_definitions([iri])
+    found = await call.request.app[BOX].record_store.find_definitions([[iri]])
     activity: dict[str, Any] = {"objectType": "Activity", "id": iri}
-    return json_answer(activity | ({"definition": found[iri]} if iri in found else {}))
+    return json_answer(activity | ({"definition": found.by_iri[iri]} if iri in found.by_iri else {}))

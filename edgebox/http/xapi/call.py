@@ -34,6 +34,7 @@ _FORM_TYPE = "application/x-www-form-urlencoded"
 _METHOD = "method"
 _CONTENT = "content"
 _FIELDS_MAX = 100
+_FIELD_MAX_CHARACTERS = 8190  # as much as a line of a request may have, where parameters usually stand
 # What may stand in the form instead of in a header (1.0.3 part 3, 1.3).
 _HEADERS = frozenset(
     {"authorization", "x-experience-api-version", "content-type", "content-length", "if-match", "if-none-match"}
@@ -156,7 +157,7 @@ async def open_call(request: web.Request) -> Call:
     Raises:
         VersionUnsupported, SignInNeeded, TokenInvalid, PersonUnknown, OriginRefused
         StatementMalformed: a parameter twice, or the alternate syntax where it is not spoken.
-        BodyTooLarge, BodyTooSlow, BodyMalformed: of a request in the alternate syntax.
+        BodyTooLarge, BodyTooSlow, BodyMalformed, FormsBusy: of a request in the alternate syntax.
     """
     query = _unique(list(request.query.items()))
     if _METHOD not in query:
@@ -173,9 +174,11 @@ async def _open_alternate(request: web.Request, query: Mapping[str, str]) -> Cal
         raise StatementMalformed(where=_METHOD, reason="not a parameter of 2.0")
     if request.method != "POST" or request.content_type != _FORM_TYPE or len(query) > 1:
         raise StatementMalformed(where=_METHOD, reason="only as the one parameter of a form that is posted")
-    body = await read_body(request, REQUEST_MAX_BYTES)
     # Who asks is in the form, so this much is done for anybody.
+    with request.app[BOX].record_store.forms.receiving(request.content_length or REQUEST_MAX_BYTES):
+        body = await read_body(request, REQUEST_MAX_BYTES)
     fields = _unique(await large.work(len(body), _parse_form, body))
+    _check_lengths(fields)
     headers = CIMultiDict(request.headers)
     headers["Content-Type"] = JSON_TYPE
     headers.update({name: value for name, value in fields.items() if name.lower() in _HEADERS})
@@ -196,6 +199,12 @@ def _parse_form(body: bytes) -> list[tuple[str, str]]:
         return parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_FIELDS_MAX, errors="strict")
     except ValueError as error:
         raise problems.BodyMalformed(reason="form") from error
+
+
+def _check_lengths(fields: Mapping[str, str]) -> None:
+    for name, value in fields.items():
+        if name != _CONTENT and len(value) > _FIELD_MAX_CHARACTERS:
+            raise StatementMalformed(where=name[:100], reason="too long")
 
 
 def _unique(pairs: list[tuple[str, str]]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
@@ -10,7 +11,7 @@ from aiohttp import web
 
 from edgebox.domain.xapi.agents import identifier_of
 from edgebox.domain.xapi.formats import FORMATS, in_canonical_form, languages_of, with_ids_only
-from edgebox.domain.xapi.mentions import mentions_of
+from edgebox.domain.xapi.places import activities_of
 from edgebox.domain.xapi.values import StatementMalformed, check_iri, check_uuid, parse_json
 from edgebox.http import problems
 from edgebox.http.xapi import multipart
@@ -20,6 +21,7 @@ from edgebox.keys import BOX
 from edgebox.services import large
 from edgebox.services.attachments import Part
 from edgebox.services.record_store import Found
+from edgebox.store.definitions import Definitions
 from edgebox.store.statement_filters import Filter
 from sync.records.moments import parse_timestamp
 
@@ -99,7 +101,8 @@ async def get(call: Call) -> web.StreamResponse:
     if chosen:
         found = await _find(call, chosen[0])
         headers = last_modified(parse_timestamp(found.statements[0]["stored"]))
-        return await _answer(call, found, (await _formatted(call, found))[0], headers, has_files=has_files)
+        found = await _formatted(call, found, await _definitions(call, found))
+        return await _answer(call, found, found.statements[0], headers, has_files=has_files)
     return await _page(call, has_files=has_files)
 
 
@@ -129,8 +132,12 @@ async def _page(call: Call, *, has_files: bool) -> web.StreamResponse:
     )
     limit = min(call.number("limit") or PAGE_MAX, PAGE_MAX)
     found = await store.list_page(call.caller, wanted, call.number(_START), limit)
+    definitions = await _definitions(call, found)
+    if definitions.fitting < len(found.statements):
+        found = await store.list_page(call.caller, wanted, call.number(_START), definitions.fitting)
+    found = await _formatted(call, found, definitions)
     more = "" if found.next_seq is None else f"{_PATH}?{urlencode({**call.query, _START: found.next_seq})}"
-    body = {"statements": await _formatted(call, found), "more": more}
+    body = {"statements": found.statements, "more": more}
     moments = [parse_timestamp(statement["stored"]) for statement in found.statements]
     headers = last_modified(max(moments)) if moments else {}
     return await _answer(call, found, body, headers, has_files=has_files)
@@ -145,17 +152,25 @@ async def _answer(
     return await multipart.send(call.request, written, found.statements, headers)
 
 
-async def _formatted(call: Call, found: Found) -> list[dict[str, Any]]:
+async def _definitions(call: Call, found: Found) -> Definitions:
+    """Return what the canonical form adds to statements; to the other forms nothing, so that all fit."""
+    if call.query.get("format") != "canonical":
+        return Definitions(fitting=len(found.statements))
+    mentioned = await large.work(found.size_bytes, _activities_in, found.statements)
+    return await call.request.app[BOX].record_store.find_definitions(mentioned)
+
+
+async def _formatted(call: Call, found: Found, definitions: Definitions) -> Found:
     wanted = call.query.get("format", "exact")
     if wanted == "exact":
-        return found.statements
+        return found
     if wanted == "ids":
-        return await large.work(found.size_bytes, _each, with_ids_only, found.statements)
-    iris = await large.work(found.size_bytes, _activities_in, found.statements)
-    definitions = await call.request.app[BOX].record_store.find_definitions(iris)
+        return replace(found, statements=await large.work(found.size_bytes, _each, with_ids_only, found.statements))
     languages = languages_of(call.headers.get("Accept-Language", ""))
-    canonical = partial(in_canonical_form, languages=languages, find_definition=definitions.get)
-    return await large.work(found.size_bytes, _each, canonical, found.statements)
+    canonical = partial(in_canonical_form, languages=languages, find_definition=definitions.by_iri.get)
+    size_bytes = found.size_bytes + definitions.size_bytes
+    statements = await large.work(size_bytes, _each, canonical, found.statements)
+    return replace(found, statements=statements, size_bytes=size_bytes)
 
 
 def _each(
@@ -164,8 +179,8 @@ def _each(
     return [form(statement) for statement in statements]
 
 
-def _activities_in(statements: Sequence[dict[str, Any]]) -> list[str]:
-    return [iri for statement in statements for iri in mentions_of(statement).activities]
+def _activities_in(statements: Sequence[dict[str, Any]]) -> list[list[str]]:
+    return [activities_of(statement) for statement in statements]
 
 
 def _iri(call: Call, name: str) -> str | None:

@@ -1,6 +1,8 @@
 """What one request may cost the box: rows, bytes, time on the event loop, room on the disk."""
 
+import asyncio
 import json
+from collections.abc import AsyncIterator
 from importlib import import_module
 from threading import current_thread, main_thread
 from typing import Any
@@ -8,7 +10,7 @@ from typing import Any
 import pytest
 
 from edgebox.keys import Box
-from edgebox.services import record_store
+from edgebox.services import forms, record_store
 from edgebox.store import outside, seals, statements
 from tests.support.records import STATEMENTS, Records, make_id, make_statement, reference
 
@@ -114,6 +116,62 @@ async def test_form_of_nobody_is_parsed_beside_the_event_loop(records: Records, 
     response = await records.ask("POST", STATEMENTS, params={"method": "POST"}, data=data, headers=headers)
     assert response.status == 401
     assert on_loop == {"parse_qsl": False}
+
+
+async def test_parameters_in_a_form_are_as_short_as_elsewhere(records: Records) -> None:
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    fields = {"agent": json.dumps({"mbox": "mailto:" + "a" * 9_000 + "@example.org"})}
+    response = await records.ask("POST", STATEMENTS, params={"method": "GET"}, data=fields, headers=headers)
+    assert (response.status, (await response.json())["fields"]["where"]) == (400, "agent")
+
+
+async def test_large_forms_of_nobody_come_in_few_at_a_time(records: Records, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forms, "TOGETHER_MAX_BYTES", 300_000)
+    headers = {"Authorization": "", "Content-Type": "application/x-www-form-urlencoded"}
+
+    async def ask(size_bytes: int) -> int:
+        data = b"content=" + b"x" * size_bytes
+        response = await records.ask("POST", STATEMENTS, params={"method": "POST"}, data=data, headers=headers)
+        return response.status
+
+    begun, gate = asyncio.Event(), asyncio.Event()
+
+    async def drip() -> AsyncIterator[bytes]:
+        yield b"content="
+        begun.set()
+        await gate.wait()
+
+    options = {"params": {"method": "POST"}, "headers": headers | {"Content-Length": "250000"}}
+    slow = asyncio.create_task(records.ask("POST", STATEMENTS, data=drip(), **options))
+    await begun.wait()
+    while (status := await ask(100_000)) == 401:
+        pass  # the slow one has not reached the box yet
+    assert (status, await ask(1_000)) == (503, 401)
+    slow.cancel()
+    await asyncio.wait([slow])
+    while await ask(100_000) == 503:
+        pass  # nor has its end
+
+
+async def test_definitions_count_towards_the_page(
+    records: Records, on_loop: dict[str, bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    definition = {"description": {"en": "x" * 15_000}, "name": {"en": "y" * 15_000}}
+    await records.send(make_statement(1, object={"id": "http://example.org/big", "definition": definition}))
+    around = {"contextActivities": {"other": [{"id": "http://example.org/big"}] * 30}}
+    await records.send(*[make_statement(number, context=around) for number in range(2, 10)])
+    on_loop.clear()
+    page = await records.get(format="canonical")
+    assert len(page["statements"]) == 2
+    assert on_loop == {"in_canonical_form": False, "write_json": False, "write_out": True}
+    assert await records.ids(format="canonical") == list(range(9, 0, -1))
+    assert len((await records.get(format="exact"))["statements"]) == 9
+
+
+async def test_activities_are_counted_where_they_stand(records: Records) -> None:
+    around = {"contextActivities": {"other": [{"id": "http://example.org/big"}] * 201}}
+    response = await records.ask("POST", STATEMENTS, json=make_statement(1, context=around))
+    assert (response.status, (await response.json())["code"]) == (400, "record.statement_malformed")
 
 
 async def test_many_small_statements_are_checked_beside_the_event_loop(
