@@ -54,6 +54,7 @@ from edgebox.services.receiving import Receiving
 from edgebox.services.record_check import RecordCheck
 from edgebox.services.record_store import RecordStore
 from edgebox.services.recording import Recording
+from edgebox.services.retention import Retention
 from edgebox.services.retiring import Retiring
 from edgebox.services.signing_in import SigningIn
 from edgebox.services.stick_ids import StickIds
@@ -212,7 +213,8 @@ async def open_box(settings: Settings, machine: MachineClock | None = None) -> A
         recording = await Recording.open(database, clock, identity, timekeeping.note_tablet)
         attachments = Attachments(database, settings.attachments)
         await attachments.sweep()
-        record_store = RecordStore(database, clock, recording, identity.home_page, attachments)
+        retention = Retention(database, settings, clock, teaching, is_time_known=clock.is_trusted)
+        stack.push_async_callback(retention.close)
         yield Box(
             settings=settings,
             clock=clock,
@@ -221,8 +223,8 @@ async def open_box(settings: Settings, machine: MachineClock | None = None) -> A
             signing_in=signing_in,
             record_check=record_check,
             recording=recording,
-            record_store=record_store,
-            class_records=ClassRecords(database, teaching, record_store),
+            record_store=RecordStore(database, clock, recording, identity.home_page, attachments),
+            retention=retention,
             documents=Documents(database, clock),
             clients=Clients(database, clock),
             indexing=Indexing(database),
@@ -356,6 +358,7 @@ async def running_box(
             jobs.add_hourly("retire", box.retiring.retire)
             jobs.add_hourly("scrub", box.checking.scrub_when_due)
             jobs.add_hourly("records", box.record_check.scrub_when_due)
+            jobs.add_hourly("retention", box.retention.remove_when_due)
             jobs.add_hourly("index", box.indexing.list_due)
             jobs.add_hourly("health", box.health.write_when_due)
             box.recording.on_stored = box.hand_ins.on_stored = jobs.note_activity

@@ -32,6 +32,7 @@ from edgebox.services.receiving import Receiving
 from edgebox.services.record_check import RecordCheck
 from edgebox.services.record_store import RecordStore
 from edgebox.services.recording import Recording
+from edgebox.services.retention import Retention
 from edgebox.services.retiring import Retiring
 from edgebox.services.signing_in import SigningIn
 from edgebox.services.syncing import Syncing
@@ -53,6 +54,7 @@ class Box:
     recording: Recording
     record_check: RecordCheck
     record_store: RecordStore
+    retention: Retention
     documents: Documents
     class_records: ClassRecords
     clients: Clients

@@ -190,6 +190,8 @@ async def _repairs(request: web.Request) -> list[str]:
     told = [_repair(request, repair) for repair in await check.list_told()]
     if await check.is_room_low():
         told.append(words.gettext("The card of this box is full and uses its last room: remove packs nobody needs."))
+    if await request.app[BOX].retention.is_card_filling():
+        told.append(words.gettext("The card of this box is nearly full. Records go only if you choose so: see Sync."))
     return told
 
 

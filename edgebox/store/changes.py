@@ -6,6 +6,7 @@ from itertools import pairwise
 
 from content_packs.base.signing import VerifyKey
 from edgebox.store import switches
+from edgebox.store.boots import find_timeline
 from sync.bundle import codec0, codec1
 from sync.bundle.layout import Vector
 from sync.enrolment import Hub
@@ -248,6 +249,17 @@ def find_settled_change(connection: sqlite3.Connection) -> int:
         return int(waiting) - 1
     through = connection.execute("SELECT max(through_change) FROM bundle_out WHERE epoch = ?", (epoch,)).fetchone()[0]
     return int(through or 0)
+
+
+def find_long_settled_change(connection: sqlite3.Connection, before_ms: int) -> int:
+    """Return the last change up to which the hub has had everything since before a time, in this epoch."""
+    timeline, through = find_timeline(connection), find_settled_change(connection)
+    found = connection.execute(
+        "SELECT from_change, acked_ms FROM bundle_out WHERE epoch = ? AND acked_ms IS NOT NULL",
+        (find_epoch(connection),),
+    )
+    late = (int(first) for first, acked_ms in found if acked_ms + timeline.offset_at(acked_ms) >= before_ms)
+    return min([through, *(first - 1 for first in late)])
 
 
 def forget_bundles(connection: sqlite3.Connection, before_ms: int) -> None:

@@ -7,7 +7,7 @@ is listed follows from the columns, so it may be dropped and made again.
 
 import sqlite3
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -36,6 +36,8 @@ _COLUMNS = {
 _LISTED = "SELECT coalesce(max(block), -1) + 1 FROM listing WHERE term = ?"
 _LAST = "SELECT coalesce(max(seq), 0) FROM change"
 _STORE = "INSERT OR REPLACE INTO listing (term, block, places) VALUES (?, ?, ?)"
+_FIND = "SELECT places FROM listing WHERE term = ? AND block = ?"
+_DROP = "DELETE FROM listing WHERE term = ? AND block = ?"
 _PLACES = "SELECT places FROM listing WHERE block = ? AND term IN (SELECT value FROM json_each(?))"
 
 
@@ -50,6 +52,19 @@ class Group:
     def terms(self) -> str:
         """Return the terms as SQLite reads them from JSON."""
         return str([term_of(self.role, number) for number in self.numbers])
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A statement of our own pages as lists have it.
+
+    Attributes:
+        seq: its place in the log.
+        numbers: of its person, verb, activity and attempt, as far as it has them.
+    """
+
+    seq: int
+    numbers: tuple[int | None, ...]
 
 
 Lists = dict[int, bytes]
@@ -97,6 +112,23 @@ def _read_whole(connection: sqlite3.Connection, first: int) -> Iterator[tuple[in
 def store_lists(connection: sqlite3.Connection, block: int, lists: Lists) -> None:
     """Keep the lists of a block. Safe to repeat."""
     connection.executemany(_STORE, [(term, block, places) for term, places in sorted(lists.items())])
+
+
+def take_out(connection: sqlite3.Connection, gone: Iterable[Listed]) -> None:
+    """Take statements that were removed out of the lists of their blocks, which are listed. Safe to repeat."""
+    places: dict[tuple[int, int], set[int]] = {}
+    for each in gone:
+        block, place = divmod(each.seq, BLOCK)
+        terms = [_ALL, *(term_of(role, no) for role, no in zip(_COLUMNS, each.numbers, strict=True) if no is not None)]
+        for term in terms:
+            places.setdefault((term, block), set()).add(place)
+    for (term, block), taken in places.items():
+        row = connection.execute(_FIND, (term, block)).fetchone()
+        left = array("H", [place for place in array("H", row[0]) if place not in taken]) if row is not None else None
+        if left or (left is not None and term == _ALL):  # this one says that the block is listed
+            connection.execute(_STORE, (term, block, left.tobytes()))
+        elif left is not None:
+            connection.execute(_DROP, (term, block))
 
 
 def find_in_block(connection: sqlite3.Connection, block: int, groups: Sequence[Group], *, is_listed: bool) -> list[int]:

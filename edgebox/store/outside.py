@@ -97,6 +97,13 @@ def insert_outside(connection: sqlite3.Connection, numbers: Numbers, statement: 
             _define(connection, numbers, iri, definition, may_change=outside.client_no is not None)
 
 
+def remove(connection: sqlite3.Connection, id_: bytes) -> None:
+    """Forget what a statement had besides its row; what it left with others stays. Safe to repeat."""
+    for packed, place in connection.execute(_TERMS, (id_,)).fetchall():
+        connection.executemany(_FORGET, [(term, place) for term in _unpacked(packed)])
+    connection.execute("DELETE FROM outside WHERE id = ?", (id_,))
+
+
 def refit(connection: sqlite3.Connection) -> None:
     """Let it fit the log of a database that was made anew, where statements may have other places or be gone."""
     connection.execute("DELETE FROM mention")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from content_packs.base.starting import StoreDamaged
-from edgebox.store import copying, listing, outside, repairs, salvage, seals, uncounted
+from edgebox.store import copying, listing, outside, removed, repairs, salvage, seals, uncounted
 from edgebox.store.copying import LARGE, STATEMENT, UNREADABLE, Rows, copy_table, insert_rows
 from edgebox.store.repairs import Repair, RepairKind
 from edgebox.store.upgrade import SCHEMA_VERSION, upgrade
@@ -157,6 +157,8 @@ def _bring_from_copy(nightly: Path, out: sqlite3.Connection, unread: tuple[str, 
 
 def _settle(out: sqlite3.Connection, before: dict[int, int], unread: tuple[str, ...], now_ms: int) -> Rebuilt:
     """Let everything that follows from the statements fit those that are left."""
+    for row_id in removed.list_returned(out) if unread else ():
+        out.execute("DELETE FROM statement WHERE id = ?", (row_id,))
     lost = repairs.settle_missing(out, before)
     if STATEMENT in unread:
         repairs.ask_again(out, [no for (no,) in out.execute("SELECT no FROM device").fetchall()])

@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any
 
 from edgebox.domain.sequence import advance
-from edgebox.store import seals
+from edgebox.store import removed, seals
 
 _SEQS = """
 SELECT device_no, device_seq FROM statement
@@ -104,11 +104,12 @@ def settle_missing(connection: sqlite3.Connection, noted: Mapping[int, int] | No
 
 
 def ask_again(connection: sqlite3.Connection, device_nos: Iterable[int]) -> None:
-    """Note of devices only what is here of them; a tablet that meets a box which has less sends what it still keeps."""
+    """Note of devices only what is or was here of them; a tablet that meets a box which has less sends what it still keeps."""
     seqs: dict[int, list[int]] = {no: [] for no in device_nos}
     if seqs:
         # All statements are read for it, so once for all devices.
         for no, seq in connection.execute(_SEQS, (json.dumps([*seqs]),)):
             seqs[no].append(seq)
-    for no, found in seqs.items():
+    for no, here in seqs.items():
+        found = here + removed.list_seqs(connection, no)
         connection.execute("UPDATE device SET box_seq = ?, ahead = ? WHERE no = ?", (*advance(0, "", found, 1), no))

@@ -7,7 +7,7 @@ from typing import Any
 from edgebox.domain.statements import NewStatement
 from edgebox.domain.xapi.equality import comparable
 from edgebox.domain.xapi.values import canonical_json
-from edgebox.store import seals
+from edgebox.store import removed, seals
 from sync.records.kinds import Kind
 from sync.records.outside import without_people
 
@@ -39,12 +39,12 @@ def leave_place(connection: sqlite3.Connection, seq: int) -> None:
     connection.execute("DELETE FROM change WHERE seq = ?", (seq,))
 
 
-def is_taken(connection: sqlite3.Connection, statement: NewStatement) -> bool:
+def is_taken(connection: sqlite3.Connection, statement: NewStatement, device_no: int | None = None) -> bool:
     """Tell whether the id belongs to another content."""
     row = connection.execute(_KNOWN, (statement.id,)).fetchone()
     if row is None:
-        return False
-    digest, body, is_timed_here, *others = row
+        return removed.is_other(connection, statement.id, device_no, statement.device_seq, statement.digest)
+    digest, body, *others = row
     if digest:
         return bool(digest != statement.digest) and not _is_same(body, statement, is_timed=not is_timed_here)
     if statement.outside is None:

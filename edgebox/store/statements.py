@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from edgebox.domain import progress, sequence
 from edgebox.domain.progress import Progress
 from edgebox.domain.statements import NewStatement
-from edgebox.store import returning, seals
+from edgebox.store import removed, returning, seals
 from edgebox.store.log import append_change, number_key
 from edgebox.store.outside import insert_outside
 from edgebox.store.registry import Numbers, Registry
@@ -175,7 +175,7 @@ def _insert(
         insert_outside(connection, numbers, statement, append_change(connection, Kind.STATEMENT, statement.id))
         if before is not None:
             returning.leave_place(connection, before)
-    elif returning.is_taken(connection, statement):
+    elif returning.is_taken(connection, statement, device_no):
         _keep_conflict(connection, statement, now_ms)
     elif returning.lacks_people(connection, statement):
         _complete(connection, numbers, statement, now_ms)
@@ -214,7 +214,9 @@ def find_or_make_device(connection: sqlite3.Connection, device_id: bytes, now_ms
 def _add(
     connection: sqlite3.Connection, numbers: Numbers, statement: NewStatement, device_no: int | None, stored_ms: int
 ) -> bool:
-    """Store a statement with what follows from it; return False when its id is known."""
+    """Store a statement with what follows from it; return False when its id is known, though it has left the box."""
+    if removed.is_removed(connection, statement.id, device_no, statement.device_seq):
+        return False
     stays = not _travels(connection, statement)
     verb_no = numbers.of_verb(statement.verb_iri, stays=stays)
     activity_no = numbers.of_activity(statement.activity, stays=stays)

@@ -12,14 +12,22 @@ _CHUNK = 500
 _STATEMENTS = """
 SELECT id, person_no, activity_no FROM statement WHERE person_no IS NOT NULL ORDER BY timestamp_ms, id
 """
+_SHARED = "person_no, activity_no, progress, is_complete, score_scaled, attempts, duration_ms, first_ms, last_ms, version"
+_OF_REMOVED = f"""
+INSERT OR IGNORE INTO progress ({_SHARED}, stored_ms) SELECT {_SHARED}, stored_ms FROM removed_progress
+"""  # noqa: S608 - made of the constant above
 
 
 def count(connection: sqlite3.Connection) -> None:
-    """Make the progress of learners on resources of which there is none, from all of their statements."""
+    """Make the progress of learners on resources of which there is none, from all of their statements.
+
+    It begins with what those come to that have left the box.
+    """
     iris: dict[int, str] = dict(connection.execute("SELECT no, iri FROM activity").fetchall())
     numbers = {iri: no for no, iri in iris.items()}
     wholes: dict[int, int] = {no: numbers.get(parse_activity(iri).whole.iri, no) for no, iri in iris.items()}
     known = set(connection.execute("SELECT person_no, activity_no FROM progress"))
+    connection.execute(_OF_REMOVED)
     ids = [
         row_id
         for row_id, person_no, activity_no in connection.execute(_STATEMENTS)

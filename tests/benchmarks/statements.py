@@ -51,7 +51,7 @@ def _run_server(school: School, events: int) -> tuple[list[str], int]:
     command = [sys.executable, "-m", "edgebox", "serve", "--data", str(school.settings.data)]
     command += ["--port", str(port), "--content-port", str(content_port)]
     with processes.server(command, port) as process:
-        clients = [_client(port, learner, events) for learner in school.learners]
+        clients = [make_client(port, learner, events) for learner in school.learners]
         warm = asyncio.run(run_load(port, clients, WARM_UP_SECONDS))
         cpu, written = processes.cpu_seconds(process.pid), processes.written_bytes(process.pid)
         load = asyncio.run(run_load(port, clients, SECONDS))
@@ -78,7 +78,8 @@ def _row(load: Load, events: int, cpu_seconds: float, written_bytes: int) -> lis
     return [name, f"{count / load.seconds:.0f}", f"{p50:.1f}", f"{p99:.1f}", f"{cpu_ms:.3f}", f"{kilobytes:.1f}", goals]
 
 
-def _client(port: int, learner: Person, events: int) -> Callable[[], bytes]:
+def make_client(port: int, learner: Person, events: int) -> Callable[[], bytes]:
+    """Return what makes the next request of a tablet."""
     tablet = make_tablet(int.from_bytes(learner.pseudonym, "big"))
     tablet.t = time.time_ns() // 1_000_000
     items = itertools.count()

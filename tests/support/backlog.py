@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from content_packs.base.ids import derive_statement_id
 from edgebox.store.connections import open_writer
 from edgebox.store.log import number_key
 from edgebox.store.seals import seal_all
+from sync.records.activity import parse_activity
 from sync.records.kinds import Kind
 from sync.records.rows import Statement
 from tests.support.school_day import ADL, VERBS, School, Shape, make_day, make_school
@@ -22,6 +24,7 @@ INSERT INTO statement (id, person_no, verb_no, activity_no, device_no, device_se
     success, completion, score_raw, score_max, score_scaled, duration_ms, progress, response, digest)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, x'')
 """
+_ACTIVITY = "INSERT INTO activity (iri, pack, resource, item) VALUES (?, ?, ?, ?)"
 _CHANGE = "INSERT INTO change (kind, key) VALUES (?, ?)"
 
 
@@ -47,7 +50,7 @@ def _write_registries(connection: Any, school: School) -> int:
     first_no = int(connection.execute("SELECT coalesce(max(no), 0) FROM person").fetchone()[0])
     tables: list[tuple[Kind, str, int, list[tuple[Any, ...]]]] = [
         (Kind.VERB, "INSERT INTO verb (iri) VALUES (?)", 0, [(ADL + name,) for name in VERBS]),
-        (Kind.ACTIVITY, "INSERT INTO activity (iri) VALUES (?)", 0, [(iri,) for iri in school.activities]),
+        (Kind.ACTIVITY, _ACTIVITY, 0, [astuple(parse_activity(iri)) for iri in school.activities]),
         (Kind.DEVICE, "INSERT INTO device (id, first_ms) VALUES (?, 0)", 0, [(id_,) for id_ in school.devices]),
         (
             Kind.LEARNER,
