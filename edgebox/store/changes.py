@@ -290,7 +290,7 @@ def find_backlog(connection: sqlite3.Connection) -> Backlog:
 
 
 def find_last_change(connection: sqlite3.Connection) -> int:
-    """Return the number of the last change; numbers have no gaps but where an old kind was dropped from the log."""
+    """Return the number of the last change; numbers have gaps where an old kind, or a statement, left the log."""
     return int(connection.execute("SELECT coalesce(max(seq), 0) FROM change").fetchone()[0])
 
 

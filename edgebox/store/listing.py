@@ -131,20 +131,29 @@ def take_out(connection: sqlite3.Connection, gone: Iterable[Listed]) -> None:
             connection.execute(_DROP, (term, block))
 
 
-def find_in_block(connection: sqlite3.Connection, block: int, groups: Sequence[Group], *, is_listed: bool) -> list[int]:
-    """Return the places in the log, in order, of the block's statements that meet all conditions."""
-    return _from_lists(connection, block, groups) if is_listed else _from_rows(connection, block, groups)
+def find_in_block(
+    connection: sqlite3.Connection, block: int, groups: Sequence[Group], *, is_listed: bool
+) -> tuple[list[int], int]:
+    """Return the places in the log, in order, of the block's statements that meet all conditions.
+
+    The second number is how many places were read for it.
+    """
+    if is_listed:
+        return _from_lists(connection, block, groups)
+    return _from_rows(connection, block, groups), BLOCK
 
 
-def _from_lists(connection: sqlite3.Connection, block: int, groups: Sequence[Group]) -> list[int]:
+def _from_lists(connection: sqlite3.Connection, block: int, groups: Sequence[Group]) -> tuple[list[int], int]:
     found: set[int] | None = None
+    read = 0
     for terms in [group.terms for group in groups] or [str([_ALL])]:
         rows = connection.execute(_PLACES, (block, terms)).fetchall()
         places = set(chain.from_iterable(array("H", row[0]) for row in rows))
+        read += len(places)
         found = places if found is None else found & places
         if not found:
-            return []
-    return [block * BLOCK + place for place in sorted(found or ())]
+            break
+    return [block * BLOCK + place for place in sorted(found or ())], read
 
 
 def _from_rows(connection: sqlite3.Connection, block: int, groups: Sequence[Group]) -> list[int]:

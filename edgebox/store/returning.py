@@ -12,9 +12,11 @@ from sync.records.kinds import Kind
 from sync.records.outside import without_people
 
 _NOTED = "SELECT change.seq FROM outside JOIN change ON change.seq = outside.seq WHERE outside.id = ?1 AND key = ?1"
-# Reads the log, which has no index by key; so only for those that were put aside.
+# Reads the log, which has no index by key; so only for those that were put aside, and these are looked up first: as a
+# condition on the log SQLite would look at it for every row.
 _PUT_ASIDE = """
-SELECT min(seq) FROM change WHERE kind = ?2 AND key = ?1 AND EXISTS (SELECT 1 FROM damaged_statement WHERE id = ?1)
+SELECT min(change.seq) FROM (SELECT id FROM damaged_statement WHERE id = ?1 LIMIT 1) AS aside
+CROSS JOIN change ON change.key = aside.id WHERE change.kind = ?2
 """
 _KNOWN = """
 SELECT digest, body, timestamp_ms = stored_ms, device_no, person_no, verb.iri, activity.iri

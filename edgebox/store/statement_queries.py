@@ -25,6 +25,8 @@ LOOKED_AT_MAX = 4_000
 PAGE_MAX_BYTES = 2 * 1024 * 1024  # of the rows looked at for one page; the last one may go beyond it
 _CHUNK = 20  # rows in memory at once, of which each may have 256 kB
 _UNLISTED_MAX = 8  # blocks looked through row by row for one page
+PLACES_MAX = 250_000  # read for one page in what lists and mentions have, which may have nothing in common
+_BLOCK_COST = 64  # of looking into a block at all, in such places
 
 _COLUMNS = """
 statement.id, person.pseudonym, verb.iri, activity.iri, activity.pack, activity.resource, activity.item, device.id,
@@ -45,10 +47,7 @@ FROM json_each(?) AS wanted CROSS JOIN change ON change.seq = wanted.value
 CROSS JOIN statement ON statement.id = change.key {_JOINS}
 """  # noqa: S608 - likewise
 _LAST_SEQ = "SELECT coalesce(max(seq), 0) FROM change"
-_MENTIONED = "SELECT DISTINCT seq FROM mention WHERE term IN (SELECT value FROM json_each(?)) AND seq BETWEEN ? AND ?"
-_ALSO = """ AND EXISTS (
-SELECT 1 FROM mention AS other WHERE other.term IN (SELECT value FROM json_each(?)) AND other.seq = mention.seq)
-"""
+_MENTIONED = "SELECT seq FROM mention WHERE term IN (SELECT value FROM json_each(?)) AND seq BETWEEN ? AND ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,22 +140,46 @@ class _Places:
         return seq < limit if self._is_ascending else seq > limit
 
     def _own(self, groups: list[listing.Group]) -> Iterator[int]:
-        listed, unlisted_left = listing.count_listed(self._connection), _UNLISTED_MAX
+        listed, unlisted_left, places_left = listing.count_listed(self._connection), _UNLISTED_MAX, PLACES_MAX
         for block in self._blocks():
             is_listed = block < listed
             unlisted_left -= not is_listed
-            if unlisted_left < 0:
-                self._stopped_at = block * BLOCK if self._is_ascending else block * BLOCK + BLOCK - 1
+            if unlisted_left < 0 or places_left <= 0:
+                self._stop_before(block)
                 return
-            seqs = listing.find_in_block(self._connection, block, groups, is_listed=is_listed)
+            seqs, read = listing.find_in_block(self._connection, block, groups, is_listed=is_listed)
+            places_left -= read + _BLOCK_COST
             yield from self._in_order(seqs)
 
     def _outside(self, groups: list[str]) -> Iterator[int]:
         # By blocks as well: several terms at once give no order, and so no more is ever sorted than a block holds.
-        query = _MENTIONED + _ALSO * (len(groups) - 1)
+        places_left = PLACES_MAX
         for block in self._blocks():
-            rows = self._connection.execute(query, (groups[0], block * BLOCK, (block + 1) * BLOCK - 1, *groups[1:]))
-            yield from self._in_order(sorted(row[0] for row in rows))
+            if places_left <= 0:
+                self._stop_before(block)
+                return
+            seqs, read = self._mentioned(block, groups)
+            places_left -= read + _BLOCK_COST
+            yield from self._in_order(seqs)
+
+    def _mentioned(self, block: int, groups: list[str]) -> tuple[list[int], int]:
+        """Return the places of a block that have a term of each group, and how many were read for it."""
+        found: set[int] | None = None
+        read = 0
+        for terms in groups:
+            rows = self._connection.execute(_MENTIONED, (terms, block * BLOCK, (block + 1) * BLOCK - 1)).fetchall()
+            read += len(rows)
+            places = {row[0] for row in rows}
+            found = places if found is None else found & places
+            if not found:
+                break
+        return sorted(found or ()), read
+
+    def _stop_before(self, block: int) -> None:
+        """Let the next page go on with a block; with the one that comes first where both streams stopped."""
+        at = block * BLOCK if self._is_ascending else block * BLOCK + BLOCK - 1
+        if self._stopped_at is None or self._is_before(at, self._stopped_at):
+            self._stopped_at = at
 
     def _blocks(self) -> Iterable[int]:
         first, last = self._low // BLOCK, self._high // BLOCK

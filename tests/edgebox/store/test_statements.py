@@ -8,11 +8,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edgebox.domain.events import parse_event
-from edgebox.domain.statement_in import from_event
+from edgebox.domain.statement_in import Sender, from_event, from_statement
+from edgebox.domain.xapi.version import Version
 from edgebox.store import registry, roster
 from edgebox.store.connections import open_writer
-from edgebox.store.statements import Batch, insert_batch
+from edgebox.store.statements import Batch, insert_batch, insert_statements
 from edgebox.store.upgrade import upgrade
+from tests.support.records import make_statement
 
 DEVICE = bytes(range(16))
 VERBS = ("launched", "answered", "progressed", "completed", "passed")
@@ -146,3 +148,34 @@ def test_verbs_that_outside_clients_make_up_do_not_fill_the_memory(
     assert len(known.verbs) == 3
     assert len(registry.load(connection).verbs) == 3
     assert {iri: registry.Numbers(connection, known).of_verb(iri) for iri in numbers} == numbers
+
+
+def test_storing_takes_as_many_steps_whatever_there_is(connection: sqlite3.Connection) -> None:
+    steps = []
+    for number in (1, 2):
+        steps.append(count_steps(connection, number))
+        rows = [(bytes([number]) + place.to_bytes(15, "big"),) for place in range(20_000)]
+        connection.executemany("INSERT INTO change (kind, key) VALUES (1, ?)", rows)
+    assert steps[1] < 2 * steps[0]
+
+
+def count_steps(connection: sqlite3.Connection, number: int) -> int:
+    """Return how many steps of SQLite's machine it takes to store a statement of a page, and one of an app."""
+    counted = [0]
+
+    def step() -> int:
+        counted[0] += 1
+        return 0
+
+    event = {"seq": 1, "attempt": 1, "token": "t", "t": 1_763_780_000_000, "verb": "passed", "pack": "org.edgebox.x",
+             "resource": "halves"}  # fmt: skip
+    device = bytes([number]) * 16
+    made = from_event(parse_event(event), device, 1, event)
+    sender = Sender("http://box/", "account:http://box/ client-1", 1, Version.ONE)
+    app = from_statement(make_statement(number), None, 1, sender)
+    pseudonym = connection.execute("SELECT pseudonym FROM person").fetchone()[0]
+    connection.set_progress_handler(step, 1)
+    insert_batch(connection, registry.Registry({}, {}), Batch(device, None, [made], {1: pseudonym}, []), 1)
+    insert_statements(connection, registry.Registry({}, {}), [app], 1)
+    connection.set_progress_handler(None, 0)
+    return counted[0]

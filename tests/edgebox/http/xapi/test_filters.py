@@ -107,10 +107,15 @@ async def test_voiding_is_not_voided(records: Records) -> None:
     assert (await records.get(voidedStatementId=make_id(1)))["id"] == make_id(1)
 
 
-@pytest.mark.parametrize("is_listed", [False, True], ids=["looked through", "listed"])
+@pytest.mark.parametrize(
+    ("is_listed", "places_max"),
+    [(False, 1_000), (True, 1_000), (True, 1)],
+    ids=["looked through", "listed", "listed, a block a page"],
+)
 async def test_statements_of_our_own_pages_are_found_by_their_columns(
-    records: Records, box: Box, school: School, monkeypatch: pytest.MonkeyPatch, is_listed: bool
+    records: Records, box: Box, school: School, monkeypatch: pytest.MonkeyPatch, is_listed: bool, places_max: int
 ) -> None:
+    monkeypatch.setattr(statement_queries, "PLACES_MAX", places_max)
     monkeypatch.setattr(listing, "BLOCK", 16)
     monkeypatch.setattr(statement_queries, "BLOCK", 16)
     monkeypatch.setattr(statement_queries, "_UNLISTED_MAX", 1)
