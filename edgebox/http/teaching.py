@@ -263,11 +263,13 @@ def _table_values(request: web.Request, progress: ClassProgress) -> dict[str, An
         for assigned in progress.lessons
         if assigned.lesson is not None
     ]
+    words = page_words(request)
+    cells = {cell: _cell(words, cell) for cell in {cell for row in progress.table.rows for cell in row.cells}}
     rows = [
         {
             "learner": learner,
             "row": row,
-            "cells": [_cell(cell) for cell in row.cells],
+            "cells": [cells[cell] for cell in row.cells],
             "worked": _worked(progress.worked.get(learner.no)),
         }
         for learner, row in zip(progress.learners, progress.table.rows, strict=True)
@@ -288,8 +290,14 @@ def _worked(worked: Worked | None) -> str:
     return "" if worked is None else ("~" if worked.is_repaired else "") + day_text(worked.last_ms)
 
 
-def _cell(cell: Cell) -> dict[str, Any]:
-    return {"state": cell.state.value, "percent": cell.percent, "score": cell.score_percent}
+def _cell(words: Any, cell: Cell) -> dict[str, Any]:
+    return {
+        "state": cell.state.value,
+        "percent": cell.percent,
+        "percent_text": words.gettext("%(percent)s %% done") % {"percent": cell.percent},
+        "score": cell.score_percent,
+        "score_text": words.gettext("score %(score)s") % {"score": cell.score_percent},
+    }
 
 
 def _lesson(request: web.Request, assigned: AssignedLesson) -> dict[str, Any]:

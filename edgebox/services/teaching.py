@@ -245,23 +245,25 @@ class Teaching:
         school_class = await self.school_class(class_no)
         learners = tuple(await self.learners(class_no))
         listed = await self._database.read(lambda connection: teaching.list_assignments(connection, class_no))
-        rows = await self._database.read(lambda connection: teaching.list_progress(connection, class_no))
-        done = {(row.pack, row.resource) for row in rows}
-        lessons = tuple([await self._assigned_lesson(assignment, done) for assignment in listed])
+        begun = await self._database.read(lambda connection: teaching.list_begun(connection, class_no))
+        lessons = tuple([await self._assigned_lesson(assignment, begun) for assignment in listed])
+        columns = [
+            (resource.pack or each.assignment.pack, resource.id) for each in lessons for resource in each.resources
+        ]
+        rows = await self._database.read(lambda connection: teaching.list_progress(connection, class_no, columns))
+        worked = await self._database.read(lambda connection: teaching.list_worked(connection, class_no))
         cells = {
             (row.person_no, row.pack, row.resource): make_cell(
                 row.progress, row.score_scaled, is_complete=row.is_complete
             )
             for row in rows
         }
-        worked: dict[int, Worked] = {}
-        for row in sorted(rows, key=lambda each: each.last_ms):
-            worked[row.person_no] = Worked(row.last_ms, row.is_repaired)
-        columns = [
-            (resource.pack or each.assignment.pack, resource.id) for each in lessons for resource in each.resources
-        ]
         return ClassProgress(
-            school_class, learners, lessons, make_table([each.no for each in learners], columns, cells), worked
+            school_class,
+            learners,
+            lessons,
+            make_table([each.no for each in learners], columns, cells),
+            {person_no: Worked(*when) for person_no, when in worked.items()},
         )
 
     async def _own_lesson(self, assignment: Assignment) -> AssignedLesson:

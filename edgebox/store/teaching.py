@@ -1,6 +1,8 @@
 """Which lessons a class was given, and how far its learners are."""
 
+import json
 import sqlite3
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from edgebox.store import roster
@@ -19,9 +21,25 @@ SELECT no, pack, lesson, version, assigned_ms FROM assignment
 WHERE class_no = ? AND is_active = ? ORDER BY assigned_ms, no
 """
 _SET_VERSION = "UPDATE assignment SET version = ? WHERE no = ? AND class_no = ? AND is_active = 1"
+# Learners have begun far more than a class was given, so what is asked for is looked up learner by learner.
 _PROGRESS = """
-SELECT progress.person_no, pack, resource, progress, is_complete, score_scaled, attempts, last_ms
-FROM progress JOIN activity ON activity.no = activity_no JOIN enrollment USING (person_no)
+WITH wanted AS MATERIALIZED (
+    SELECT no, activity.pack AS pack, activity.resource AS resource FROM json_each(?) AS column
+    CROSS JOIN activity ON activity.pack = column.value ->> 0 AND activity.resource = column.value ->> 1 AND item IS NULL
+)
+SELECT progress.person_no, wanted.pack, wanted.resource, progress, is_complete, score_scaled
+FROM enrollment CROSS JOIN wanted CROSS JOIN progress
+    ON progress.person_no = enrollment.person_no AND progress.activity_no = wanted.no
+WHERE enrollment.class_no = ? AND enrollment.is_active
+"""
+_BEGUN = """
+SELECT pack, resource FROM (
+    SELECT DISTINCT activity_no FROM enrollment CROSS JOIN progress USING (person_no) WHERE class_no = ? AND is_active
+) JOIN activity ON activity.no = activity_no WHERE pack IS NOT NULL AND item IS NULL
+"""
+_WORKED = """
+SELECT progress.person_no, last_ms FROM enrollment CROSS JOIN progress USING (person_no)
+JOIN activity ON activity.no = activity_no
 WHERE class_no = ? AND enrollment.is_active AND pack IS NOT NULL AND item IS NULL
 """
 
@@ -45,7 +63,7 @@ class Assignment:
 
 @dataclass(frozen=True)
 class ProgressRow:
-    """How far one learner is with one resource; `is_repaired` says that `last_ms` is not what the box told then."""
+    """How far one learner is with one resource."""
 
     person_no: int
     pack: str
@@ -53,9 +71,6 @@ class ProgressRow:
     progress: float
     is_complete: bool
     score_scaled: float | None
-    attempts: int
-    last_ms: int
-    is_repaired: bool
 
 
 @dataclass(frozen=True)
@@ -125,40 +140,30 @@ def list_assignments(connection: sqlite3.Connection, class_no: int, *, is_active
     return [Assignment(*row) for row in connection.execute(_OF_CLASS, (class_no, is_active))]
 
 
-def list_progress(connection: sqlite3.Connection, class_no: int) -> list[ProgressRow]:
-    """Return the progress of all learners of a class, whatever they opened."""
-    timeline = find_timeline(connection)
+def list_progress(
+    connection: sqlite3.Connection, class_no: int, wanted: Iterable[tuple[str, str]]
+) -> list[ProgressRow]:
+    """Return the progress of all learners of a class in resources, named by (pack, resource)."""
+    columns = json.dumps(list(dict.fromkeys(wanted)))
     return [
-        ProgressRow(
-            person_no=row[0],
-            pack=row[1],
-            resource=row[2],
-            progress=row[3],
-            is_complete=bool(row[4]),
-            score_scaled=row[5],
-            attempts=row[6],
-            last_ms=row[7] + timeline.offset_at(row[7]),
-            is_repaired=timeline.offset_at(row[7]) != 0,
+        ProgressRow(person_no, pack, resource, progress, bool(is_complete), score_scaled)
+        for person_no, pack, resource, progress, is_complete, score_scaled in connection.execute(
+            _PROGRESS, (columns, class_no)
         )
-        for row in connection.execute(_PROGRESS, (class_no,))
     ]
 
 
-def list_work(connection: sqlite3.Connection, person_no: int) -> list[Work]:
-    """Return all that a learner did, what was begun first coming first."""
+def list_begun(connection: sqlite3.Connection, class_no: int) -> set[tuple[str, str]]:
+    """Return (pack, resource) of whatever the learners of a class have begun."""
+    return {(pack, resource) for pack, resource in connection.execute(_BEGUN, (class_no,))}
+
+
+def list_worked(connection: sqlite3.Connection, class_no: int) -> dict[int, tuple[int, bool]]:
+    """Return when each learner of a class worked last, and whether that is not what the box told then."""
     timeline = find_timeline(connection)
-    return [
-        Work(
-            iri=row[0],
-            pack=row[1],
-            resource=row[2],
-            progress=row[3],
-            is_complete=bool(row[4]),
-            score_scaled=row[5],
-            attempts=row[6],
-            duration_ms=row[7],
-            first_ms=row[8] + timeline.offset_at(row[8]),
-            last_ms=row[9] + timeline.offset_at(row[9]),
-        )
-        for row in connection.execute(_WORK, (person_no,))
-    ]
+    worked: dict[int, tuple[int, bool]] = {}
+    for person_no, last_ms in connection.execute(_WORKED, (class_no,)):
+        offset_ms = timeline.offset_at(last_ms)
+        if person_no not in worked or last_ms + offset_ms > worked[person_no][0]:
+            worked[person_no] = last_ms + offset_ms, offset_ms != 0
+    return worked

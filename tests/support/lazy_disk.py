@@ -195,6 +195,7 @@ class _Cursor:
     def __init__(self, connection: apsw.Connection, cursor: apsw.Cursor) -> None:
         self._cursor = cursor
         self.rowcount, self.lastrowid = connection.changes(), connection.last_insert_rowid()
+        self.description = _described(cursor)
 
     def fetchone(self) -> Any:
         return _translated(self._cursor.fetchone)
@@ -209,6 +210,8 @@ class _Cursor:
 class LazyConnection:
     """What the store asks of a connection of sqlite3, on a lazy disk."""
 
+    text_factory: Any = str
+
     def __init__(self, disk: LazyDisk) -> None:
         self._connection = _translated(lambda: apsw.Connection(DATABASE, vfs=disk.name))
 
@@ -216,11 +219,40 @@ class LazyConnection:
     def in_transaction(self) -> bool:
         return bool(self._connection.in_transaction)
 
+    def cursor(self) -> "_Unused":
+        return _Unused(self)
+
+    def executemany(self, sql: str, rows: Iterable[Iterable[Any]]) -> None:
+        for values in rows:
+            self.execute(sql, values)
+
     def execute(self, sql: str, values: Iterable[Any] = ()) -> Any:
         return _Cursor(self._connection, _translated(lambda: self._connection.execute(sql, tuple(values))))
 
     def close(self) -> None:
         _translated(lambda: self._connection.close(True))
+
+
+class _Unused:
+    """A cursor that nothing was asked of yet."""
+
+    row_factory: Any = None
+    description: Any = ()
+
+    def __init__(self, connection: LazyConnection) -> None:
+        self._connection = connection
+
+    def execute(self, sql: str, values: Iterable[Any] = ()) -> Any:
+        found = self._connection.execute(sql, values)
+        self.description = found.description
+        return found
+
+
+def _described(cursor: apsw.Cursor) -> Any:
+    try:
+        return cursor.description
+    except apsw.ExecutionCompleteError:  # there are no rows
+        return ()
 
 
 def _translated(call: Callable[[], Any]) -> Any:

@@ -93,8 +93,9 @@ class Store:
 
     def pages(self) -> Any:
         """Return what the pages of the class and of its learners are made of."""
-        rows = sorted(teaching.list_progress(self.db, self.class_no), key=repr)
-        return rows, [learner_view.learner_view(self.db, person.no, FAR_MS) for person in self.people]
+        begun = teaching.list_begun(self.db, self.class_no)
+        rows = sorted(teaching.list_progress(self.db, self.class_no, begun), key=repr)
+        return rows, teaching.list_worked(self.db, self.class_no), [learner_view.learner_view(self.db, person.no, FAR_MS) for person in self.people]
 
 
 def _from_event(tablet: Tablet, person: Person, event: dict[str, Any]) -> Any:
@@ -356,7 +357,7 @@ def test_rebuilt_database_has_the_progress_of_what_left_and_not_the_statements(s
     with closing(open_reader(target)) as made:
         made.row_factory = sqlite3.Row
         after = Store(target, made, store.people, store.class_no)
-        assert after.pages()[0] == before[0]
+        assert after.pages()[:2] == before[:2]
         assert after.ids() == store.ids() - {gone[0][0]}
 
 
