@@ -104,7 +104,10 @@ def settle_missing(connection: sqlite3.Connection, noted: Mapping[int, int] | No
 
 
 def ask_again(connection: sqlite3.Connection, device_nos: Iterable[int]) -> None:
-    """Note of devices only what is or was here of them; a tablet that meets a box which has less sends what it still keeps."""
+    """Note of devices only what is or was here of them.
+
+    A tablet that meets a box which has less sends what it still keeps.
+    """
     seqs: dict[int, list[int]] = {no: [] for no in device_nos}
     if seqs:
         # All statements are read for it, so once for all devices.

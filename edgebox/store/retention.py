@@ -5,9 +5,9 @@ in the same one what it comes to is added to what stays: the summary of its lear
 it is known when it comes again (`edgebox.store.removed`). So whatever moment the power goes, it is there or it was
 removed. The room it took is used for the statements that come next: ids are ordered by time, so whole pages get free.
 
-What stays, however old: what is no learner's, because it is nowhere else; what has a file, which is nowhere else either;
-what is damaged or was put right, because the hub may not have it as it should be; what takes back a statement that may
-still come; and what belongs to work that goes on.
+What stays, however old: what is no learner's, because it is nowhere else; what has a file, which is nowhere else
+either; what is damaged or was put right, because the hub may not have it as it should be; what takes back a statement
+that may still come; and what belongs to work that goes on.
 """
 
 import sqlite3
@@ -31,9 +31,7 @@ LOOKED_AT_MAX = 500
 SLICE = 50  # statements in one transaction, among those of classes
 _CHOICE, _FIRST_MONTH = "retention", "retention_first_month"
 _FIND_SETTING = "SELECT value FROM setting WHERE name = ?"
-_PUT_SETTING = (
-    "INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
-)
+_PUT_SETTING = "INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 _COUNT = """
 SELECT (SELECT coalesce(sum(statements), 0) FROM chain), (SELECT coalesce(sum(statements), 0) FROM removed_progress)
 """

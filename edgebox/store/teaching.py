@@ -25,7 +25,8 @@ _SET_VERSION = "UPDATE assignment SET version = ? WHERE no = ? AND class_no = ? 
 _PROGRESS = """
 WITH wanted AS MATERIALIZED (
     SELECT no, activity.pack AS pack, activity.resource AS resource FROM json_each(?) AS column
-    CROSS JOIN activity ON activity.pack = column.value ->> 0 AND activity.resource = column.value ->> 1 AND item IS NULL
+    CROSS JOIN activity ON activity.pack = column.value ->> 0 AND activity.resource = column.value ->> 1
+    WHERE item IS NULL
 )
 SELECT progress.person_no, wanted.pack, wanted.resource, progress, is_complete, score_scaled
 FROM enrollment CROSS JOIN wanted CROSS JOIN progress

@@ -12,7 +12,9 @@ _CHUNK = 500
 _STATEMENTS = """
 SELECT id, person_no, activity_no FROM statement WHERE person_no IS NOT NULL ORDER BY timestamp_ms, id
 """
-_SHARED = "person_no, activity_no, progress, is_complete, score_scaled, attempts, duration_ms, first_ms, last_ms, version"
+_SHARED = (
+    "person_no, activity_no, progress, is_complete, score_scaled, attempts, duration_ms, first_ms, last_ms, version"
+)
 _OF_REMOVED = f"""
 INSERT OR IGNORE INTO progress ({_SHARED}, stored_ms) SELECT {_SHARED}, stored_ms FROM removed_progress
 """  # noqa: S608 - made of the constant above

@@ -1,4 +1,4 @@
-"""A box with a million statements: what each takes, how long readers wait for filters and pages, writers for answers."""
+"""A box with a million statements: what each takes, how long readers and writers wait, and how old ones leave."""
 
 import asyncio
 import itertools
@@ -9,7 +9,7 @@ import tempfile
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from pathlib import Path
@@ -19,7 +19,7 @@ from content_packs.base import ids
 from edgebox.store import listing
 from edgebox.store.connections import open_reader
 from sync.records.moments import format_timestamp
-from tests.benchmarks import million_box, processes
+from tests.benchmarks import million_box, million_removal, processes
 from tests.benchmarks.load import Load, run_load
 from tests.benchmarks.million_box import MillionBox
 from tests.benchmarks.statements import make_client
@@ -48,24 +48,35 @@ def main() -> None:
 
 def measure(box: MillionBox) -> None:
     """Print what a box that was made comes to."""
-    port, content_port = processes.free_port(), processes.free_port()
-    data = box.school.settings.data
-    command = [sys.executable, "-m", "edgebox", "serve", "--data", str(data)]
-    command += ["--port", str(port), "--content-port", str(content_port)]
     own, outside = _choices(box, is_own=True), _choices(box, is_own=False)
-    with processes.server(command, port) as process:
+    with _served(box) as (port, pid):
         reader = _Reader(port, box.login)
         filters = _measure_filters(reader, [own, outside])
         pages = _measure_pages(port, box)
         reading = _measure_filters(reader, [own, outside], pairs=False)
-        rows = [*_size_rows(box), *pages, *_writing_rows(port, box)]
-        rows.append(["memory of the server, MB", f"{processes.peak_kib(process.pid) / 1024:.0f}", ""])
+        rows = [*_size_rows(box), *pages, *_writing_rows(port, box, f"{OWN + OUTSIDE:,}")]
+        rows.append(["memory of the server, MB", f"{processes.peak_kib(pid) / 1024:.0f}", ""])
+    with tempfile.TemporaryDirectory() as folder:
+        empty = asyncio.run(million_box.make_empty(Path(folder) / "box"))
+        with _served(empty) as (port, _pid):
+            rows += _writing_rows(port, empty, "none")
+    rows += million_removal.remove_half(box)
     load = f"load average {os.getloadavg()[0]:.1f}"
     show(f"A box with {OWN:,} statements of its own and {OUTSIDE:,} of other apps; {load}", ["what", "", "goal"], rows)
     header = ["filters", "found at most", "worst ms", "goal"]
     show("First page of statements, by one filter", header, [each.row(name) for name, each in reading.items()])
     pairs = {name: each for name, each in filters.items() if name not in reading}
     show("... by two filters", header, [each.row(name) for name, each in pairs.items()])
+
+
+@contextmanager
+def _served(box: MillionBox) -> Iterator[tuple[int, int]]:
+    """Serve a box, and return its port and the number of its process."""
+    port, content_port = processes.free_port(), processes.free_port()
+    command = [sys.executable, "-m", "edgebox", "serve", "--data", str(box.school.settings.data)]
+    command += ["--port", str(port), "--content-port", str(content_port)]
+    with processes.server(command, port) as process:
+        yield port, process.pid
 
 
 class _Reader:
@@ -192,10 +203,11 @@ def _page_row(port: int, name: str, path: str, session: str, max_ms: float) -> l
     return [f"{name}, worst of {len(took)}, ms", *_timed(worst_ms, max_ms)]
 
 
-def _writing_rows(port: int, box: MillionBox) -> Iterator[list[str]]:
+def _writing_rows(port: int, box: MillionBox, there: str) -> Iterator[list[str]]:
+    """Return how long writers wait for their answers, with so many statements there."""
     tablets = [make_client(port, learner, 1) for learner in box.school.learners[:WRITERS]]
     apps = [_app_client(port, box, number) for number in range(WRITERS)]
-    for name, clients in (("tablets", tablets), ("apps, POST /xapi/statements", apps)):
+    for name, clients in ((f"tablets, {there} there", tablets), (f"apps, {there} there", apps)):
         asyncio.run(run_load(port, clients, 1.0))
         load = asyncio.run(run_load(port, clients, WRITING_SECONDS))
         yield _writing_row(name, load)
@@ -233,7 +245,11 @@ def _size_rows(box: MillionBox) -> Iterator[list[str]]:
         ("bytes of box.db per statement, all together", total),
         ("... of our own pages", box.own_bytes),
     ):
-        yield [name, f"{size_bytes:.0f}", f"<= {STATEMENT_MAX_BYTES:.0f} ({verdict(size_bytes <= STATEMENT_MAX_BYTES)})"]
+        yield [
+            name,
+            f"{size_bytes:.0f}",
+            f"<= {STATEMENT_MAX_BYTES:.0f} ({verdict(size_bytes <= STATEMENT_MAX_BYTES)})",
+        ]
     yield ["... of other apps", f"{box.outside_bytes:.0f}", ""]
     yield [f"ms to list a block of {listing.BLOCK:,}, beside the writer", f"{box.block_ms:.0f}", ""]
 

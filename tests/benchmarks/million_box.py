@@ -71,6 +71,12 @@ async def make(folder: Path, own: int, outside: int) -> MillionBox:
     return MillionBox(school, class_no, login, own_bytes / own, outside_bytes / max(outside, 1), block_ms)
 
 
+async def make_empty(folder: Path) -> MillionBox:
+    """Make a box as good as empty, for comparison."""
+    school = make_school(folder, learners=CLASS_SIZE)
+    return MillionBox(school, school.class_no, await _make_login(school.settings.data / "box.db"), 0, 0, 0)
+
+
 def _size_bytes(path: Path) -> int:
     with closing(open_writer(path)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

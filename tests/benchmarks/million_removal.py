@@ -1,4 +1,4 @@
-"""Half of a million statements leave a box: how long the writer is held, what room that gives, and what stays of each."""
+"""Half of a million statements leave a box: how long the writer is held, what room that gives, what stays of each."""
 
 import sqlite3
 import time
@@ -18,8 +18,9 @@ SELECT (SELECT coalesce(sum(length(marks) + 8), 0) FROM removed_own) + (SELECT 2
     + (SELECT 60 * count(*) FROM removed_progress)
 """
 _REFILL = """
-INSERT INTO statement SELECT CAST(printf('%016d', ?1 + row) AS BLOB), person_no, verb_no, activity_no,
-    device_no, device_seq, attempt_seq, registration, timestamp_ms, stored_ms, success, completion, score_raw, score_max,
+INSERT INTO statement
+SELECT CAST(printf('%016d', ?1 + row) AS BLOB), person_no, verb_no, activity_no, device_no, device_seq, attempt_seq,
+    registration, timestamp_ms, stored_ms, success, completion, score_raw, score_max,
     score_scaled, duration_ms, progress, response, body, digest, pack_version, client_no, seal
 FROM (SELECT *, row_number() OVER () AS row FROM statement WHERE body IS NULL LIMIT ?2)
 """
@@ -31,8 +32,7 @@ def remove_half(box: MillionBox) -> Iterator[list[str]]:
     with closing(open_writer(path)) as connection:
         confirm_all(connection)
         first_ms, last_ms = connection.execute(
-            "SELECT min(stored_ms), max(stored_ms) FROM statement WHERE body IS NULL AND device_no IS NOT NULL"
-            " AND stored_ms < (SELECT max(stored_ms) FROM statement WHERE client_no IS NOT NULL)"
+            "SELECT min(stored_ms), max(stored_ms) FROM statement WHERE body IS NULL AND digest = x''"
         ).fetchone()
         before_pages = _free_pages(connection)
         start = time.perf_counter()

@@ -84,7 +84,9 @@ def summarise(connection: Any) -> dict[Any, Any]:
     return {
         "here": counts.statements,
         "removed": counts.removed,
-        "marks": sum(mark != b"\0\0" for each in marks for mark in (each[at : at + 2] for at in range(0, len(each), 4))),
+        "marks": sum(
+            mark != b"\0\0" for each in marks for mark in (each[at : at + 2] for at in range(0, len(each), 4))
+        ),
         "seqs": {row[0] for row in rows},
         "logged": sum(row[0] < last_listed for row in rows),
         "listed": listed,

@@ -95,7 +95,11 @@ class Store:
         """Return what the pages of the class and of its learners are made of."""
         begun = teaching.list_begun(self.db, self.class_no)
         rows = sorted(teaching.list_progress(self.db, self.class_no, begun), key=repr)
-        return rows, teaching.list_worked(self.db, self.class_no), [learner_view.learner_view(self.db, person.no, FAR_MS) for person in self.people]
+        return (
+            rows,
+            teaching.list_worked(self.db, self.class_no),
+            [learner_view.learner_view(self.db, person.no, FAR_MS) for person in self.people],
+        )
 
 
 def _from_event(tablet: Tablet, person: Person, event: dict[str, Any]) -> Any:
@@ -140,7 +144,12 @@ def work(tablet: Tablet, who: int = 0, count: int = 12, **changes: Any) -> list[
         for item in range(count - 2)
     ]  # fmt: skip
     passed = tablet.event(
-        person, "passed", who=who, attempt=first["seq"], result={"score": 7, "max": 10, "duration_ms": 60_000}, **changes
+        person,
+        "passed",
+        who=who,
+        attempt=first["seq"],
+        result={"score": 7, "max": 10, "duration_ms": 60_000},
+        **changes,
     )
     return [opened, *rest, passed]
 
@@ -235,7 +244,7 @@ def test_damaged_statements_and_those_put_right_stay(store: Store) -> None:
     tablet = make_tablet(1)
     store.take(tablet, *work(tablet))
     settle(store)
-    first, second = sorted(store.ids() - {row for row in store.listed(verb=f"{ADL}experienced")})[:2]
+    first, second = sorted(store.ids() - set(store.listed(verb=f"{ADL}experienced")))[:2]
     store.db.execute("UPDATE statement SET timestamp_ms = timestamp_ms + 3333, success = 1 WHERE id = ?", (first,))
     store.db.execute("INSERT INTO damaged_statement (id, found_ms, content) VALUES (?, 1, '')", (second,))
     assert remove_all(store.db, wanted()) == 10
