@@ -21,6 +21,7 @@ from edgebox.store.retention import Counts, Open, Wanted
 log = logging.getLogger(__name__)
 
 _REST_SECONDS = 0.02
+_REST_SHARE = 4  # as long again as a slice took, so that those who write meanwhile have the disk most of the time
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +122,10 @@ class Retention:
         removed = 0
         for start in range(0, len(seqs), retention.SLICE):
             slice_ = seqs[start : start + retention.SLICE]
+            began_ms = self._clock.monotonic_ms()
             removed += await self._database.write(partial(retention.remove, wanted=wanted, seqs=slice_))
-            await asyncio.sleep(_REST_SECONDS)
+            took_seconds = (self._clock.monotonic_ms() - began_ms) / 1000
+            await asyncio.sleep(max(_REST_SECONDS, _REST_SHARE * took_seconds))
         return removed
 
     async def _find_wanted(self) -> Wanted | None:

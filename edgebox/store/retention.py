@@ -26,6 +26,7 @@ from edgebox.store.listing import Listed
 from edgebox.store.statement_filters import Filter, find_range
 from sync.records.activity import parse_activity
 from sync.records.kinds import Kind
+from sync.records.lessons import OWN_PACK
 
 LOOKED_AT_MAX = 500
 SLICE = 50  # statements in one transaction, among those of classes
@@ -53,6 +54,7 @@ _AT_WORK = "SELECT 1 FROM progress WHERE person_no = ? AND activity_no = ? AND s
 _ACTIVITY = "SELECT iri FROM activity WHERE no = ?"
 _ACTIVITY_NO = "SELECT no FROM activity WHERE iri = ?"
 _OF_RESOURCE = "SELECT no FROM activity WHERE pack = ? AND resource = ? AND item IS NULL"
+_OF_ANY = "SELECT no FROM activity WHERE item IS NULL"
 _OF_PACK = "SELECT no FROM activity WHERE pack = ? AND item IS NULL"
 _FIND_BASE = """
 SELECT progress, is_complete, score_scaled, attempts, duration_ms, first_ms, last_ms
@@ -103,7 +105,10 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """Work of a class that goes on: its learners, and (pack, resource) of it; no resource stands for all of a pack."""
+    """Work of a class that goes on: its learners, and (pack, resource) of it.
+
+    No resource stands for all of a pack, and of our own lessons for everything: which they have is not known yet.
+    """
 
     people: frozenset[int]
     resources: frozenset[tuple[str, str | None]]
@@ -149,12 +154,16 @@ def find_kept(connection: sqlite3.Connection, opened: Iterable[Open]) -> dict[in
     for each in opened:
         numbers: set[int] = set()
         for pack, resource in each.resources:
-            of_pack = resource is None
-            found = connection.execute(*((_OF_PACK, (pack,)) if of_pack else (_OF_RESOURCE, (pack, resource))))
-            numbers.update(row[0] for row in found)
+            numbers.update(row[0] for row in connection.execute(*_query(pack, resource)))
         for person_no in each.people if numbers else ():
             kept[person_no] = kept.get(person_no, frozenset()) | numbers
     return kept
+
+
+def _query(pack: str, resource: str | None) -> tuple[str, tuple[str, ...]]:
+    if resource is not None:
+        return _OF_RESOURCE, (pack, resource)
+    return (_OF_ANY, ()) if pack == OWN_PACK else (_OF_PACK, (pack,))
 
 
 def find_due(connection: sqlite3.Connection, wanted: Wanted, after_seq: int) -> Due:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from content_packs.base import ids
 from edgebox.domain.events import parse_event
-from edgebox.domain.statement_in import Sender, from_event, from_statement
+from edgebox.domain.statement_in import Sender, from_event, from_record, from_statement
 from edgebox.domain.xapi.version import Version
 from edgebox.store import (
     changes,
@@ -27,6 +27,7 @@ from edgebox.store import (
     retention,
     roster,
     scrubbing,
+    spans,
     statement_queries,
     statements,
     teaching,
@@ -39,6 +40,9 @@ from edgebox.store.rebuilding import rebuild
 from edgebox.store.statement_filters import Filter, Reach
 from edgebox.store.statements import Accepted, Batch
 from edgebox.store.upgrade import upgrade
+from sync.records.kinds import Kind
+from sync.records.lessons import OWN_PACK
+from sync.records.rows import Statement
 from tests.support.box import Person, Tablet, make_tablet
 from tests.support.records import ADL, VOIDED, make_id, make_statement, reference
 from tests.support.retained import FAR_MS, confirm_all, list_blocks, remove_all, wanted
@@ -236,8 +240,10 @@ def test_open_work_is_found_by_resource_and_by_pack(store: Store) -> None:
     people = frozenset({1, 2})
     of_one = [retention.Open(people, frozenset({("org.edgebox.fractions", "halves"), ("org.other", None)}))]
     of_all = [retention.Open(people, frozenset({("org.edgebox.fractions", None)}))]
+    unknown = [retention.Open(people, frozenset({(OWN_PACK, None)}))]
     assert retention.find_kept(store.db, of_one) == dict.fromkeys((1, 2), frozenset({numbers["halves"]}))
-    assert retention.find_kept(store.db, of_all) == dict.fromkeys((1, 2), frozenset(numbers.values()))
+    for opened in (of_all, unknown):
+        assert retention.find_kept(store.db, opened) == dict.fromkeys((1, 2), frozenset(numbers.values()))
 
 
 def test_damaged_statements_and_those_put_right_stay(store: Store) -> None:
@@ -285,6 +291,29 @@ def test_what_comes_again_after_it_left_is_known_and_counts_once(store: Store) -
     assert (store.progress(), store.ids()) == (before, left)
     store.take(other, *work(other))
     assert len(store.ids()) == len(left) + 12
+
+
+def test_what_the_hub_brings_back_after_it_left_is_known(store: Store) -> None:
+    tablet = make_tablet(1)
+    store.take(tablet, *work(tablet))
+    store.send(make_statement(1))
+    keys = [row[0] for row in store.db.execute("SELECT key FROM change WHERE kind = 1 ORDER BY seq")]
+    records = [each for each in spans.read_records(store.db, {Kind.STATEMENT: keys}) if isinstance(each, Statement)]
+    settle(store)
+    remove_all(store.db, wanted())
+    before, there = store.progress(), store.ids()
+    for record in records:
+        row = store.db.execute(
+            "SELECT verb.iri, activity.iri FROM verb, activity WHERE verb.no = ? AND activity.no = ?",
+            (record.verb_no, record.activity_no),
+        ).fetchone()
+        device_id = None if record.device_no is None else bytes.fromhex(tablet.device)
+        statement = from_record(record, record.learner_no or 0, row[0], row[1], device_id)
+        assert statement is not None
+        numbers = registry.Numbers(store.db, registry.Registry({}, {}))
+        statements.insert_from_hub(store.db, numbers, statement, record.device_no, record.timestamp_ms)
+    assert len(records) == 13
+    assert (store.progress(), store.ids()) == (before, there)
 
 
 def test_another_content_under_the_id_of_what_left_is_a_conflict(store: Store) -> None:
