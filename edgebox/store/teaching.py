@@ -43,7 +43,6 @@ SELECT progress.person_no, last_ms FROM enrollment CROSS JOIN progress USING (pe
 JOIN activity ON activity.no = activity_no
 WHERE class_no = ? AND enrollment.is_active AND pack IS NOT NULL AND item IS NULL
 """
-
 _WORK = """
 SELECT iri, pack, resource, progress, is_complete, score_scaled, attempts, duration_ms, first_ms, last_ms
 FROM progress JOIN activity ON activity.no = activity_no
