@@ -79,11 +79,12 @@ class Retention:
         self._last_ms = None
 
     async def is_card_filling(self) -> bool:
-        """Return whether the card is nearly full while everything is kept."""
+        """Return whether the card is nearly full while everything is kept and need not be."""
         space = await asyncio.to_thread(self._measure, self._settings.data)
         if space.free_bytes >= reserve_bytes(space.total_bytes):
             return False
-        return (await self._database.read(retention.find_policy)).keeps_all
+        keeps_all = (await self._database.read(retention.find_policy)).keeps_all
+        return keeps_all and await self._database.read(retention.has_hub)
 
     async def remove_when_due(self) -> int:
         """Remove for as long as this hour allows, and return how many statements left."""
