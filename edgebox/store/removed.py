@@ -5,6 +5,7 @@ has another content, which is a conflict; in neither case does it count for anyb
 """
 
 import sqlite3
+from collections.abc import Callable, Iterable
 from hashlib import blake2b
 from struct import Struct
 
@@ -26,20 +27,20 @@ _STATEMENTS = "SELECT id, device_no, device_seq FROM statement"
 
 
 def note(
-    connection: sqlite3.Connection, id_: bytes, device_no: int | None, device_seq: int | None, digest: bytes
+    connection: sqlite3.Connection, id_: bytes, device_no: int | None, device_seq: int | None, content: bytes
 ) -> None:
-    """Note that a statement was removed. Safe to repeat."""
+    """Note that a statement was removed; `content` is empty where it is not known. Safe to repeat."""
     if device_no is None or device_seq is None:
-        connection.execute(_STORE_OTHER, (_hash(id_), _mark(digest)))
+        connection.execute(_STORE_OTHER, (_hash(id_), _mark(content)))
         return
     marks, place = bytearray(_read_block(connection, device_no, device_seq)), device_seq % _BLOCK * _MARK.size
     marks.extend(bytes(max(0, place + _MARK.size - len(marks))))
     found, _content = _MARK.unpack_from(marks, place)
     if found not in (_UNKNOWN, _mark(id_)):
         # Two statements with one number, as a tablet makes them that was set back: their ids differ.
-        connection.execute(_STORE_OTHER, (_hash(id_), _mark(digest)))
+        connection.execute(_STORE_OTHER, (_hash(id_), _mark(content)))
         return
-    _MARK.pack_into(marks, place, _mark(id_), _mark(digest))
+    _MARK.pack_into(marks, place, _mark(id_), _mark(content))
     connection.execute(_STORE_BLOCK, (device_no, device_seq // _BLOCK, bytes(marks)))
 
 
@@ -49,11 +50,15 @@ def is_removed(connection: sqlite3.Connection, id_: bytes, device_no: int | None
 
 
 def is_other(
-    connection: sqlite3.Connection, id_: bytes, device_no: int | None, device_seq: int | None, digest: bytes
+    connection: sqlite3.Connection,
+    id_: bytes,
+    device_no: int | None,
+    device_seq: int | None,
+    contents: Callable[[], Iterable[bytes]],
 ) -> bool:
-    """Tell whether a removed statement had this id and another content, as far as that is known."""
+    """Tell whether a removed statement had this id and none of these contents, as far as that is known."""
     content = _find_content(connection, id_, device_no, device_seq)
-    return content not in (None, _UNKNOWN, _mark(digest)) and bool(digest)
+    return content not in (None, _UNKNOWN) and content not in map(_mark, contents())
 
 
 def list_seqs(connection: sqlite3.Connection, device_no: int) -> list[int]:
@@ -92,7 +97,7 @@ def _read_block(connection: sqlite3.Connection, device_no: int, device_seq: int)
 
 
 def _mark(content: bytes) -> int:
-    """Return two bytes that stand for an id or a digest, zero for none."""
+    """Return two bytes that stand for an id or a content, zero for none."""
     if not content:
         return _UNKNOWN
     return int.from_bytes(blake2b(content, digest_size=_HASH_BYTES, person=_PERSON).digest(), "big") % 0xFFFF + 1

@@ -20,7 +20,7 @@ from edgebox.domain.progress import Progress, Step, step_of
 from edgebox.domain.retention import SETTLED_MS, Policy, make_policy
 from edgebox.domain.verbs import name_of
 from edgebox.domain.versions import OPEN_MS
-from edgebox.store import changes, listing, outside, removed, seals
+from edgebox.store import changes, listing, outside, removed, returning, seals
 from edgebox.store.boots import find_timeline
 from edgebox.store.listing import Listed
 from edgebox.store.statement_filters import Filter, find_range
@@ -260,7 +260,8 @@ def _remove(connection: sqlite3.Connection, row: Row) -> None:
     connection.execute("DELETE FROM statement WHERE id = ?", (row["id"],))
     connection.execute("DELETE FROM change WHERE seq = ?", (row["seq"],))
     seals.join(connection, row["device_no"], row[seals.SEAL], statements=-1)
-    removed.note(connection, row["id"], row["device_no"], row["device_seq"], row["digest"])
+    content = returning.content_of(row["digest"], row["body"], is_timed=row["timestamp_ms"] != row["stored_ms"])
+    removed.note(connection, row["id"], row["device_no"], row["device_seq"], content)
     if row["body"] is not None:
         outside.remove(connection, row["id"])
     _summarise(connection, row)

@@ -45,14 +45,25 @@ def is_taken(connection: sqlite3.Connection, statement: NewStatement, device_no:
     """Tell whether the id belongs to another content."""
     row = connection.execute(_KNOWN, (statement.id,)).fetchone()
     if row is None:
-        return removed.is_other(connection, statement.id, device_no, statement.device_seq, statement.digest)
-    digest, body, *others = row
+        of_device = (device_no, statement.device_seq)
+        return removed.is_other(connection, statement.id, *of_device, lambda: _contents(statement))
+    digest, body, is_timed_here, *others = row
     if digest:
         return bool(digest != statement.digest) and not _is_same(body, statement, is_timed=not is_timed_here)
     if statement.outside is None:
         return False
     wanted = [None, statement.person_no, statement.verb_iri, statement.activity.iri]
     return others != wanted or body is None or _travelled(body, statement) != _travelled(statement.body, statement)
+
+
+def content_of(digest: bytes, body: bytes | None, *, is_timed: bool) -> bytes:
+    """Return what is kept of the content of a statement that leaves the box; empty when nobody knows it."""
+    return comparable(json.loads(body), is_timed=is_timed) if digest and body is not None else digest
+
+
+def _contents(statement: NewStatement) -> list[bytes]:
+    """Return what may have been kept of a statement, whether or not its sender gave the time."""
+    return [content_of(statement.digest, statement.body, is_timed=is_timed) for is_timed in (True, False)]
 
 
 def _is_same(body: bytes | None, statement: NewStatement, *, is_timed: bool) -> bool:

@@ -287,7 +287,8 @@ def test_what_comes_again_after_it_left_is_known_and_counts_once(store: Store) -
     accepted = store.take(tablet, *events)
     assert accepted.device is not None
     assert accepted.device.box_seq == 12
-    assert store.send(make_statement(1)) == []
+    assert store.send(make_statement(1), at_ms=START_MS + 10**10) == []
+    assert store.send(make_statement(1, verb={"id": f"{ADL}experienced"})) == []
     assert (store.progress(), store.ids()) == (before, left)
     store.take(other, *work(other))
     assert len(store.ids()) == len(left) + 12
