@@ -60,7 +60,8 @@ ON CONFLICT (activity_no) DO UPDATE SET content = excluded.content
 _EARLIER = """
 SELECT min(change.seq), statement.id, statement.person_no, statement.verb_no, statement.client_no, statement.body
 FROM change JOIN statement ON statement.id = change.key
-WHERE change.kind = ? AND statement.body IS NOT NULL AND statement.id NOT IN (SELECT id FROM outside)
+WHERE change.kind = ? AND statement.body IS NOT NULL AND statement.digest <> x''
+    AND statement.id NOT IN (SELECT id FROM outside)
 GROUP BY statement.id
 """
 _VOID_ALL = """

@@ -23,8 +23,10 @@ _MENDED_MAX = 200
 _STATEMENTS_MAX = 100_000_000
 _VERSION_AT = slice(60, 64)  # `user_version`: https://www.sqlite.org/fileformat2.html, section 1.3
 _IS_EMPTY = "SELECT NOT EXISTS (SELECT 1 FROM person) AND NOT EXISTS (SELECT 1 FROM statement)"
+# What the hub brought has no digest and no place: it is in no list, and the hub has it.
 _LOG_AGAIN = """
-INSERT INTO change (kind, key) SELECT ?1, id FROM statement WHERE id NOT IN (SELECT key FROM change WHERE kind = ?1)
+INSERT INTO change (kind, key) SELECT ?1, id FROM statement
+WHERE id NOT IN (SELECT key FROM change WHERE kind = ?1) AND (digest <> x'' OR id IN (SELECT id FROM outside))
 """
 
 

@@ -245,9 +245,10 @@ def _settle(
         marks = ", ".join("?" * len(names))
         insert = f"INSERT OR IGNORE INTO statement ({', '.join(names)}) VALUES ({marks})"  # noqa: S608 - our names
         connection.execute(insert, mended)
-        rest.mended.append(mended[0])
-        if row["body"] is None:
-            rest.moved.append(mended[0])
+        if mended[names.index("digest")]:  # what the hub brought has none, and no place either
+            rest.mended.append(mended[0])
+            if row["body"] is None:
+                rest.moved.append(mended[0])
         return _Outcome.MENDED
     if isinstance(row["device_no"], int):
         rest.devices.add(row["device_no"])

@@ -1,0 +1,105 @@
+"""What a database that is made anew keeps of other boxes' work, and of what the tables of one another say."""
+
+import asyncio
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+
+from content_packs.base import ids
+from edgebox.app import make_app, open_box
+from edgebox.domain.statement_in import from_record
+from edgebox.store.recovery import recover
+from edgebox.store.registry import Numbers, Registry
+from edgebox.store.statements import insert_from_hub
+from sync.records.outside import without_people
+from sync.records.rows import Statement
+from tests.support.box import Person, School, make_school
+from tests.support.filled import PAGE_SIZE, overwrite
+from tests.support.records import Records, make_id, make_statement, outside_client
+
+HUB_MS = 1_763_800_000_000
+FLIP = "UPDATE statement SET timestamp_ms = timestamp_ms + 8 - 16 * (timestamp_ms / 8 % 2) WHERE id = ?"
+LOGGED = "SELECT count(*) FROM change WHERE kind = 1"
+
+
+@pytest.fixture
+async def school(tmp_path: Path) -> School:
+    return await asyncio.to_thread(make_school, tmp_path / "box")
+
+
+def database(school: School) -> Path:
+    return school.settings.data / "box.db"
+
+
+def nothing() -> None:
+    return
+
+
+def spoil(path: Path, table: str) -> None:
+    """Make the first page of a table unreadable. Blocks."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        root = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchone()[0]
+    overwrite(path, (root - 1) * PAGE_SIZE, b"\xff" * PAGE_SIZE)
+
+
+def store_from_hub(connection: sqlite3.Connection, learner: Person, number: int, *, has_body: bool = True) -> None:
+    """Store a statement of a learner that another box took, as the hub brings it: of an app, or of our own page."""
+    sent = make_statement(number, actor=learner.actor)
+    body = without_people(json.dumps(sent).encode()) if has_body else None
+    record = Statement(1, 1, HUB_MS, learner_no=learner.no, id=ids.parse_uuid(make_id(number)), body=body)
+    statement = from_record(record, learner.no, sent["verb"]["id"], sent["object"]["id"], None)
+    assert statement is not None
+    insert_from_hub(connection, Numbers(connection, Registry({}, {})), statement, None, HUB_MS)
+
+
+@pytest.mark.parametrize("table", ["setting", "offer", "change", "outside"])
+async def test_work_of_other_boxes_is_kept_and_in_no_list(school: School, table: str) -> None:
+    path, learner = database(school), school.learners[0]
+    async with open_box(school.settings) as box, outside_client(box) as client:
+        await client.send(make_statement(1))
+        await box.database.write(lambda db: store_from_hub(db, learner, 7))
+        await box.database.write(lambda db: store_from_hub(db, learner, 8, has_body=False))
+    await asyncio.to_thread(spoil, path, table)
+    rebuilt = await asyncio.to_thread(recover, path, 1, nothing)
+    assert rebuilt is not None
+    assert (rebuilt.kept, rebuilt.lost) == (3, 0)
+    async with open_box(school.settings) as box, TestClient(TestServer(make_app(box))) as session:
+        again = Records(session, client.headers, client.login)
+        assert await again.ids() == [1]
+        for number in (7, 8):
+            assert (await again.get(statementId=make_id(number)))["id"] == make_id(number)
+
+
+async def test_what_the_hub_brought_back_is_rebuilt_without_what_it_had_besides(school: School) -> None:
+    path, learner = database(school), school.learners[0]
+    async with open_box(school.settings) as box, outside_client(box) as client:
+        await client.send(make_statement(1))
+        await client.send(make_statement(7, actor=learner.actor))
+        id_ = ids.parse_uuid(make_id(7))
+        await box.database.write(lambda db: db.execute("DELETE FROM statement WHERE id = ?", (id_,)).rowcount)
+        await box.database.write(lambda db: store_from_hub(db, learner, 7))
+    await asyncio.to_thread(spoil, path, "outside")
+    assert await asyncio.to_thread(recover, path, 1, nothing) is not None
+    async with open_box(school.settings) as box, TestClient(TestServer(make_app(box))) as session:
+        again = Records(session, client.headers, client.login)
+        assert await again.ids() == [1]
+        assert (await again.get(statementId=make_id(7)))["id"] == make_id(7)
+
+
+@pytest.mark.parametrize("has_body", [True, False])
+async def test_mended_work_of_other_boxes_is_in_no_list(school: School, has_body: bool) -> None:
+    learner = school.learners[0]
+    async with open_box(school.settings) as box, outside_client(box) as client:
+        await client.send(make_statement(1))
+        await box.database.write(lambda db: store_from_hub(db, learner, 7, has_body=has_body))
+        await box.database.write(lambda db: db.execute(FLIP, (ids.parse_uuid(make_id(7)),)).rowcount)
+        found = await box.record_check.scrub(None)
+        assert found.damaged == (ids.parse_uuid(make_id(7)),)
+        assert await client.ids() == [1]
+        assert (await client.get(statementId=make_id(7)))["id"] == make_id(7)
+        assert await box.database.read(lambda db: db.execute(LOGGED).fetchone()[0]) == 1
