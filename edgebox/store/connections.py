@@ -11,7 +11,14 @@ DISK_FULL = N_("the disk is full")
 NOT_WRITTEN = N_("the disk did not take it")
 DAMAGED = N_("a part of its records is damaged, and it repairs them")
 _BUSY_MS = 5000
+UNDECODABLE = "a text is no UTF-8"
 _PRIMARY_CODE = 0xFF
+_NOT_GIVEN = (
+    sqlite3.SQLITE_IOERR_READ,
+    sqlite3.SQLITE_IOERR_SHORT_READ,
+    sqlite3.SQLITE_IOERR_CORRUPTFS,
+    sqlite3.SQLITE_IOERR_DATA,
+)
 
 # A commit returns after the log is flushed, and a checkpoint flushes both files.
 WRITER_PRAGMAS = (
@@ -64,8 +71,26 @@ def find_fault(connection: sqlite3.Connection) -> str:
 
 
 def is_damage(error: BaseException) -> bool:
-    """Tell whether SQLite found the file broken: then it raises the base class itself, or a length is absurd."""
-    return type(error) in (sqlite3.DatabaseError, sqlite3.DataError)
+    """Tell whether SQLite found the file broken: then it raises the base class itself, or a length is absurd.
+
+    Of a text that a flipped bit left no UTF-8 the structure is whole, and only who reads it finds out.
+    """
+    return type(error) in (sqlite3.DatabaseError, sqlite3.DataError) or is_undecodable(error)
+
+
+def is_undecodable(error: BaseException) -> bool:
+    """Tell whether what was read is no text; the module raises that itself, without a code of SQLite."""
+    return isinstance(error, sqlite3.OperationalError) and str(error).startswith("Could not decode to UTF-8")
+
+
+def is_unreadable(error: BaseException) -> bool:
+    """Tell whether a part of a file is damaged, or the disk does not give it.
+
+    Other errors of the disk say nothing of the file: one that is full has no room for what SQLite puts beside it.
+    """
+    if isinstance(error, (UnicodeError, MemoryError)):
+        return True  # in what SQLite says of it, or what it calls its tables; by a length that damage made
+    return is_damage(error) or getattr(error, "sqlite_errorcode", 0) in _NOT_GIVEN
 
 
 def is_full(error: BaseException) -> bool:
@@ -83,7 +108,8 @@ def is_of_the_disk(error: BaseException) -> bool:
 
 def explained(error: sqlite3.Error | OSError | MemoryError) -> EdgeboxError:
     """Return what an error of SQLite, of the file system or of too little memory means for people."""
-    reason = DAMAGED if is_damage(error) else DISK_FULL if is_full(error) else NOT_WRITTEN
+    is_broken = isinstance(error, sqlite3.Error) and is_unreadable(error)
+    reason = DAMAGED if is_broken else DISK_FULL if is_full(error) else NOT_WRITTEN
     return StoreUnavailable(reason=reason, fault=type(error).__name__)
 
 

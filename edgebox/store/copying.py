@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from content_packs.base import atomic
-from edgebox.store.connections import explained, is_damage
+from edgebox.store.connections import explained, is_unreadable
 from edgebox.store.upgrade import SCHEMA_VERSION, upgrade
 
 STATEMENT = "statement"
@@ -22,13 +22,7 @@ _TABLES = """
 SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name NOT LIKE '\\_%' ESCAPE '\\'
 """
 _CHUNK = 500
-UNREADABLE = (sqlite3.DatabaseError, UnicodeDecodeError, MemoryError)
-_NOT_GIVEN = (
-    sqlite3.SQLITE_IOERR_READ,
-    sqlite3.SQLITE_IOERR_SHORT_READ,
-    sqlite3.SQLITE_IOERR_CORRUPTFS,
-    sqlite3.SQLITE_IOERR_DATA,
-)
+UNREADABLE = (sqlite3.DatabaseError, UnicodeError, MemoryError)
 _REFUSED = (sqlite3.IntegrityError, sqlite3.DataError, UnicodeError)
 
 
@@ -187,13 +181,3 @@ def _insert_one(target: sqlite3.Connection, insert: str, row: tuple[Any, ...]) -
     except _REFUSED:
         return False
     return True
-
-
-def is_unreadable(error: Exception) -> bool:
-    """Tell whether a part of a file is damaged, or the disk does not give it.
-
-    Other errors of the disk say nothing of the file: one that is full has no room for what SQLite puts beside it.
-    """
-    if isinstance(error, (UnicodeDecodeError, MemoryError)):
-        return True  # in what SQLite says of it; by a length that damage made
-    return is_damage(error) or getattr(error, "sqlite_errorcode", 0) in _NOT_GIVEN

@@ -23,7 +23,16 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from content_packs.base.clock import SystemClock
-from edgebox.store.connections import explained, is_damage, is_full, is_of_the_disk, open_reader, open_writer
+from edgebox.store.connections import (
+    UNDECODABLE,
+    explained,
+    is_full,
+    is_of_the_disk,
+    is_undecodable,
+    is_unreadable,
+    open_reader,
+    open_writer,
+)
 from edgebox.store.proving import last_change, open_proved
 from edgebox.store.recovery import recover, suspect
 from edgebox.store.reserve import Reserve
@@ -101,7 +110,7 @@ class Database:
         """Run `query` on a read-only connection in a reader thread.
 
         Raises:
-            StoreUnavailable: the file is no longer whole.
+            StoreUnavailable: the file is no longer whole, or the disk does not give it.
         """
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._run_query, query)
 
@@ -134,18 +143,25 @@ class Database:
         self._open_readers.clear()
 
     def _run_query(self, query: Callable[[sqlite3.Connection], T]) -> T:
-        connection = getattr(self._local, "connection", None)
+        try:
+            return query(self._reader())
+        except sqlite3.DatabaseError as error:
+            log.error("store.read_failed", exc_info=error)
+            self._note_unreadable(error)
+            raise explained(error) from error
+
+    def _reader(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = open_reader(self.path)
             self._local.connection = connection
             self._open_readers.append(connection)
-        try:
-            return query(connection)
-        except sqlite3.DatabaseError as error:
-            if is_damage(error):
-                self.note_damage()
-                raise explained(error) from error
-            raise
+        return connection
+
+    def _note_unreadable(self, error: BaseException) -> None:
+        # The structure of a file with a text that is none is whole, so the next start would find nothing.
+        if isinstance(error, sqlite3.Error) and is_unreadable(error):
+            self.note_damage(UNDECODABLE if is_undecodable(error) else "")
 
     def _write_groups(self) -> None:
         while self._fill_group():
@@ -203,8 +219,7 @@ class Database:
         _close(self._connection)
         self._connection = None
         self._is_in_doubt = True
-        if is_damage(error):
-            self.note_damage()
+        self._note_unreadable(error)
 
     def _let_reserve_go(self) -> bool:
         try:

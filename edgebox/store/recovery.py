@@ -13,7 +13,8 @@ from pathlib import Path
 
 from content_packs.base import atomic
 from edgebox.store import copying, salvage
-from edgebox.store.copying import UNREADABLE, is_unreadable, nightly_path, open_source
+from edgebox.store.connections import is_unreadable
+from edgebox.store.copying import UNREADABLE, nightly_path, open_source
 from edgebox.store.rebuilding import Rebuilt, rebuild
 from edgebox.store.upgrade import SCHEMA_VERSION
 

@@ -12,7 +12,8 @@ from enum import Enum
 from pathlib import Path
 
 from edgebox.store import repairs, seals
-from edgebox.store.copying import UNREADABLE, is_unreadable, list_tables, open_source
+from edgebox.store.connections import is_unreadable
+from edgebox.store.copying import UNREADABLE, list_tables, open_source
 from edgebox.store.log import append_change
 from edgebox.store.repairs import Repair, RepairKind
 from sync.records.kinds import Kind

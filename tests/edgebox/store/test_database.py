@@ -10,7 +10,7 @@ import pytest
 
 from edgebox.store import database as database_module
 from edgebox.store import proving
-from edgebox.store.connections import StoreUnavailable, open_writer
+from edgebox.store.connections import DAMAGED, UNDECODABLE, StoreUnavailable, open_writer
 from edgebox.store.database import Database
 from edgebox.store.log import append_change
 from edgebox.store.reserve import Reserve
@@ -287,8 +287,47 @@ async def test_acknowledged_change_that_is_missing_is_damage(database: Database)
 
 
 async def test_reader_cannot_write(database: Database) -> None:
-    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+    with pytest.raises(StoreUnavailable) as refused:
         await database.read(insert("x"))
+    assert "readonly" in str(refused.value.__cause__)
+
+
+def _not_given(_connection: sqlite3.Connection) -> Any:
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode = sqlite3.SQLITE_IOERR_READ
+    raise error
+
+
+def _meet_broken_text(connection: sqlite3.Connection) -> Any:
+    return connection.execute("SELECT CAST(x'61f3' AS TEXT)").fetchone()
+
+
+@pytest.mark.parametrize(("query", "fault"), [(_not_given, ""), (_meet_broken_text, UNDECODABLE)])
+@pytest.mark.parametrize("way", ["read", "write"])
+async def test_what_cannot_be_read_is_told_and_looked_for_at_the_next_start(
+    database: Database, query: Any, fault: str, way: str
+) -> None:
+    told: list[bool] = []
+    database.on_damage = lambda: told.append(True)
+    with pytest.raises(StoreUnavailable) as refused:
+        await getattr(database, way)(query)
+    assert refused.value.fields["reason"] == DAMAGED
+    assert told == [True]
+    assert await asyncio.to_thread(database.path.with_name("box.db.suspect").read_text) == fault
+
+
+async def test_sector_that_only_the_proof_reads_is_looked_for_at_the_next_start(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proving, "find_fault", _not_given)
+    told: list[bool] = []
+    database.on_damage = lambda: told.append(True)
+    write_error = sqlite3.OperationalError("disk I/O error")
+    write_error.sqlite_errorcode = sqlite3.SQLITE_IOERR_WRITE
+    for tries in range(2):
+        with pytest.raises(StoreUnavailable):
+            await database.write(lambda _db: (_ for _ in ()).throw(write_error))
+        assert told == [True] * tries
 
 
 async def test_writer_syncs_every_commit(database: Database) -> None:

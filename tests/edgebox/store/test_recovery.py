@@ -15,7 +15,7 @@ from content_packs.base.starting import StoreDamaged
 from edgebox.app import make_app, open_box
 from edgebox.domain.caller import Reach
 from edgebox.store import copying, recovery, repairs, seals
-from edgebox.store.connections import open_writer
+from edgebox.store.connections import is_unreadable, open_writer
 from edgebox.store.outside import refit
 from edgebox.store.recovery import recover
 from edgebox.store.repairs import RepairKind
@@ -329,7 +329,7 @@ def test_disk_without_room_for_reading_is_no_damage(
 def test_only_what_the_disk_does_not_give_counts_as_damage(code: str, is_damage: bool) -> None:
     error = sqlite3.OperationalError("disk I/O error")
     error.sqlite_errorcode = getattr(sqlite3, f"SQLITE_IOERR_{code}")
-    assert copying.is_unreadable(error) == is_damage
+    assert is_unreadable(error) == is_damage
 
 
 async def test_statements_of_other_apps_are_found_after_their_places_in_the_log_are_lost(tmp_path: Path) -> None:
