@@ -5,14 +5,14 @@ The damaged file is only read. The new one counts once it is whole, flushed, and
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from content_packs.base.starting import StoreDamaged
-from edgebox.store import copying, listing, outside, removed, repairs, salvage, seals, uncounted
+from edgebox.store import copying, listing, outside, remnants, repairs, salvage, seals, uncounted
 from edgebox.store.copying import LARGE, STATEMENT, UNREADABLE, Rows, copy_table, insert_rows
 from edgebox.store.repairs import Repair, RepairKind
 from edgebox.store.upgrade import SCHEMA_VERSION, upgrade
@@ -36,7 +36,8 @@ class Rebuilt:
 
     Attributes:
         kept: statements in the new database.
-        lost: statements that were in the old one and could not be read, as far as its chains tell.
+        lost: statements that were in the old one and could not be read, as far as its chains tell, or of which nothing
+            says any more whose they are.
         unread: tables of which not all could be read.
     """
 
@@ -58,6 +59,7 @@ def rebuild(source: Path, target: Path, nightly: Path, now_ms: int) -> Rebuilt:
         unread = tuple(table for table in copying.list_tables(out) if not _copy(damaged, out, table, now_ms))
         if out.execute("SELECT count(*) FROM statement").fetchone()[0] < sum(before.values()):
             unread = tuple({*unread, STATEMENT})
+        _bring_texts(damaged, nightly, out, unread)
     upgrade(target, keeps_copy=False)
     with closing(copying.open_target(target)) as out:
         out.execute("BEGIN")
@@ -65,6 +67,9 @@ def rebuild(source: Path, target: Path, nightly: Path, now_ms: int) -> Rebuilt:
             _bring_from_pages(source, out, now_ms)
         out.execute("COMMIT")
         _bring_from_copy(nightly, out, unread)
+        if remnants.NUMBERED & {*unread}:
+            with closing(copying.open_source(source)) as damaged:
+                remnants.bring_from_indexes(damaged, out, now_ms)
         # A box that nobody has used yet is as empty as one of which nothing could be read.
         if {STATEMENT, "person"} & {*unread} and out.execute(_IS_EMPTY).fetchone()[0]:
             raise StoreDamaged(file=source.name, reason="nothing can be read")
@@ -148,6 +153,13 @@ def _statements_in(source: Path, columns: list[str], is_wanted: Callable[[bytes]
             yield (*record, *[None] * (len(columns) - len(record)))
 
 
+def _bring_texts(damaged: sqlite3.Connection, nightly: Path, out: sqlite3.Connection, unread: tuple[str, ...]) -> None:
+    with closing(copying.open_source(nightly)) if nightly.exists() else nullcontext() as copy:
+        for table in unread:
+            if table not in LARGE:
+                remnants.bring_texts(damaged, copy, out, table)
+
+
 def _bring_from_copy(nightly: Path, out: sqlite3.Connection, unread: tuple[str, ...]) -> None:
     if not nightly.exists():
         return
@@ -159,12 +171,12 @@ def _bring_from_copy(nightly: Path, out: sqlite3.Connection, unread: tuple[str, 
 
 def _settle(out: sqlite3.Connection, before: dict[int, int], unread: tuple[str, ...], now_ms: int) -> Rebuilt:
     """Let everything that follows from the statements fit those that are left."""
-    for row_id in removed.list_returned(out) if unread else ():
-        out.execute("DELETE FROM statement WHERE id = ?", (row_id,))
-    lost = repairs.settle_missing(out, before)
-    if STATEMENT in unread:
+    nameless = remnants.put_nameless_aside(out, now_ms)
+    lost = max(nameless, repairs.settle_missing(out, before))
+    if nameless or STATEMENT in unread:
         repairs.ask_again(out, [no for (no,) in out.execute("SELECT no FROM device").fetchall()])
     if unread:
+        remnants.log_numbers(out)
         out.execute(_LOG_AGAIN, (int(Kind.STATEMENT),))
         outside.refit(out)
         listing.drop(out)

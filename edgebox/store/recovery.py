@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 from content_packs.base import atomic
-from edgebox.store import copying, salvage
+from edgebox.store import copying, remnants, salvage
 from edgebox.store.connections import is_unreadable
 from edgebox.store.copying import UNREADABLE, nightly_path, open_source
 from edgebox.store.rebuilding import Rebuilt, rebuild
@@ -77,7 +77,8 @@ def suspect(path: Path, fault: str = "") -> None:
 def find_damage(path: Path) -> str:
     """Return the first fault of a database, empty when it is whole, empty, or of a newer program. Blocks.
 
-    Every page is looked at. After a suspicion the rows are compared with their indexes as well, which takes longer.
+    Every page is looked at, and every text but those of statements. After a suspicion the rows are compared with their
+    indexes as well, which takes longer.
     """
     if not path.exists() or not path.stat().st_size:
         return ""
@@ -92,6 +93,8 @@ def find_damage(path: Path) -> str:
             found = str(connection.execute(f"PRAGMA {check}(1)").fetchone()[0])
             # The version is in the head, and a new file has none: but then it has no tables either.
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            if found == "ok":
+                found = remnants.find_undecodable(connection) or found
     except UNREADABLE as error:
         if not is_unreadable(error):
             raise

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 
-from edgebox.store import repairs, seals
+from edgebox.store import remnants, repairs, seals
 from edgebox.store.connections import is_unreadable
 from edgebox.store.copying import UNREADABLE, list_tables, open_source
 from edgebox.store.log import append_change
@@ -139,7 +139,7 @@ def _check_statements(
 
 def _find_fault(connection: sqlite3.Connection, table: str) -> str:
     found = str(connection.execute(f"PRAGMA quick_check('{table}')").fetchone()[0])
-    return "" if found == "ok" else found
+    return remnants.find_undecodable(connection, table) if found == "ok" else found
 
 
 def _is_missing(connection: sqlite3.Connection) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sqlite3
+from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
@@ -12,15 +13,20 @@ from aiohttp.test_utils import TestClient, TestServer
 from content_packs.base import ids
 from edgebox.app import make_app, open_box
 from edgebox.domain.statement_in import from_record
+from edgebox.store import copying, recovery, remnants, scrubbing
+from edgebox.store.connections import open_writer
 from edgebox.store.recovery import recover
 from edgebox.store.registry import Numbers, Registry
 from edgebox.store.statements import insert_from_hub
+from sync.records.kinds import Kind
 from sync.records.outside import without_people
 from sync.records.rows import Statement
 from tests.support.box import Person, School, make_school
-from tests.support.filled import PAGE_SIZE, overwrite
+from tests.support.filled import PAGE_SIZE, make_filled_school, overwrite, rows_of
 from tests.support.records import Records, make_id, make_statement, outside_client
 
+STATEMENTS = 60
+TABLE_LEAF = 13
 HUB_MS = 1_763_800_000_000
 FLIP = "UPDATE statement SET timestamp_ms = timestamp_ms + 8 - 16 * (timestamp_ms / 8 % 2) WHERE id = ?"
 LOGGED = "SELECT count(*) FROM change WHERE kind = 1"
@@ -45,6 +51,17 @@ def spoil(path: Path, table: str) -> None:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         root = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchone()[0]
     overwrite(path, (root - 1) * PAGE_SIZE, b"\xff" * PAGE_SIZE)
+
+
+def turn_bit_of(path: Path, text: bytes) -> None:
+    """Turn the first bit of the last letter of a text, where rows are and not an index. Blocks."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    content = path.read_bytes()
+    places = (place for place in range(len(content)) if content.startswith(text, place))
+    found = next(place for place in places if content[place // PAGE_SIZE * PAGE_SIZE] == TABLE_LEAF)
+    at = found + len(text) - 1
+    overwrite(path, at, bytes([content[at] ^ 0x80]))
 
 
 def store_from_hub(connection: sqlite3.Connection, learner: Person, number: int, *, has_body: bool = True) -> None:
@@ -103,3 +120,78 @@ async def test_mended_work_of_other_boxes_is_in_no_list(school: School, has_body
         assert await client.ids() == [1]
         assert (await client.get(statementId=make_id(7)))["id"] == make_id(7)
         assert await box.database.read(lambda db: db.execute(LOGGED).fetchone()[0]) == 1
+
+
+@pytest.mark.parametrize("has_copy", [True, False])
+@pytest.mark.parametrize("table", ["verb", "activity", "person"])
+def test_flipped_bit_in_a_text_is_turned_back_at_the_first_start(tmp_path: Path, table: str, has_copy: bool) -> None:
+    made, _ids = make_filled_school(tmp_path / "box", STATEMENTS)
+    path = database(made)
+    before = rows_of(path, table)
+    if has_copy:
+        copying.copy_small(path)
+    column = {"verb": 1, "activity": 1, "person": 3}[table]
+    turn_bit_of(path, next(row[column] for row in before if row[0] == 2 or table == "verb").encode())
+    assert scrubbing.read_on(path, "", lambda: False).fault
+    rebuilt = recover(path, 1, nothing)
+    assert rebuilt is not None
+    assert (rebuilt.kept, rebuilt.lost) == (STATEMENTS, 0)
+    assert rows_of(path, table) == before
+
+
+@pytest.mark.parametrize("table", ["verb", "activity", "device", "person"])
+async def test_rows_of_which_only_an_index_is_left_are_made_again(tmp_path: Path, table: str) -> None:
+    made, statement_ids = await asyncio.to_thread(make_filled_school, tmp_path / "box", STATEMENTS)
+    path = database(made)
+    async with open_box(made.settings) as box, outside_client(box) as client:
+        before = await client.get(limit=100)
+    known = {row[:2] for row in await asyncio.to_thread(rows_of, path, table)}
+    await asyncio.to_thread(spoil, path, table)
+    rebuilt = await asyncio.to_thread(recover, path, 1, nothing)
+    assert rebuilt is not None
+    assert (rebuilt.kept, rebuilt.lost) == (len(statement_ids), 0)
+    assert {row[:2] for row in await asyncio.to_thread(rows_of, path, table)} == known
+    async with open_box(made.settings) as box, TestClient(TestServer(make_app(box))) as session:
+        again = await Records(session, client.headers, client.login).get(limit=100)
+    assert again["statements"] == before["statements"]
+
+
+def test_statements_whose_numbers_mean_nothing_are_lost_and_asked_for(tmp_path: Path) -> None:
+    made, statement_ids = make_filled_school(tmp_path / "box", STATEMENTS)
+    path = database(made)
+    with closing(open_writer(path)) as connection:
+        gone = connection.execute("SELECT no FROM activity WHERE item IS NOT NULL ORDER BY no LIMIT 1").fetchone()[0]
+        unread = {row[0] for row in connection.execute("SELECT id FROM statement WHERE activity_no = ?", (gone,))}
+        connection.execute("DELETE FROM activity WHERE no = ?", (gone,))
+    recovery.suspect(path, "as a test has it")
+    rebuilt = recover(path, 1, nothing)
+    assert rebuilt is not None
+    assert (rebuilt.kept, rebuilt.lost) == (STATEMENTS - len(unread), len(unread))
+    assert {row[0] for row in rows_of(path, "statement")} == statement_ids - unread
+    assert {row[1] for row in rows_of(path, "damaged_statement")} == unread
+    assert [row[3] for row in rows_of(path, "repair")] == [len(unread)]
+
+
+def test_what_travels_is_in_the_log_again(tmp_path: Path) -> None:
+    made, _ids = make_filled_school(tmp_path / "box", STATEMENTS)
+    path = database(made)
+    wanted = Counter(row[1] for row in rows_of(path, "change"))
+    spoil(path, "change")
+    assert recover(path, 1, nothing) is not None
+    logged = Counter(row[1] for row in rows_of(path, "change"))
+    for kind in (Kind.STATEMENT, Kind.VERB, Kind.ACTIVITY, Kind.DEVICE, Kind.LEARNER):
+        assert logged[kind] == wanted[kind]
+
+
+@pytest.mark.parametrize(
+    ("text", "known", "expected"),
+    [
+        (b"answere\xe4", [], "answered"),
+        (b"\x58\xa7\xd9\x85", [], "X\ufffd\u0645"),
+        (b"\x58\xa7\xd9\x85", ["Ada", "\u0627\u0645"], "\u0627\u0645"),
+        (b"\xc2\x82\xac and more", ["\u20ac and more"], "\u20ac and more"),
+        (b"\xff\xff", ["Ada"], "\ufffd\ufffd"),
+    ],
+)
+def test_text_is_what_it_was_or_says_where_it_is_broken(text: bytes, known: list[str], expected: str) -> None:
+    assert remnants.restored(text.decode("utf-8", "surrogateescape"), known) == expected

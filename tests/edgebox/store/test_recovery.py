@@ -35,6 +35,13 @@ from tests.support.records import ADL, VOIDED, Records, make_id, make_statement,
 STATEMENTS = 300
 DAMAGED_BOXES = 20
 SOAK_DAMAGED_BOXES = 200
+# Without a copy the numbers in statements mean nothing once what says where the tables are is lost: in so small a
+# database a sixth of the pages.
+KEPT_MIN = {True: 0.999, False: 0.8}
+READABLE = """
+SELECT count(*) FROM statement JOIN verb ON verb.no = verb_no JOIN activity ON activity.no = activity_no
+WHERE person_no IN (SELECT no FROM person) AND device_no IN (SELECT no FROM device)
+"""
 
 
 def nothing() -> None:
@@ -62,6 +69,7 @@ def is_sound(path: Path) -> bool:
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         assert noted == repairs.read_chains(connection)
         assert version
+        assert connection.execute(READABLE).fetchone()[0] == len(rows)
         return checked == "ok" and all(seals.is_whole(names, row) for row in rows)
 
 
@@ -388,16 +396,18 @@ def damage_somehow(path: Path, rng: random.Random) -> set[int]:
     return chosen
 
 
-def repair_many(folder: Path, boxes: int) -> tuple[int, int]:
+def repair_many(folder: Path, boxes: int, *, has_copy: bool) -> tuple[int, int]:
     made, ids = make_filled_school(folder / "box", STATEMENTS)
-    copying.copy_small(database(made))
+    if has_copy:
+        copying.copy_small(database(made))
     whole = database(made).read_bytes()
     undamaged = kept = 0
     for number in range(boxes):
         path = folder / str(number) / "box.db"
         path.parent.mkdir()
         path.write_bytes(whole)
-        shutil.copyfile(copying.nightly_path(database(made)), copying.nightly_path(path))
+        if has_copy:
+            shutil.copyfile(copying.nightly_path(database(made)), copying.nightly_path(path))
         spoiled = damage_somehow(path, random.Random(number))
         intact = {
             each
@@ -417,15 +427,17 @@ def repair_many(folder: Path, boxes: int) -> tuple[int, int]:
     return undamaged, kept
 
 
-def test_damaged_databases_are_repaired_without_anybody(tmp_path: Path) -> None:
-    undamaged, kept = repair_many(tmp_path, DAMAGED_BOXES)
+@pytest.mark.parametrize("has_copy", [True, False])
+def test_damaged_databases_are_repaired_without_anybody(tmp_path: Path, has_copy: bool) -> None:
+    undamaged, kept = repair_many(tmp_path, DAMAGED_BOXES, has_copy=has_copy)
     print(f"{kept} of {undamaged} undamaged statements kept")
-    assert kept >= undamaged * 0.999
+    assert kept >= undamaged * KEPT_MIN[has_copy]
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
-def test_many_more_damaged_databases_are_repaired(tmp_path: Path) -> None:
-    undamaged, kept = repair_many(tmp_path, SOAK_DAMAGED_BOXES)
+@pytest.mark.parametrize("has_copy", [True, False])
+def test_many_more_damaged_databases_are_repaired(tmp_path: Path, has_copy: bool) -> None:
+    undamaged, kept = repair_many(tmp_path, SOAK_DAMAGED_BOXES, has_copy=has_copy)
     print(f"{kept} of {undamaged} undamaged statements kept")
-    assert kept >= undamaged * 0.999
+    assert kept >= undamaged * KEPT_MIN[has_copy]
