@@ -164,12 +164,8 @@ class Attachments:
 
         In a database that was made anew a statement may be missing that comes back, and its file with it stays.
         """
-        known = await self._database.read(attachments.list_hashes)
         await asyncio.to_thread(shutil.rmtree, self._folder / _COMING, ignore_errors=True)
         if not await self._database.read(repairs.was_rebuilt):
-            await asyncio.to_thread(self._sweep, known)
-
-    def _sweep(self, known: frozenset[str]) -> None:
-        for path in self._folder.glob("*/*"):
-            if path.name not in known:
-                path.unlink()
+            here = await asyncio.to_thread(lambda: [path.name for path in self._folder.glob("*/*")])
+            left = await self._database.read(lambda connection: attachments.find_nobodys(connection, here))
+            await asyncio.to_thread(self._remove, left)

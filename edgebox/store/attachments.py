@@ -9,6 +9,9 @@ _INSERT = "INSERT OR IGNORE INTO attachment (statement_id, sha2, content_type) V
 _LIST = "SELECT statement_id, sha2, content_type FROM attachment WHERE statement_id = ?"
 _FIND_NAMED = "SELECT sha2 FROM attachment WHERE sha2 IN (SELECT value FROM json_each(?))"
 
+_ALL = "SELECT sha2 FROM attachment ORDER BY statement_id"  # in the order of the table, so that the index is not read
+_BODIES = "SELECT body FROM statement WHERE instr(body, CAST('\"attachments\"' AS BLOB))"
+
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
@@ -30,10 +33,23 @@ def list_attachments(connection: sqlite3.Connection, statement_ids: Iterable[byt
 
 
 def find_named(connection: sqlite3.Connection, hashes: Iterable[str]) -> frozenset[str]:
-    """Return those of some hashes whose file came with any statement."""
-    return frozenset(row[0] for row in connection.execute(_FIND_NAMED, (json.dumps(list(hashes)),)))
+    """Return those of some hashes whose file came with any statement.
+
+    The table is asked where the index says no: a bit that turned in one of them costs no file.
+    """
+    wanted = set(hashes)
+    found = {row[0] for row in connection.execute(_FIND_NAMED, (json.dumps(list(wanted)),))}
+    return frozenset(found if found == wanted else wanted & _list_hashes(connection))
 
 
-def list_hashes(connection: sqlite3.Connection) -> frozenset[str]:
-    """Return the hashes of all files."""
-    return frozenset(row[0] for row in connection.execute("SELECT sha2 FROM attachment"))
+def find_nobodys(connection: sqlite3.Connection, hashes: Iterable[str]) -> frozenset[str]:
+    """Return those of some hashes that no statement names, whatever is noted of files; reads all statements."""
+    left = set(hashes) - _list_hashes(connection)
+    for (body,) in connection.execute(_BODIES) if left else ():
+        named = body.lower()
+        left -= {sha2 for sha2 in left if sha2.encode() in named}
+    return frozenset(left)
+
+
+def _list_hashes(connection: sqlite3.Connection) -> set[str]:
+    return {row[0] for row in connection.execute(_ALL)}
