@@ -188,6 +188,10 @@ async def _repairs(request: web.Request) -> list[str]:
     """Return what there is to say of the records and of the disk they are on, one sentence each."""
     words, check = page_words(request), request.app[BOX].record_check
     told = [_repair(request, repair) for repair in await check.list_told()]
+    ended = words.gettext(
+        "The repair of %(day)s ended the sign-ins of other apps. Make a new one for each under Sync, Other apps."
+    )
+    told += [str(ended % {"day": day_text(at_ms)}) for at_ms in await check.list_ended_ms()]
     if await check.is_room_low():
         told.append(words.gettext("The card of this box is full and uses its last room: remove packs nobody needs."))
     if await request.app[BOX].retention.is_card_filling():

@@ -10,7 +10,7 @@ from content_packs.base.clock import Clock
 from content_packs.base.errors import EdgeboxError
 from edgebox.domain.scrub_time import NIGHT_MS, scrub_budget_ms
 from edgebox.services.introducing import Introducing
-from edgebox.store import changes, copying, repairs, scrubbing
+from edgebox.store import changes, clients, copying, repairs, scrubbing
 from edgebox.store.database import Database
 from edgebox.store.identities import Reason
 from edgebox.store.repairs import Repair
@@ -101,6 +101,11 @@ class RecordCheck:
         now_ms = self._clock.now_ms()
         found = await self._database.read(repairs.list_all)
         return [repair for repair in found if abs(now_ms - repair.at_ms) <= TOLD_MS]
+
+    async def list_ended_ms(self) -> list[int]:
+        """Return when repairs of the last two weeks ended the sign-ins of other apps."""
+        now_ms = self._clock.now_ms()
+        return [at_ms for at_ms in await self._database.read(clients.list_ended_ms) if abs(now_ms - at_ms) <= TOLD_MS]
 
     async def is_room_low(self) -> bool:
         """Return whether the disk is so full that the room for repairs is in use."""

@@ -1,6 +1,8 @@
 """Credentials of outside clients. A revoked one stays, because statements name it as their authority."""
 
+import json
 import sqlite3
+from collections.abc import Iterable
 
 from edgebox.domain.caller import Client, Reach
 
@@ -12,6 +14,17 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 _FIND = f"SELECT secret_hash, {_COLUMNS} FROM client WHERE login = ? AND revoked_ms IS NULL"  # noqa: S608 - a constant
 _LIST = f"SELECT {_COLUMNS} FROM client ORDER BY no"  # noqa: S608 - likewise
 _REVOKE = "UPDATE client SET revoked_ms = ? WHERE no = ? AND revoked_ms IS NULL"
+_REVOKE_OTHERS = """
+UPDATE client SET revoked_ms = ? WHERE revoked_ms IS NULL AND no NOT IN (SELECT value FROM json_each(?))
+"""
+_KEEP_NUMBERS = """
+INSERT INTO client (no, login, secret_hash, title, may_write, reach, created_ms, revoked_ms)
+SELECT DISTINCT client_no, 'lost-' || client_no, x'', '', 0, 'none', ?1, ?1 FROM statement
+WHERE client_no IS NOT NULL AND client_no NOT IN (SELECT no FROM client)
+"""
+_LIST_ENDED = """
+SELECT DISTINCT at_ms FROM repair JOIN client ON revoked_ms = at_ms WHERE kind = 'rebuilt' ORDER BY 1
+"""
 _LEARNERS = """
 SELECT person_no FROM enrollment JOIN person ON person.no = person_no
 WHERE class_no = ? AND enrollment.is_active = 1 AND role = 'learner'
@@ -49,6 +62,21 @@ def list_clients(connection: sqlite3.Connection) -> list[Client]:
 def revoke_client(connection: sqlite3.Connection, client_no: int, now_ms: int) -> None:
     """End a credential. Safe to repeat."""
     connection.execute(_REVOKE, (now_ms, client_no))
+
+
+def revoke_others(connection: sqlite3.Connection, known: Iterable[int], now_ms: int) -> None:
+    """End the credentials that came from a copy: somebody may have revoked them since it was made."""
+    connection.execute(_REVOKE_OTHERS, (now_ms, json.dumps(list(known))))
+
+
+def keep_numbers(connection: sqlite3.Connection, now_ms: int) -> None:
+    """Keep the numbers of lost credentials that statements name, so that no other app gets them."""
+    connection.execute(_KEEP_NUMBERS, (now_ms,))
+
+
+def list_ended_ms(connection: sqlite3.Connection) -> list[int]:
+    """Return when repairs of the database ended credentials, because nobody knew whether they were good."""
+    return [at_ms for (at_ms,) in connection.execute(_LIST_ENDED)]
 
 
 def list_learners_of_class(connection: sqlite3.Connection, class_no: int) -> frozenset[int]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from content_packs.base.starting import StoreDamaged
-from edgebox.store import copying, listing, outside, remnants, repairs, salvage, seals, uncounted
+from edgebox.store import clients, copying, listing, outside, remnants, repairs, salvage, seals, sessions, uncounted
 from edgebox.store.copying import LARGE, STATEMENT, UNREADABLE, Rows, copy_table, insert_rows
 from edgebox.store.repairs import Repair, RepairKind
 from edgebox.store.upgrade import SCHEMA_VERSION, upgrade
@@ -21,6 +21,10 @@ from sync.records.kinds import Kind
 _CHUNK = 500
 _MENDED_MAX = 200
 _STATEMENTS_MAX = 100_000_000
+_SIGNED_IN = "session"
+_END_SESSIONS = (
+    "DELETE FROM session WHERE person_no NOT IN (SELECT no FROM person)"  # their numbers are given out again
+)
 _VERSION_AT = slice(60, 64)  # `user_version`: https://www.sqlite.org/fileformat2.html, section 1.3
 _IS_EMPTY = "SELECT NOT EXISTS (SELECT 1 FROM person) AND NOT EXISTS (SELECT 1 FROM statement)"
 # What the hub brought has no digest and no place: it is in no list, and the hub has it.
@@ -66,7 +70,7 @@ def rebuild(source: Path, target: Path, nightly: Path, now_ms: int) -> Rebuilt:
         if {STATEMENT, "chain"} & {*unread}:
             _bring_from_pages(source, out, now_ms)
         out.execute("COMMIT")
-        _bring_from_copy(nightly, out, unread)
+        _bring_from_copy(nightly, out, unread, now_ms)
         if remnants.NUMBERED & {*unread}:
             with closing(copying.open_source(source)) as damaged:
                 remnants.bring_from_indexes(damaged, out, now_ms)
@@ -160,13 +164,17 @@ def _bring_texts(damaged: sqlite3.Connection, nightly: Path, out: sqlite3.Connec
                 remnants.bring_texts(damaged, copy, out, table)
 
 
-def _bring_from_copy(nightly: Path, out: sqlite3.Connection, unread: tuple[str, ...]) -> None:
+def _bring_from_copy(nightly: Path, out: sqlite3.Connection, unread: tuple[str, ...], now_ms: int) -> None:
+    """Bring what the copy of last night has more, but nothing that somebody may have ended since."""
     if not nightly.exists():
         return
+    known = [no for (no,) in out.execute("SELECT no FROM client")]
     with closing(copying.open_source(nightly)) as copy:
         for table in unread:
-            if table not in LARGE:
+            if table not in LARGE and table != _SIGNED_IN:
                 copy_table(copy, out, table)
+    clients.revoke_others(out, known, now_ms)
+    sessions.store_set_up_code(out, None)  # used up meanwhile, or made anew by the start
 
 
 def _settle(out: sqlite3.Connection, before: dict[int, int], unread: tuple[str, ...], now_ms: int) -> Rebuilt:
@@ -175,6 +183,10 @@ def _settle(out: sqlite3.Connection, before: dict[int, int], unread: tuple[str, 
     lost = max(nameless, repairs.settle_missing(out, before))
     if nameless or STATEMENT in unread:
         repairs.ask_again(out, [no for (no,) in out.execute("SELECT no FROM device").fetchall()])
+    if "client" in unread:
+        clients.keep_numbers(out, now_ms)
+    if "person" in unread:
+        out.execute(_END_SESSIONS)
     if unread:
         remnants.log_numbers(out)
         out.execute(_LOG_AGAIN, (int(Kind.STATEMENT),))

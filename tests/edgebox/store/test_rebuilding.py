@@ -11,7 +11,9 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from content_packs.base import ids
+from content_packs.base.clock import SystemClock
 from edgebox.app import make_app, open_box
+from edgebox.domain.caller import Reach
 from edgebox.domain.statement_in import from_record
 from edgebox.store import copying, recovery, remnants, scrubbing
 from edgebox.store.connections import open_writer
@@ -23,9 +25,9 @@ from sync.records.outside import without_people
 from sync.records.rows import Statement
 from tests.support.box import Person, School, make_school
 from tests.support.filled import PAGE_SIZE, make_filled_school, overwrite, rows_of
-from tests.support.records import Records, make_id, make_statement, outside_client
+from tests.support.records import STATEMENTS, Records, make_id, make_statement, outside_client
 
-STATEMENTS = 60
+FILLED = 60
 TABLE_LEAF = 13
 HUB_MS = 1_763_800_000_000
 FLIP = "UPDATE statement SET timestamp_ms = timestamp_ms + 8 - 16 * (timestamp_ms / 8 % 2) WHERE id = ?"
@@ -125,7 +127,7 @@ async def test_mended_work_of_other_boxes_is_in_no_list(school: School, has_body
 @pytest.mark.parametrize("has_copy", [True, False])
 @pytest.mark.parametrize("table", ["verb", "activity", "person"])
 def test_flipped_bit_in_a_text_is_turned_back_at_the_first_start(tmp_path: Path, table: str, has_copy: bool) -> None:
-    made, _ids = make_filled_school(tmp_path / "box", STATEMENTS)
+    made, _ids = make_filled_school(tmp_path / "box", FILLED)
     path = database(made)
     before = rows_of(path, table)
     if has_copy:
@@ -135,13 +137,13 @@ def test_flipped_bit_in_a_text_is_turned_back_at_the_first_start(tmp_path: Path,
     assert scrubbing.read_on(path, "", lambda: False).fault
     rebuilt = recover(path, 1, nothing)
     assert rebuilt is not None
-    assert (rebuilt.kept, rebuilt.lost) == (STATEMENTS, 0)
+    assert (rebuilt.kept, rebuilt.lost) == (FILLED, 0)
     assert rows_of(path, table) == before
 
 
 @pytest.mark.parametrize("table", ["verb", "activity", "device", "person"])
 async def test_rows_of_which_only_an_index_is_left_are_made_again(tmp_path: Path, table: str) -> None:
-    made, statement_ids = await asyncio.to_thread(make_filled_school, tmp_path / "box", STATEMENTS)
+    made, statement_ids = await asyncio.to_thread(make_filled_school, tmp_path / "box", FILLED)
     path = database(made)
     async with open_box(made.settings) as box, outside_client(box) as client:
         before = await client.get(limit=100)
@@ -157,7 +159,7 @@ async def test_rows_of_which_only_an_index_is_left_are_made_again(tmp_path: Path
 
 
 def test_statements_whose_numbers_mean_nothing_are_lost_and_asked_for(tmp_path: Path) -> None:
-    made, statement_ids = make_filled_school(tmp_path / "box", STATEMENTS)
+    made, statement_ids = make_filled_school(tmp_path / "box", FILLED)
     path = database(made)
     with closing(open_writer(path)) as connection:
         gone = connection.execute("SELECT no FROM activity WHERE item IS NOT NULL ORDER BY no LIMIT 1").fetchone()[0]
@@ -166,14 +168,14 @@ def test_statements_whose_numbers_mean_nothing_are_lost_and_asked_for(tmp_path: 
     recovery.suspect(path, "as a test has it")
     rebuilt = recover(path, 1, nothing)
     assert rebuilt is not None
-    assert (rebuilt.kept, rebuilt.lost) == (STATEMENTS - len(unread), len(unread))
+    assert (rebuilt.kept, rebuilt.lost) == (FILLED - len(unread), len(unread))
     assert {row[0] for row in rows_of(path, "statement")} == statement_ids - unread
     assert {row[1] for row in rows_of(path, "damaged_statement")} == unread
     assert [row[3] for row in rows_of(path, "repair")] == [len(unread)]
 
 
 def test_what_travels_is_in_the_log_again(tmp_path: Path) -> None:
-    made, _ids = make_filled_school(tmp_path / "box", STATEMENTS)
+    made, _ids = make_filled_school(tmp_path / "box", FILLED)
     path = database(made)
     wanted = Counter(row[1] for row in rows_of(path, "change"))
     spoil(path, "change")
@@ -195,3 +197,44 @@ def test_what_travels_is_in_the_log_again(tmp_path: Path) -> None:
 )
 def test_text_is_what_it_was_or_says_where_it_is_broken(text: bytes, known: list[str], expected: str) -> None:
     assert remnants.restored(text.decode("utf-8", "surrogateescape"), known) == expected
+
+
+async def test_sign_ins_that_come_from_the_copy_are_ended_and_staff_are_told(school: School) -> None:
+    path = database(school)
+    async with open_box(school.settings) as box, outside_client(box) as client, outside_client(box) as other:
+        await client.send(make_statement(1))
+        await box.record_check.scrub(None)  # which makes the copy
+        (first, *_others) = await box.clients.list_all()
+        await box.clients.revoke(first.no)
+        await box.database.write(lambda db: db.execute("DELETE FROM session").rowcount)
+    for table in ("client", "session"):
+        await asyncio.to_thread(spoil, path, table)
+    assert await asyncio.to_thread(recover, path, SystemClock().now_ms(), nothing) is not None
+    async with open_box(school.settings) as box, TestClient(TestServer(make_app(box))) as session:
+        for headers in (client.headers, other.headers):
+            assert (await session.get(STATEMENTS, headers=headers)).status == 401
+        assert (await session.get("/staff/classes", cookies=school.teacher.cookies)).status == 401
+        assert len(await box.record_check.list_ended_ms()) == 1
+
+
+async def test_staff_read_that_sign_ins_were_ended(school: School) -> None:
+    path = database(school)
+    async with open_box(school.settings) as box, outside_client(box):
+        await box.record_check.scrub(None)
+    await asyncio.to_thread(spoil, path, "client")
+    assert await asyncio.to_thread(recover, path, SystemClock().now_ms(), nothing) is not None
+    async with open_box(school.settings) as box, TestClient(TestServer(make_app(box))) as session:
+        page = await (await session.get("/staff/classes", cookies=school.teacher.cookies)).text()
+        assert "ended the sign-ins of other apps" in page
+
+
+async def test_number_of_a_lost_sign_in_is_given_to_no_other_app(school: School) -> None:
+    path = database(school)
+    async with open_box(school.settings) as box, outside_client(box, reach=Reach.OWN) as client:
+        await client.send(make_statement(1))
+    await asyncio.to_thread(spoil, path, "client")
+    assert await asyncio.to_thread(recover, path, 1, nothing) is not None
+    async with open_box(school.settings) as box, outside_client(box, reach=Reach.OWN) as other:
+        assert await other.ids() == []
+        await other.send(make_statement(2))
+        assert await other.ids() == [2]
