@@ -69,10 +69,15 @@ UPDATE outside SET is_void = 1 WHERE voids = 0 AND EXISTS
     (SELECT 1 FROM outside AS by WHERE by.target = outside.id AND by.voids = 1 AND by.client_no = outside.client_no)
 """
 _WITH_FILES = "SELECT id, body FROM statement WHERE instr(body, CAST('\"attachments\"' AS BLOB))"
-_PLACES = """
-SELECT min(change.seq), outside.id, outside.terms FROM change JOIN outside ON outside.id = change.key
-WHERE change.kind = ? GROUP BY outside.id
+# The log has no index by key.
+_FIND_PLACES = """
+CREATE TEMP TABLE place AS SELECT key AS id, min(seq) AS seq FROM change WHERE kind = {kind} GROUP BY key
 """
+_PLACES = """
+SELECT place.seq, outside.id, terms FROM outside JOIN place ON place.id = outside.id
+WHERE outside.id > ? ORDER BY outside.id LIMIT ?
+"""
+_PLACES_AT_ONCE = 50  # rows, of which each may have 3 kB
 
 
 def insert_outside(connection: sqlite3.Connection, numbers: Numbers, statement: NewStatement, seq: int) -> None:
@@ -109,9 +114,15 @@ def refit(connection: sqlite3.Connection) -> None:
     """Let it fit the log of a database that was made anew, where statements may have other places or be gone."""
     connection.execute("DELETE FROM mention")
     connection.execute("DELETE FROM outside WHERE id NOT IN (SELECT id FROM statement)")
-    for seq, id_, terms in connection.execute(_PLACES, (int(Kind.STATEMENT),)).fetchall():
-        connection.execute("UPDATE outside SET seq = ? WHERE id = ?", (seq, id_))
-        connection.executemany(_MENTION, [(term, seq) for term in _unpacked(terms)])
+    connection.execute(_FIND_PLACES.format(kind=int(Kind.STATEMENT)))
+    connection.execute("CREATE UNIQUE INDEX temp.place_id ON place (id)")
+    after = b""
+    while rows := connection.execute(_PLACES, (after, _PLACES_AT_ONCE)).fetchall():
+        for seq, id_, terms in rows:
+            connection.execute("UPDATE outside SET seq = ? WHERE id = ?", (seq, id_))
+            connection.executemany(_MENTION, [(term, seq) for term in _unpacked(terms)])
+        after = rows[-1][1]
+    connection.execute("DROP TABLE temp.place")
     fill(connection)
     connection.execute(_VOID_ALL)
     insert_attachments(connection, _list_files(connection))

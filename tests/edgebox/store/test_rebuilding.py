@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sqlite3
+import tracemalloc
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
@@ -17,9 +18,12 @@ from edgebox.domain.caller import Reach
 from edgebox.domain.statement_in import from_record
 from edgebox.store import copying, recovery, remnants, scrubbing
 from edgebox.store.connections import open_writer
+from edgebox.store.log import append_change
+from edgebox.store.outside import TERMS_MAX, refit
 from edgebox.store.recovery import recover
 from edgebox.store.registry import Numbers, Registry
 from edgebox.store.statements import insert_from_hub
+from edgebox.store.upgrade import upgrade
 from sync.records.kinds import Kind
 from sync.records.outside import without_people
 from sync.records.rows import Statement
@@ -28,6 +32,10 @@ from tests.support.filled import PAGE_SIZE, make_filled_school, overwrite, rows_
 from tests.support.records import STATEMENTS, Records, make_id, make_statement, outside_client
 
 FILLED = 60
+OUTSIDE_ROWS = 600
+STATEMENT = """
+INSERT INTO statement (id, verb_no, activity_no, timestamp_ms, stored_ms, digest) VALUES (?, 1, 1, 0, 0, x'00')
+"""
 TABLE_LEAF = 13
 HUB_MS = 1_763_800_000_000
 FLIP = "UPDATE statement SET timestamp_ms = timestamp_ms + 8 - 16 * (timestamp_ms / 8 % 2) WHERE id = ?"
@@ -238,3 +246,27 @@ async def test_number_of_a_lost_sign_in_is_given_to_no_other_app(school: School)
         assert await other.ids() == []
         await other.send(make_statement(2))
         assert await other.ids() == [2]
+
+
+def test_memory_of_a_refit_does_not_grow_with_the_table(tmp_path: Path) -> None:
+    path = tmp_path / "box.db"
+    upgrade(path)
+    terms = bytes(8 * TERMS_MAX)
+    with closing(open_writer(path)) as connection:
+        connection.execute("BEGIN")
+        for number in range(OUTSIDE_ROWS):
+            seq = append_change(connection, Kind.STATEMENT, number.to_bytes(16, "big"))
+            values = (number.to_bytes(16, "big"), seq + 1, terms)
+            connection.execute("INSERT INTO outside (id, seq, voids, terms) VALUES (?, ?, 0, ?)", values)
+            connection.execute(STATEMENT, values[:1])
+        connection.execute("COMMIT")
+        tracemalloc.start()
+        try:
+            refit(connection)
+            peak_bytes = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert connection.execute("SELECT count(*) FROM mention").fetchone()[0] == OUTSIDE_ROWS
+        moved = "SELECT count(*) FROM outside JOIN change USING (seq) WHERE change.key = outside.id"
+        assert connection.execute(moved).fetchone()[0] == OUTSIDE_ROWS
+    assert peak_bytes < OUTSIDE_ROWS * len(terms) / 2
