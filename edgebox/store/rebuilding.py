@@ -70,6 +70,7 @@ def rebuild(source: Path, target: Path, nightly: Path, now_ms: int) -> Rebuilt:
         if {STATEMENT, "chain"} & {*unread}:
             _bring_from_pages(source, out, now_ms)
         out.execute("COMMIT")
+        unread = tuple({*unread, *remnants.find_missing(out)})
         _bring_from_copy(nightly, out, unread, now_ms)
         if remnants.NUMBERED & {*unread}:
             with closing(copying.open_source(source)) as damaged:

@@ -31,6 +31,9 @@ _INDEX = """
 SELECT list.name FROM pragma_index_list(?) AS list, pragma_index_info(list.name) AS part
 WHERE list.partial = 0 GROUP BY list.name HAVING count(*) = 1 AND max(part.name) = ?
 """
+_IS_MISSING = """
+SELECT EXISTS (SELECT 1 FROM statement WHERE {table}_no IS NOT NULL AND {table}_no NOT IN (SELECT no FROM {table}))
+"""
 _NAMELESS = """
 SELECT * FROM statement WHERE verb_no NOT IN (SELECT no FROM verb) OR activity_no NOT IN (SELECT no FROM activity)
     OR person_no IS NOT NULL AND person_no NOT IN (SELECT no FROM person)
@@ -94,6 +97,14 @@ def find_undecodable(connection: sqlite3.Connection, *tables: str) -> str:
     finally:
         connection.text_factory = before
     return ""
+
+
+def find_missing(out: sqlite3.Connection) -> set[str]:
+    """Return the tables that lack numbers which statements name, although all of them could be read.
+
+    Two pages that a card has swapped are whole, and each is that of another table.
+    """
+    return {each.table for each in _NUMBERED if out.execute(_IS_MISSING.format(table=each.table)).fetchone()[0]}
 
 
 def bring_texts(

@@ -166,6 +166,23 @@ async def test_rows_of_which_only_an_index_is_left_are_made_again(tmp_path: Path
     assert again["statements"] == before["statements"]
 
 
+def test_numbers_come_back_where_two_pages_were_swapped(tmp_path: Path) -> None:
+    made, _ids = make_filled_school(tmp_path / "box", FILLED)
+    path = database(made)
+    before = rows_of(path, "verb")
+    with closing(sqlite3.connect(path)) as connection:
+        roots = dict(connection.execute("SELECT name, rootpage FROM sqlite_master WHERE name IN ('verb', 'message')"))
+    content = path.read_bytes()
+    places = [(roots[name] - 1) * PAGE_SIZE for name in ("verb", "message")]
+    for place, other in zip(places, reversed(places), strict=True):
+        overwrite(path, place, content[other : other + PAGE_SIZE])
+    recovery.suspect(path)
+    rebuilt = recover(path, 1, nothing)
+    assert rebuilt is not None
+    assert (rebuilt.kept, rebuilt.lost) == (FILLED, 0)
+    assert rows_of(path, "verb") == before
+
+
 def test_statements_whose_numbers_mean_nothing_are_lost_and_asked_for(tmp_path: Path) -> None:
     made, statement_ids = make_filled_school(tmp_path / "box", FILLED)
     path = database(made)
