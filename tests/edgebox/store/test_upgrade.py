@@ -158,7 +158,7 @@ def test_statements_of_outside_clients_from_before_are_found_by_what_they_mentio
     connection.execute(
         "INSERT INTO statement (id, verb_no, activity_no, timestamp_ms, stored_ms, body, digest)"
         " VALUES (?, 1, 1, 5, 5, ?, ?)",
-        (bytes(16), body.encode(), b""),
+        (bytes(16), body.encode(), bytes(8)),
     )
     connection.execute("INSERT INTO change (kind, key) VALUES (1, ?)", (bytes(16),))
     connection.execute("PRAGMA user_version = 9")
