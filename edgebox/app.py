@@ -39,6 +39,7 @@ from edgebox.services.identity import Identity, open_identity
 from edgebox.services.importing import Importing
 from edgebox.services.indexing import Indexing
 from edgebox.services.introducing import Introducing
+from edgebox.services.launching import Launching
 from edgebox.services.library import Library
 from edgebox.services.line import Line
 from edgebox.services.link_watch import watching_link
@@ -227,6 +228,7 @@ async def open_box(settings: Settings, machine: MachineClock | None = None) -> A
             retention=retention,
             documents=Documents(database, clock),
             clients=Clients(database, clock),
+            launching=Launching(database, clock, recording, identity),
             indexing=Indexing(database),
             library=library,
             line=line,

@@ -20,6 +20,7 @@ from edgebox.services.hub_news import HubNews
 from edgebox.services.identity import Identity
 from edgebox.services.importing import Importing
 from edgebox.services.indexing import Indexing
+from edgebox.services.launching import Launching
 from edgebox.services.library import Library
 from edgebox.services.line import Line
 from edgebox.services.loading import Loading
@@ -58,6 +59,7 @@ class Box:
     documents: Documents
     class_records: ClassRecords
     clients: Clients
+    launching: Launching
     indexing: Indexing
     library: Library
     loading: Loading

@@ -17,6 +17,11 @@ def new_token() -> str:
     return os.urandom(20).hex()
 
 
+def random_uuid() -> bytes:
+    """Return a UUID that says nothing (RFC 9562, version 4) as 16 bytes."""
+    return _with_version(int.from_bytes(os.urandom(ID_BYTES), "big"), 4)
+
+
 def new_uuid7(now_ms: int) -> bytes:
     """Return a time-ordered UUID (RFC 9562, version 7) as 16 bytes."""
     value = int.from_bytes(now_ms.to_bytes(6, "big") + os.urandom(10), "big")

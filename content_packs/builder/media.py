@@ -51,6 +51,7 @@ _BEGINNINGS: dict[str, tuple[tuple[int, bytes], ...]] = {
     "video/mp4": ((4, b"ftyp"),),
     "video/webm": ((0, b"\x1a\x45\xdf\xa3"),),
 }
+_PICTURES = [media_type for media_type in _BEGINNINGS if media_type.startswith("image/")]
 _HEAD_BYTES = 64
 
 
@@ -67,14 +68,17 @@ def media_type_of(path: str, *, wanted_by: str) -> str:
 
 
 def check_beginning(place: Path, path: str, media_type: str, *, wanted_by: str) -> None:
-    """Return if the first bytes fit the media type, as far as they tell.
+    """Return if the first bytes fit the media type, as far as they tell; any picture may be called like any other.
+
+    Browsers show a picture as what it is, and a PNG that is called `.jpg` is common.
 
     Raises:
         SourceInvalid: they do not, for example in a document renamed to `.pdf`.
     """
     with place.open("rb") as file:
         head = file.read(_HEAD_BYTES)
-    wanted = _BEGINNINGS.get(media_type)
+    alike = [media_type] if not media_type.startswith("image/") else _PICTURES
+    wanted = [mark for one in alike for mark in _BEGINNINGS.get(one, ())] if media_type in _BEGINNINGS else []
     if wanted and not any(head[at : at + len(mark)] == mark for at, mark in wanted):
         reason = N_("the content of the file is not what the ending of its name says")
         raise SourceInvalid(file=path, where=wanted_by, reason=reason)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 from content_packs.base.errors import N_
@@ -11,9 +12,10 @@ from content_packs.builder.files import PackFiles
 from content_packs.builder.markdown import render_markdown
 from content_packs.builder.parts import read_quality
 from content_packs.builder.quiz import compile_quiz
+from content_packs.builder.source import SourceTree, join_path
 from content_packs.builder.tables import Table
 from content_packs.builder.terms import read_accessibility, read_languages
-from content_packs.format import texts
+from content_packs.format import cmi5, texts
 from content_packs.format.errors import SourceInvalid
 from content_packs.format.manifest import KINDS, Resource, Variant
 from content_packs.format.resource import VARIANTS_MAX
@@ -114,6 +116,25 @@ def _read_app(draft: _Draft, _language: str, path: str) -> str:
     return draft.files.take(path, draft.table, "text/html")
 
 
+def _read_cmi5(draft: _Draft, _language: str, path: str) -> str:
+    """Take the file that says which unit of a course this is, and the course with it (docs/cmi5.md)."""
+    _expect_ending(draft, path, ".json")
+    tree = draft.files.tree
+    name, no = cmi5.read_pointer(tree.read_text(path, wanted_by=draft.table.where).encode())
+    course_path = join_path(path, name)
+    about = _read_course(tree, course_path).unit(no).about
+    for words in (*about.title.values(), *about.description.values()):
+        draft.say(texts.NEUTRAL, words)
+    draft.used.add(course_path)
+    return draft.files.take(path, draft.table, "application/json")
+
+
+@lru_cache(maxsize=1)
+def _read_course(tree: SourceTree, path: str) -> cmi5.Course:
+    """Return a course; all its units come one after the other, so it is read once."""
+    return cmi5.read_course(tree.read_text(path, wanted_by=path).encode())
+
+
 def _taker(family: str) -> Callable[[_Draft, str, str], str]:
     return lambda draft, _language, path: draft.files.take(path, draft.table, family)
 
@@ -122,6 +143,7 @@ _READERS: Mapping[str, Callable[[_Draft, str, str], str]] = {
     "text": _read_text,
     "quiz": _read_quiz,
     "app": _read_app,
+    "cmi5": _read_cmi5,
     "image": _taker("image/"),
     "audio": _taker("audio/"),
     "video": _taker("video/"),

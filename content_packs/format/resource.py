@@ -19,7 +19,9 @@ RESOURCES_MAX = 20_000
 VARIANTS_MAX = 10
 # Kinds whose one file may speak several languages: a quiz has its words in it, a film its captions beside it.
 SPOKEN_KINDS = frozenset({"app", "quiz", "video"})
-KINDS = frozenset({"text", "image", "audio", "video", "pdf", "app", "quiz"})
+KINDS = frozenset({"text", "image", "audio", "video", "pdf", "app", "quiz", "cmi5"})
+# Kinds that run programs.
+PROGRAM_KINDS = frozenset({"app", "cmi5"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import os
 import sys
 
 from content_packs.base.limited import give_up_rights
+from content_packs.importers.cmi5 import Cmi5
 from content_packs.importers.contract import Importer, Source
 from content_packs.importers.html_app import HtmlApp
 from content_packs.importers.reading import tell
@@ -15,7 +16,7 @@ from content_packs.importers.reading import tell
 MEMORY_MAX_BYTES = 256 * 1024**2
 CPU_MAX_SECONDS = 60
 BROKEN = 3
-IMPORTERS: tuple[Importer, ...] = (HtmlApp(),)
+IMPORTERS: tuple[Importer, ...] = (HtmlApp(), Cmi5())
 
 
 def main() -> int:

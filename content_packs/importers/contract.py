@@ -60,12 +60,17 @@ class Remark:
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """What the file says of itself; every text may be empty and is not yet checked for length or marks."""
+    """What the file says of itself; every text may be empty and is not yet checked for length or marks.
+
+    Attributes:
+        identity: what tells it from every other course, where its format has such a name.
+    """
 
     title: str
     language: str
     license: str
     remarks: tuple[Remark, ...] = ()
+    identity: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ class ImportUnsupported(EdgeboxError):
     status = 415
     exit_code = 193
     sentence = N_("Edgebox cannot make a pack of this kind of file yet ({format}).")
-    remedy = N_("Bring a ZIP file of a web app, with index.html at its top or in its only folder.")
+    remedy = N_("Bring a cmi5 course, or a ZIP file of a web app, with index.html at its top or in its only folder.")
 
 
 class ImportFailed(EdgeboxError):

@@ -70,7 +70,7 @@ class _App:
         for path in sorted(self._shown | self._made.keys()):
             size_bytes = len(self._made[path]) if path in self._made else self._archive.size_bytes(self._top + path)
             kind = "app" if path == INDEX else ""
-            yield Item(path, _media_type(path), size_bytes, kind, self.course.title if kind else "")
+            yield Item(path, shown_type(path), size_bytes, kind, self.course.title if kind else "")
 
     def content(self, path: str) -> Iterator[bytes]:
         if path in self._made:
@@ -79,11 +79,11 @@ class _App:
 
     @cached_property
     def _shown(self) -> set[str]:
-        return {path for path in self._paths if _media_type(path)}
+        return {path for path in self._paths if shown_type(path)}
 
     @cached_property
     def _pages(self) -> dict[str, ReadyPage]:
-        return {path: self._ready(path) for path in sorted(self._shown) if _media_type(path) == "text/html"}
+        return {path: self._ready(path) for path in sorted(self._shown) if shown_type(path) == "text/html"}
 
     @cached_property
     def _made(self) -> dict[str, bytes]:
@@ -109,10 +109,11 @@ class _App:
             return ""
 
     def _evaluates(self, path: str) -> bool:
-        if _media_type(path) != "text/javascript" or self._archive.size_bytes(self._top + path) > SCRIPT_READ_MAX_BYTES:
+        if shown_type(path) != "text/javascript" or self._archive.size_bytes(self._top + path) > SCRIPT_READ_MAX_BYTES:
             return False
         return evaluates(self._archive.read(self._top + path, SCRIPT_READ_MAX_BYTES).decode(errors="replace"))
 
 
-def _media_type(path: str) -> str:
+def shown_type(path: str) -> str:
+    """Return the media type of a file that tablets can show, nothing for any other."""
     return MEDIA_TYPES.get(path.rpartition(".")[2].lower(), "") if "." in path else ""

@@ -113,7 +113,7 @@ def _completed(wishes: Wishes, course: Course, stem: str) -> Wishes:
     title = _line(wishes.title or course.title, texts.TITLE_MAX) or _line(stem, texts.TITLE_MAX) or "App"
     return replace(
         wishes,
-        pack=wishes.pack or wishes.name_pack(_name(title)),
+        pack=wishes.pack or wishes.name_pack(_name(title, course.identity or title)),
         title=title,
         language=wishes.language or (said if texts.is_language(said) else texts.NEUTRAL),
         license=_line(wishes.license or course.license, texts.SHORT_MAX) or LICENSE_UNKNOWN,
@@ -124,11 +124,11 @@ def _line(text: str, longest: int) -> str:
     return texts.without_isolates(" ".join(texts.make_plain(text).split()))[:longest].strip()
 
 
-def _name(title: str) -> str:
+def _name(title: str, identity: str) -> str:
     """Return the part of an id that a title gives: its Latin letters, and digits that tell it from others."""
     ascii_only = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
     words = "-".join(re.findall("[a-z0-9]+", ascii_only))[:_NAME_MAX].strip("-")
-    return f"{words}-{blake2b_256(title.encode()).hex()[:8]}".lstrip("-")
+    return f"{words}-{blake2b_256(identity.encode()).hex()[:8]}".lstrip("-")
 
 
 def _pack_file(wishes: Wishes, main: list[File]) -> str:
@@ -152,8 +152,9 @@ def _pack_file(wishes: Wishes, main: list[File]) -> str:
             f'kind = "{file.kind}"',
             f"title = {_quoted(wishes.title if len(main) == 1 else title)}",
             f"path = {_quoted(f'{FILES_FOLDER}/{file.path}')}",
-            f'files = ["{FILES_FOLDER}/**"]',
         ]
+        # Named once: a course of a thousand units would else list every file a thousand times.
+        lines += [f'files = ["{FILES_FOLDER}/**"]'] if number == 1 else []
     return "\n".join(lines) + "\n"
 
 

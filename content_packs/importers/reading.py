@@ -16,6 +16,7 @@ from content_packs.base.errors import EdgeboxError, all_error_classes
 from content_packs.format import names
 from content_packs.format.errors import FileTooLarge, PathRefused, SourceInvalid
 from content_packs.format.manifest import FILES_MAX, KINDS
+from content_packs.importers import cmi5_errors
 from content_packs.importers.contract import Course, Importer, Remark, Source, Sureness
 from content_packs.importers.errors import ArchiveTooLarge, ImportFailed, ImportUnsupported
 from content_packs.importers.formats import recognise
@@ -26,7 +27,7 @@ REMARKS_MAX = 200
 TEXT_MAX = 4000
 LENGTH_BYTES = 4
 
-_ERROR_AREAS = ("import.", "archive.")
+_ERROR_AREAS = ("import.", "archive.", cmi5_errors.AREA)
 _OTHER_ERRORS = {PathRefused.code, SourceInvalid.code, FileTooLarge.code}
 
 
@@ -55,7 +56,7 @@ def _told(source: Source, importers: tuple[Importer, ...]) -> Iterator[list[Any]
     importer = choose(source, importers)
     course = importer.course(source)
     remarks = [[remark.file, remark.reason] for remark in course.remarks[:REMARKS_MAX]]
-    texts = [text[:TEXT_MAX] for text in (course.title, course.language, course.license)]
+    texts = [text[:TEXT_MAX] for text in (course.title, course.language, course.license, course.identity)]
     total_bytes = sum(item.size_bytes for item in importer.items(source))
     yield ["course", importer.name, *texts, remarks, total_bytes]
     for item in importer.items(source):
@@ -107,15 +108,15 @@ class Receiver:
             The error that the child tells of; ImportFailed when it ended, or says something that makes no sense.
         """
         kind, values = self._take()
-        if kind != "course" or [type(value) for value in values] != [str, str, str, str, list, int]:
+        if kind != "course" or [type(value) for value in values] != [str, str, str, str, str, list, int]:
             raise _nonsense()
-        name, title, language, license_, remarks, total_bytes = values
-        if max(map(len, values[:4])) > TEXT_MAX or len(remarks) > REMARKS_MAX or not all(map(_is_remark, remarks)):
+        name, title, language, license_, identity, remarks, total_bytes = values
+        if max(map(len, values[:5])) > TEXT_MAX or len(remarks) > REMARKS_MAX or not all(map(_is_remark, remarks)):
             raise _nonsense()
         if total_bytes > self._total_max_bytes:
             raise ArchiveTooLarge(size_bytes=total_bytes, limit_bytes=self._total_max_bytes)
         self.importer, self.total_bytes = name, total_bytes
-        return Course(title, language, license_, tuple(Remark(*remark) for remark in remarks))
+        return Course(title, language, license_, tuple(Remark(*remark) for remark in remarks), identity)
 
     def files(self) -> Iterator[tuple[File, Iterator[bytes]]]:
         """Yield every file with its content, which has to be read to its end before the next one. Raises like `course`.

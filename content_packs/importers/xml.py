@@ -17,8 +17,14 @@ class _Refused(Exception):
     """Raised inside the parser, which passes it on."""
 
 
-def read_xml(content: bytes, file: str, on_element: OnElement, on_text: Callable[[str], None]) -> None:
-    """Tell every element, with its namespace before a space, and every text, in order.
+def read_xml(
+    content: bytes,
+    file: str,
+    on_element: OnElement,
+    on_text: Callable[[str], None],
+    on_end: Callable[[], None] = lambda: None,
+) -> None:
+    """Tell every element, with its namespace before a space, every text, and where elements end, in order.
 
     Raises:
         XmlRefused: too large, too deep, with a document type, or no XML.
@@ -37,6 +43,7 @@ def read_xml(content: bytes, file: str, on_element: OnElement, on_text: Callable
     def end(_name: str) -> None:
         nonlocal depth
         depth -= 1
+        on_end()
 
     def refuse(*_arguments: object) -> NoReturn:
         raise _Refused("document type")

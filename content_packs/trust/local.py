@@ -15,6 +15,7 @@ from content_packs.format.envelope import seal_envelope
 from content_packs.format.fields import LOCAL_PREFIX, is_local
 from content_packs.format.fragment import clean_fragment
 from content_packs.format.manifest import FileEntry, Manifest
+from content_packs.format.resource import PROGRAM_KINDS
 from content_packs.format.vouching import LocalPackRefused
 from content_packs.trust.keyring import NOT_LOCAL
 
@@ -59,7 +60,7 @@ def seal_local(manifest: Manifest, key: SigningKey, read: ReadFile, *, scripts_a
 
 
 def _refuse_programs(manifest: Manifest, read: ReadFile) -> None:
-    if any(resource.kind == "app" for resource in manifest.resources):
+    if any(resource.kind in PROGRAM_KINDS for resource in manifest.resources):
         raise LocalPackRefused(pack=manifest.pack, reason=HAS_APP)
     types_of: dict[bytes, set[str]] = {}
     for entry in manifest.files:

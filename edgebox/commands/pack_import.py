@@ -17,10 +17,12 @@ def register(actions: "Subparsers[argparse.ArgumentParser]") -> None:
     """Add the action to those of `pack`."""
     parser = actions.add_parser(
         "import",
-        help="make a signed pack of a zipped web app",
+        help="make a signed pack of a zipped web app or a cmi5 course",
         epilog="example: edgebox pack import kettle.zip -o /media/usb0 --language en --license CC-BY-4.0",
     )
-    parser.add_argument("file", type=Path, metavar="FILE", help="ZIP file with index.html")
+    parser.add_argument(
+        "file", type=Path, metavar="FILE", help="ZIP file with index.html or cmi5.xml, or a cmi5 course structure"
+    )
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="OUT", help="folder or stick to write to")
     parser.add_argument("--title", default="", metavar="TEXT", help="title [that of the first page]")
     parser.add_argument("--language", default="", metavar="TAG", help="language such as en [that of the first page]")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from content_packs.base.errors import EdgeboxError
+from content_packs.format.cmi5 import KIND
 from content_packs.format.envelope import open_unverified
 from content_packs.format.layout import parse_installed_name
 from content_packs.format.manifest import FileEntry
@@ -31,6 +32,7 @@ class InstalledPacks:
         self._most_files = most_files
         self._names: frozenset[str] = frozenset()
         self._opened: OrderedDict[str, Files] = OrderedDict()
+        self._launched: set[str] = set()
         self._folder_mtime_ns = -1
         self._looked_at = float("-inf")
         self._looking = asyncio.Lock()
@@ -40,6 +42,10 @@ class InstalledPacks:
     async def find(self, pack: str, path: str) -> FileEntry | None:
         """Return the file at `path` of a pack; a pack installed a moment ago is found."""
         return (await self.files(pack)).get(path)
+
+    def is_launched(self, pack: str) -> bool:
+        """Tell whether a pack whose files were asked for has units that are launched."""
+        return pack in self._launched
 
     async def names(self) -> list[str]:
         """Return the installed versions as they are now, in order."""
@@ -79,7 +85,9 @@ class InstalledPacks:
             async with self._reading:
                 if (files := self._opened.get(pack)) is None:
                     path = self._folder / f"{pack}.ebm"
-                    files = self._opened[pack] = await asyncio.to_thread(_read_files, path)
+                    read, is_launched = await asyncio.to_thread(_read_files, path)
+                    files = self._opened[pack] = read
+                    (self._launched.add if is_launched else self._launched.discard)(pack)
                     self._close_others(pack)
         else:
             self._opened.move_to_end(pack)
@@ -103,10 +111,11 @@ class InstalledPacks:
         return mtime_ns, frozenset(path.stem for path in self._folder.iterdir() if parse_installed_name(path.name))
 
 
-def _read_files(path: Path) -> Files:
+def _read_files(path: Path) -> tuple[Files, bool]:
     try:
         manifest = open_unverified(path.read_bytes())
     except (OSError, EdgeboxError) as error:
         log.error("content.manifest_unreadable pack=%s error=%s", path.stem, error)
-        return {}
-    return {entry.path: entry for entry in manifest.files}
+        return {}, False
+    is_launched = any(resource.kind == KIND for resource in manifest.resources)
+    return {entry.path: entry for entry in manifest.files}, is_launched

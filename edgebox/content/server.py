@@ -116,7 +116,8 @@ class ContentServer:
         entry = await self._packs.find(pack, path)
         if entry is None:
             return _problem(request, transport, 404)
-        return await self._send_sound(request, transport, entry, document_headers(origins, pack))
+        document = document_headers(origins, pack, is_launched=self._packs.is_launched(pack))
+        return await self._send_sound(request, transport, entry, document)
 
     async def _answer_neighbour(self, request: BaseRequest, transport: asyncio.Transport, name: str) -> None:
         """Answer another box, which asks for files under the names of a depot."""

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import Enum
 
+from edgebox.domain.cmi5.session import Launch
+
 
 class Reach(Enum):
     """Which statements a credential reads."""
@@ -19,6 +21,7 @@ class Client:
 
     Attributes:
         class_no: whose learners' statements it reads, for `Reach.CLASS`.
+        may_launch: it may bring cmi5 courses, and launch their units in the name of anybody.
     """
 
     no: int
@@ -29,6 +32,7 @@ class Client:
     class_no: int | None
     created_ms: int
     revoked_ms: int | None
+    may_launch: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,7 @@ class Caller:
         may_record: learners may, for themselves, and clients with the right to write, for anybody.
         may_read: False for the holder of a submit token, and for a client that only writes.
         is_staff: reads the statements of all people of the school.
+        launch: of the unit that speaks, which may do what that launch is for and nothing else.
     """
 
     person_no: int | None
@@ -50,6 +55,7 @@ class Caller:
     may_record: bool
     may_read: bool
     is_staff: bool = False
+    launch: Launch | None = None
 
 
 def caller_of(client: Client) -> Caller:

@@ -34,6 +34,7 @@ async def make(request: web.Request) -> web.StreamResponse:
         made = await request.app[BOX].clients.make(
             form.get("title", ""),
             may_write=form.get("may_write") == "on",
+            may_launch=form.get("may_launch") == "on",
             reach=reach,
             class_no=int(class_text) if is_number and reach is Reach.CLASS else None,
             person_no=request[SESSION].person_no,
@@ -77,6 +78,7 @@ def _row(request: web.Request, client: Client, titles: dict[int, str]) -> dict[s
         "login": client.login,
         "made": day_text(client.created_ms),
         "writes": client.may_write,
+        "launches": client.may_launch,
         "reads": words.gettext(_REACHES[client.reach]),
         "class_title": titles.get(client.class_no or 0, ""),
     }

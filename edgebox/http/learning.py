@@ -9,6 +9,7 @@ from aiohttp import web
 
 from content_packs.base.errors import N_
 from content_packs.base.language import NEUTRAL, choose, normalise
+from content_packs.format import cmi5
 from content_packs.format.errors import PackNotFound
 from content_packs.format.manifest import Manifest, Resource
 from content_packs.format.resource import SPOKEN_KINDS
@@ -16,8 +17,9 @@ from edgebox.domain.catalogue import Shelved
 from edgebox.domain.marking import Marked, Outcome, mark, outcome
 from edgebox.domain.session import Role
 from edgebox.http import problems
-from edgebox.http.body import FIELDS_MAX, FORM_MAX_BYTES, read_body
+from edgebox.http.body import FIELDS_MAX, FORM_MAX_BYTES, read_body, read_form
 from edgebox.http.catalogue_views import catalogue_of, number_or_zero
+from edgebox.http.cmi5.starting import launched_values, unit_values
 from edgebox.http.form_recording import Done, record
 from edgebox.http.guard import content_origin
 from edgebox.http.island_words import praise
@@ -39,7 +41,7 @@ VERSION_FIELD = "_version"  # no question of a quiz can have this name
 VERSION_DIGITS_MAX = 10
 _READ_KINDS = frozenset({"text", "image", "pdf"})
 _COMPLETED = Done("completed", {"completion": True, "progress": 1.0})
-_VALUES = VALUES | {"pdf": pdf_values}
+_VALUES = VALUES | {"pdf": pdf_values, cmi5.KIND: unit_values}
 _KIND_NAMES = {
     "text": N_("Read"),
     "image": N_("Picture"),
@@ -48,6 +50,7 @@ _KIND_NAMES = {
     "pdf": N_("Document"),
     "app": N_("Try it"),
     "quiz": N_("Quiz"),
+    "cmi5": N_("Course unit"),
 }
 
 
@@ -119,6 +122,16 @@ async def finish_resource(request: web.Request) -> web.StreamResponse:
     return await _resource_page(request, shown, wanted, **extra)
 
 
+async def launch_unit(request: web.Request) -> web.StreamResponse:
+    """Launch a unit of a cmi5 course and show it; opened again by the browser, it is launched again."""
+    form = await read_form(request)
+    shown = await _shown(request, await _view(request), "")
+    if shown.resource.kind != cmi5.KIND or not shown.resource.paths:
+        raise problems.NotFound
+    values = await launched_values(shown, is_retake=form.get("retake") == "1")
+    return await _resource_page(request, shown, "", **values)
+
+
 async def search(request: web.Request) -> web.StreamResponse:
     """Show what fits a query."""
     query = request.query.get("q", "").strip()[:QUERY_MAX_CHARACTERS]
@@ -163,7 +176,8 @@ async def _resource_page(request: web.Request, shown: Shown, wanted: str, **extr
         "narration": _narration(shown),
         "missing_parts": await _missing_parts(request, shown),
     }
-    own = await _VALUES[resource.kind](shown) if resource.paths else {}
+    is_made = not resource.paths or "launch" in extra
+    own = {} if is_made else await _VALUES[resource.kind](shown)
     return page(request, "resource.html", **values | own | extra)
 
 

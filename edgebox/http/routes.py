@@ -32,6 +32,7 @@ from edgebox.http import (
     teaching,
     updates,
 )
+from edgebox.http.cmi5 import driving, fetching, waiving
 from edgebox.http.guard import guarded
 from edgebox.http.xapi.resources import HANDLERS
 
@@ -67,6 +68,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/learn/{pack}/{lesson}", learning.show_lesson, Access.PERSON),
     Route("GET", "/learn/{pack}/{lesson}/{resource}", learning.show_resource, Access.PERSON),
     Route("POST", "/learn/{pack}/{lesson}/{resource}", learning.finish_resource, Access.LEARNER),
+    Route("POST", "/learn/{pack}/{lesson}/{resource}/launch", learning.launch_unit, Access.PERSON),
     Route("GET", "/own/{lesson}", own_lessons.show_lesson, Access.PERSON),
     Route("GET", "/search", learning.search, Access.PERSON),
     Route("GET", "/hand-in/{assignment_no}", hand_ins.show_form, Access.LEARNER),
@@ -80,6 +82,14 @@ ROUTES: tuple[Route, ...] = (
         for path, handlers in HANDLERS.items()
         for method, handler in handlers.items()
     ),
+    # units of cmi5 courses, and programs that launch them
+    Route("POST", "/cmi5/fetch/{key}", fetching.fetch, Access.CLIENT, form=False),
+    Route("OPTIONS", "/cmi5/fetch/{key}", fetching.options, Access.CLIENT, form=False),
+    Route("POST", "/cmi5/courses", driving.bring_course, Access.CLIENT, form=False),
+    Route("DELETE", "/cmi5/courses/{pack}", driving.remove_course, Access.CLIENT, form=False),
+    Route("POST", "/cmi5/courses/{pack}/units/{unit}/launch", driving.launch, Access.CLIENT, form=False),
+    Route("POST", "/cmi5/registrations/{registration}/units/{unit}/waive", driving.waive, Access.CLIENT, form=False),
+    Route("POST", "/cmi5/sessions/{session}/abandon", driving.abandon, Access.CLIENT, form=False),
     # couriers
     Route("GET", "/courier", courier.show),
     Route("GET", "/courier/bundles", courier.list_bundles),
@@ -119,6 +129,8 @@ ROUTES: tuple[Route, ...] = (
         Access.TEACHER,
     ),
     Route("GET", "/staff/hand-ins/{hand_in_no}/file", hand_ins.send_file, Access.TEACHER),
+    Route("GET", "/staff/classes/{class_no}/units", waiving.show, Access.TEACHER),
+    Route("POST", "/staff/classes/{class_no}/units", waiving.waive, Access.TEACHER),
     Route("GET", "/staff/classes/{class_no}/lessons", teaching.choose_lesson, Access.TEACHER),
     Route("GET", "/staff/classes/{class_no}/cards", teaching.choose_cards, Access.TEACHER),
     Route("POST", "/staff/classes/{class_no}/cards", teaching.make_cards, Access.TEACHER),

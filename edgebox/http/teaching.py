@@ -233,6 +233,7 @@ async def _class(request: web.Request, problem: str = "", status: int = 200) -> 
         lessons=[_lesson(request, assigned) for assigned in progress.lessons],
         undecided=await request.app[BOX].marks.undecided(progress.school_class.no),
         handed=handed,
+        has_units=await request.app[BOX].launching.has_turns(progress.school_class.no),
         ended=[_lesson(request, each) for each in ended if handed.get(each.assignment.no)],
         has_large_choice=is_large,
         choices=[] if is_large else [*own, *await _choices(request, given, packs, LESSONS_SHOWN)],

@@ -35,7 +35,14 @@ class Clients:
         self._clock = clock
 
     async def make(
-        self, title: str, *, may_write: bool, reach: Reach, class_no: int | None, person_no: int
+        self,
+        title: str,
+        *,
+        may_write: bool,
+        reach: Reach,
+        class_no: int | None,
+        person_no: int,
+        may_launch: bool = False,
     ) -> tuple[str, str]:
         """Make a credential and return its login and secret; the secret is kept nowhere.
 
@@ -57,6 +64,7 @@ class Clients:
                 class_no=class_no,
                 person_no=person_no,
                 now_ms=now_ms,
+                may_launch=may_launch,
             )
         )
         return login, secret

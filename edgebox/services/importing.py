@@ -12,7 +12,7 @@ from typing import TypeVar
 from content_packs.format.errors import PackNotFound, PackSpace
 from content_packs.importers import staging
 from content_packs.importers.contract import Remark
-from content_packs.importers.errors import ArchiveTooLarge
+from content_packs.importers.errors import ArchiveTooLarge, ImportUnsupported
 from content_packs.importers.importing import Imported, Wishes, imported
 from content_packs.importers.zip_directory import TOTAL_MAX_BYTES
 from content_packs.installer.planning import reserve_bytes
@@ -23,7 +23,7 @@ from edgebox.settings import Settings
 UPLOAD_MAX_BYTES = 1024**3
 COPIES = 3
 STICK_FILES_MAX = 50
-ENDINGS = (".zip",)
+ENDINGS = (".zip", ".xml")
 T = TypeVar("T")
 
 
@@ -92,10 +92,10 @@ class Importing:
                 return await self.make(file.path, wishes)
         raise PackNotFound(place=path)
 
-    async def make(self, path: Path, wishes: Wishes) -> MadePack:
+    async def make(self, path: Path, wishes: Wishes, *, only: str = "") -> MadePack:
         """Make a pack of the file `path`, signed by the box, and begin to install it.
 
-        The same title again is the next version of the same pack.
+        The same title again is the next version of the same pack. `only` names the one format that is taken.
 
         Raises:
             The errors of `content_packs.importers.errors`, SourceInvalid, PathRefused, FileTooLarge: it is refused.
@@ -107,6 +107,8 @@ class Importing:
         async with self._turn:
             limit_bytes = min(TOTAL_MAX_BYTES, await self._usable_bytes() // COPIES)
             async with _in_thread(self._imported(path, wishes, limit_bytes)) as course:
+                if only and course.format != only:
+                    raise ImportUnsupported(format=course.format)
                 no = await local.add_course(course.source)
         task = asyncio.get_running_loop().create_task(self._sweep_after(no))
         self._watching.add(task)

@@ -13,6 +13,7 @@ from content_packs.base.clock import Clock
 from content_packs.base.errors import N_, EdgeboxError
 from edgebox.domain.caller import Caller
 from edgebox.domain.caller import Reach as Rights
+from edgebox.domain.cmi5.session import Launch
 from edgebox.domain.statement_in import Sender, from_statement, is_voiding, stored_at
 from edgebox.domain.statement_out import authority_of, is_account, write_out
 from edgebox.domain.statements import NewStatement, StoredStatement
@@ -26,6 +27,7 @@ from edgebox.services import large
 from edgebox.services.attachments import Attachments, Part
 from edgebox.services.forms import Forms
 from edgebox.services.recording import ActorRefused, Recording
+from edgebox.services.unit_statements import UnitStatements
 from edgebox.store import agents, clients, referring, statement_queries, statements
 from edgebox.store.attachments import Attachment, insert_attachments
 from edgebox.store.database import Database
@@ -95,6 +97,7 @@ class RecordStore:
         self._recording = recording
         self._home_page = home_page
         self.files = files
+        self._units = UnitStatements(home_page)
         self.forms = Forms()
         self.last_spoken = LastSpoken()
 
@@ -104,6 +107,8 @@ class RecordStore:
 
     def is_caller(self, agent: Any, caller: Caller) -> bool:
         """Tell whether a valid agent is the person who calls."""
+        if caller.launch is not None:
+            return identifier_of(agent) == caller.launch.agent
         return caller.pseudonym is not None and is_account(agent, self._home_page, caller.pseudonym)
 
     async def person_of(self, agent: dict[str, Any]) -> int | None:
@@ -167,23 +172,38 @@ class RecordStore:
             for part in parts
             if part.sha2 in hashes
         ]
-        taken = await self._insert(new, kept, now_ms)
+        taken = await self._insert(new, kept, now_ms, caller.launch, received)
         if parts:
             await self.files.settle(parts, is_stored=not taken)
         if taken:
             raise StatementConflict(id=ids.format_uuid(taken[0]))
         return [ids.format_uuid(statement.id) for statement in new]
 
-    async def _insert(self, new: list[NewStatement], kept: list[Attachment], now_ms: int) -> list[bytes]:
-        def job(connection: Any, at_ms: int) -> tuple[list[bytes], Numbers]:
-            timed = [stored_at(statement, at_ms) for statement in new]
-            taken, numbers = statements.insert_statements(connection, self._recording.registry, timed, at_ms)
-            if not taken:
-                insert_attachments(connection, kept)
-            return taken, numbers
+    async def _insert(
+        self,
+        new: list[NewStatement],
+        kept: list[Attachment],
+        now_ms: int,
+        launch: Launch | None,
+        received: Sequence[Any],
+    ) -> list[bytes]:
+        registry = self._recording.registry
 
-        taken, numbers = await self._recording.times.write(now_ms, job)
-        self._recording.note_stored(numbers)
+        def job(connection: Any, at_ms: int) -> tuple[list[bytes], list[Numbers]]:
+            timed = [stored_at(statement, at_ms) for statement in new]
+            admitted = None if launch is None else self._units.admit(connection, launch, received, timed)
+            taken, numbers = statements.insert_statements(connection, registry, timed, at_ms)
+            if taken:
+                return taken, [numbers]
+            insert_attachments(connection, kept)
+            if launch is None or admitted is None:
+                return [], [numbers]
+            more = self._units.follow(connection, registry, launch, admitted, at_ms)
+            return [], [numbers] if more is None else [numbers, more]
+
+        taken, found = await self._recording.times.write(now_ms, job)
+        for numbers in found:
+            self._recording.note_stored(numbers)
         return taken
 
     def _check(self, caller: Caller, version: Version, received: Sequence[Any], parts: Sequence[Part]) -> None:
@@ -203,8 +223,8 @@ class RecordStore:
 
     def _check_right(self, caller: Caller, statement: dict[str, Any]) -> None:
         self.check_may_record(caller)
-        if caller.client is not None:
-            return
+        if caller.client is not None or caller.launch is not None:
+            return  # a unit is judged with all rules of cmi5 when its statements are stored
         if not self.is_caller(statement["actor"], caller):
             raise ActorRefused
         if is_voiding(statement):
@@ -220,7 +240,9 @@ class RecordStore:
         found = await self._database.read(
             lambda connection: statement_queries.find_statement(connection, statement_id, reach)
         )
-        return None if found is None or found.is_void is not is_void else await self._write_out([found])
+        if found is None or found.is_void is not is_void or not _is_of(caller.launch, found):
+            return None
+        return await self._write_out([found])
 
     async def list_page(self, caller: Caller, wanted: Filter, start_seq: int | None, limit: int) -> Found:
         """Return a page of the statements that the caller may read, and where the next one starts.
@@ -229,6 +251,8 @@ class RecordStore:
             ReadingRefused
         """
         reach = await self._reach(caller)
+        if caller.launch is not None:
+            wanted = _narrowed(wanted, caller.launch)
         page = await self._database.read(
             lambda connection: referring.list_readable(connection, wanted, reach, start_seq, limit, self._home_page)
         )
@@ -258,6 +282,8 @@ class RecordStore:
     async def _reach(self, caller: Caller) -> Reach:
         if not caller.may_read:
             raise ReadingRefused
+        if caller.launch is not None:
+            return Reach()  # of which it finds what belongs to its launch
         if caller.client is None:
             return Reach(is_school=True) if caller.is_staff else Reach(people=frozenset({caller.person_no or 0}))
         if caller.client.reach is Rights.OWN:
@@ -279,6 +305,25 @@ class RecordStore:
         identifier = identifier_of(agent) or ""
         found = await self._database.read(lambda connection: agents.find_agent(connection, identifier))
         return None if found is None else found[1]
+
+
+def _narrowed(wanted: Filter, launch: Launch) -> Filter:
+    """Return what a unit asks for, within its learner's turn with the course. Raises ReadingRefused beyond that."""
+    is_other = wanted.agent not in (None, launch.agent) or wanted.registration not in (None, launch.registration)
+    if is_other:
+        raise ReadingRefused
+    return replace(wanted, agent=launch.agent, person_no=launch.person_no, registration=launch.registration)
+
+
+def _is_of(launch: Launch | None, found: StoredStatement) -> bool:
+    """Tell whether a unit may read a statement; anybody else's right was judged before."""
+    if launch is None:
+        return True
+    if found.registration != launch.registration or found.person_no != launch.person_no:
+        return False
+    return (
+        found.person_no is not None or identifier_of(json.loads(found.body or b"{}").get("actor", {})) == launch.agent
+    )
 
 
 def _line(statement: dict[str, Any]) -> bytes:

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 
 from edgebox.domain.caller import Client, Reach
 
-_COLUMNS = "no, login, title, may_write, reach, class_no, created_ms, revoked_ms"
+_COLUMNS = "no, login, title, may_write, reach, class_no, created_ms, revoked_ms, may_launch"
 _INSERT = """
-INSERT INTO client (login, secret_hash, title, may_write, reach, class_no, person_no, created_ms)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO client (login, secret_hash, title, may_write, reach, class_no, person_no, created_ms,
+    may_launch)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _FIND = f"SELECT secret_hash, {_COLUMNS} FROM client WHERE login = ? AND revoked_ms IS NULL"  # noqa: S608 - a constant
 _LIST = f"SELECT {_COLUMNS} FROM client ORDER BY no"  # noqa: S608 - likewise
@@ -42,9 +43,10 @@ def insert_client(
     class_no: int | None,
     person_no: int,
     now_ms: int,
+    may_launch: bool,
 ) -> int:
     """Keep a credential and return its number."""
-    values = (login, secret_hash, title, may_write, reach.value, class_no, person_no, now_ms)
+    values = (login, secret_hash, title, may_write, reach.value, class_no, person_no, now_ms, may_launch)
     return int(connection.execute(_INSERT, values).lastrowid or 0)
 
 
@@ -85,6 +87,6 @@ def list_learners_of_class(connection: sqlite3.Connection, class_no: int) -> fro
 
 
 def _client(row: tuple[object, ...]) -> Client:
-    no, login, title, may_write, reach, class_no, created_ms, revoked_ms = row
-    values = (no, login, title, bool(may_write), Reach(reach), class_no, created_ms, revoked_ms)
+    no, login, title, may_write, reach, class_no, created_ms, revoked_ms, may_launch = row
+    values = (no, login, title, bool(may_write), Reach(reach), class_no, created_ms, revoked_ms, bool(may_launch))
     return Client(*values)  # type: ignore[arg-type]  # the columns are STRICT

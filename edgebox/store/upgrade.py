@@ -31,6 +31,7 @@ _STEPS: tuple[tuple[str, FollowUp | None], ...] = (
     ("0010_files", None),
     ("0011_xapi", outside.fill),
     ("0012_seals", seal_all),
+    ("0013_launches", None),
     ("0015_retention", None),
 )
 SCHEMA_VERSION = int(_STEPS[-1][0][:4])

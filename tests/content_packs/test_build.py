@@ -10,6 +10,7 @@ import pytest
 
 from content_packs import builder, installer
 from content_packs.base.errors import EdgeboxError
+from content_packs.builder.media import check_beginning
 from content_packs.format.errors import FileTooLarge, PackNotFound, PathRefused, SourceInvalid
 from content_packs.format.fragment import clean_fragment
 from content_packs.installer import verify
@@ -203,6 +204,15 @@ MISTAKES = {
     "case twins": ("kettle/APP.js", "1", "kettle/app.js", "capital letters"),
     "reserved name": ("kettle/con.js", "1", "kettle/con.js", "device"),
 }
+
+
+def test_a_picture_may_be_called_like_another_kind_of_picture(tmp_path: Path) -> None:
+    place = tmp_path / "rain.jpg"
+    place.write_bytes(b"\x89PNG\r\n\x1a\n")
+    check_beginning(place, "rain.jpg", "image/jpeg", wanted_by="x")
+    place.write_bytes(b"%PDF-1.7")
+    with pytest.raises(SourceInvalid):
+        check_beginning(place, "rain.jpg", "image/jpeg", wanted_by="x")
 
 
 @pytest.mark.parametrize(("written", "content", "named", "reason"), MISTAKES.values(), ids=MISTAKES)

@@ -14,6 +14,7 @@ from aiohttp.web_request import BaseRequest
 from content_packs.base import sockets
 from content_packs.base.byte_range import RangeUnsatisfiable, parse_range
 from edgebox.content.app import serving_content
+from edgebox.content.policy import Origins, document_headers
 from edgebox.settings import Settings
 from tests.support.content import PACK, install_files, send_raw
 
@@ -314,3 +315,13 @@ def test_ranges_are_read_as_the_standard_says() -> None:
     for header in ("bytes=10-", "bytes=-0"):
         with pytest.raises(RangeUnsatisfiable):
             parse_range(header, 10)
+
+
+def test_only_pages_of_launched_units_may_speak_to_the_record_store() -> None:
+    origins = Origins(app="http://box:8080", content="http://box:8081")
+    plain, launched = (document_headers(origins, "a.b.c@1", is_launched=each) for each in (False, True))
+    assert "connect-src" not in plain
+    assert "unsafe" not in plain
+    assert "connect-src http://box:8081/c/a.b.c@1/ http://box:8080/xapi/ http://box:8080/cmi5/fetch/;" in launched
+    assert "sandbox allow-scripts;" in launched
+    assert "allow-same-origin" not in launched

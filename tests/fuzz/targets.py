@@ -45,6 +45,7 @@ from sync.records.moments import parse_duration, parse_timestamp
 from sync.records.outside import without_people
 from tests.fuzz.pack_targets import PACK_TARGETS
 from tests.fuzz.target import Target, void
+from tests.fuzz.unit_targets import UNIT_TARGETS
 from tests.support.hostile_archives import cases
 from tests.support.packs import small_manifest
 from tests.support.small_course import _PACK_TOML, _QUIZ
@@ -232,6 +233,7 @@ _ANSWERED = enrolment.make_answer(b"0123456789", KEY.verify_key, 3, KEY, SEALING
 
 TARGETS: tuple[Target, ...] = (
     *PACK_TARGETS,
+    *UNIT_TARGETS,
     Target("codec", lambda data: codec.decode(data, max_bytes=2**20), [codec.encode({"a": [1, 2.5, b"x", None]})]),
     Target("compress", lambda data: void(compress.decompress(data, max_bytes=2**20)), [compress.compress(b"abc" * 99)]),
     Target("manifest", _manifest, [manifest.serialise(small_manifest())]),

@@ -333,7 +333,7 @@ def _inner() -> Made:
     bomb = make_zip([Raw(f"{n}.zip", make_zip([Raw("x", bytes(1_000_000))])) for n in range(16)])
     yield "archive.nested", "42.zip in small", _zip(INDEX, Raw("lib.zip", bomb))
     for mark, content in (
-        ("h5p.json", b"{}"), ("cmi5.xml", b"<courseStructure/>"), ("tincan.xml", b"<tincan/>"),
+        ("h5p.json", b"{}"), ("tincan.xml", b"<tincan/>"),
         ("manifest.csv", b"a,b"),
         ("META-INF/container.xml", b"<container/>"), ("[Content_Types].xml", b"<Types/>"), ("AndroidManifest.xml", b""),
         ("META-INF/MANIFEST.MF", b"Manifest-Version: 1.0"),

@@ -22,6 +22,7 @@ from edgebox.http.body import read_body
 from edgebox.http.guard import SAFE_METHODS, check_origin, find_session
 from edgebox.keys import BOX
 from edgebox.services import large
+from edgebox.services.launch_tokens import LOGIN_PREFIX
 from edgebox.services.submit_token import TokenInvalid
 from sync.records.moments import parse_timestamp
 
@@ -234,7 +235,9 @@ async def _caller(request: web.Request, headers: Mapping[str, str]) -> Caller:
     if scheme.lower() == "bearer":
         return await box.recording.caller_of_token(value.strip())
     if scheme.lower() == "basic":
-        login, _, secret = _decoded(value).partition(":")
+        login, secret = decode_basic(value)
+        if login.startswith(LOGIN_PREFIX):
+            return await box.launching.tokens.check(login, secret)
         return await box.clients.check(login, secret)
     if scheme:
         raise TokenInvalid
@@ -254,11 +257,13 @@ def _check_own_page(request: web.Request) -> None:
 
 def _login(headers: Mapping[str, str]) -> str:
     scheme, _, value = headers.get("Authorization", "").partition(" ")
-    return _decoded(value).partition(":")[0][:100] if scheme.lower() == "basic" else ""
+    return decode_basic(value)[0][:100] if scheme.lower() == "basic" else ""
 
 
-def _decoded(value: str) -> str:
+def decode_basic(value: str) -> tuple[str, str]:
+    """Return login and secret of a Basic credential, both empty when it is none."""
     try:
-        return b64decode(value.strip(), validate=True).decode()
+        login, _, secret = b64decode(value.strip(), validate=True).decode().partition(":")
     except (NotBase64, ValueError):
-        return ""
+        return "", ""
+    return login, secret

@@ -5,24 +5,30 @@ from types import MappingProxyType
 
 from aiohttp import web
 
+from edgebox.domain.cmi5.preferences import check_preferences
+from edgebox.domain.cmi5.vocabulary import PREFERENCES
 from edgebox.domain.xapi.agents import identifier_of
 from edgebox.domain.xapi.values import StatementMalformed, check_iri
 from edgebox.domain.xapi.version import Version
+from edgebox.http.cmi5 import unit_rights
 from edgebox.http.xapi import documents
 from edgebox.http.xapi.call import Call
 from edgebox.keys import BOX
-from edgebox.services.documents import Need
+from edgebox.services.documents import DOCUMENT_MAX_BYTES, Need
 from edgebox.services.recording import ActorRefused
 from edgebox.store.documents import Place, Subject
+from edgebox.store.launches import READ_PREFERENCES
 
 _NAME = "profileId"
+_AGENT = "agent"
 FindPlace = Callable[[Call], Place]
 
 
 def _of_activity(call: Call) -> Place:
     activity_iri = call.required("activityId")
     check_iri(activity_iri, "activityId")
-    if call.caller.client is None and call.method not in ("GET", "HEAD"):
+    is_own = call.caller.launch is not None and call.caller.launch.activity_iri == activity_iri
+    if call.caller.client is None and not is_own and call.method not in ("GET", "HEAD"):
         raise ActorRefused  # it is everybody's
     return Place(Subject.ACTIVITY_PROFILE, activity_iri=activity_iri)
 
@@ -46,19 +52,28 @@ def _make_answers(owner: str, find_place: FindPlace) -> Mapping[str, Callable[[C
         documents.check_right(call)
         return find_place(call)
 
+    async def check_content(call: Call, *, is_whole: bool) -> None:
+        if owner == _AGENT and call.caller.launch is not None and call.query.get(_NAME) == PREFERENCES:
+            content = await call.read(DOCUMENT_MAX_BYTES)
+            check_preferences(call.base_type, content, is_whole=is_whole)
+
     async def get(call: Call) -> web.StreamResponse:
         place = place_of(call, one | {"since"})
         if _NAME not in call.query:
             return await documents.send_names(call, place)
+        if owner == _AGENT and call.query[_NAME] == PREFERENCES:
+            await unit_rights.note_read(call, READ_PREFERENCES)
         return await documents.send(call, place, documents.name_in(call, _NAME))
 
     async def put(call: Call) -> web.StreamResponse:
         place = place_of(call, one)
+        await check_content(call, is_whole=True)
         need = Need.ALWAYS if call.version is Version.ONE else Need.TO_REPLACE
         return await documents.put(call, place, documents.name_in(call, _NAME), need=need)
 
     async def post(call: Call) -> web.StreamResponse:
         place = place_of(call, one)
+        await check_content(call, is_whole=False)
         return await documents.merge(call, place, documents.name_in(call, _NAME))
 
     async def delete(call: Call) -> web.StreamResponse:
@@ -69,4 +84,4 @@ def _make_answers(owner: str, find_place: FindPlace) -> Mapping[str, Callable[[C
 
 
 OF_ACTIVITIES = _make_answers("activityId", _of_activity)
-OF_AGENTS = _make_answers("agent", _of_agent)
+OF_AGENTS = _make_answers(_AGENT, _of_agent)

@@ -2,15 +2,18 @@
 
 from aiohttp import web
 
+from edgebox.domain.cmi5.vocabulary import LAUNCH_DATA
 from edgebox.domain.xapi.agents import identifier_of
 from edgebox.domain.xapi.values import StatementMalformed, check_iri
 from edgebox.domain.xapi.version import Version
+from edgebox.http.cmi5 import unit_rights
 from edgebox.http.xapi import documents
 from edgebox.http.xapi.call import Call
 from edgebox.keys import BOX
 from edgebox.services.documents import Need
 from edgebox.services.recording import ActorRefused
 from edgebox.store.documents import Place, Subject
+from edgebox.store.launches import READ_LAUNCH
 
 _NAME = "stateId"
 _PARAMETERS = frozenset({"activityId", "agent", "registration", _NAME})
@@ -21,7 +24,10 @@ async def get(call: Call) -> web.Response:
     place = await _place(call, _PARAMETERS | {"since"})
     if _NAME not in call.query:
         return await documents.send_names(call, place)
-    return await documents.send(call, place, documents.name_in(call, _NAME))
+    name = documents.name_in(call, _NAME)
+    if name == LAUNCH_DATA:
+        await unit_rights.note_read(call, READ_LAUNCH)
+    return await documents.send(call, place, name)
 
 
 async def put(call: Call) -> web.Response:
@@ -60,6 +66,7 @@ async def _place(call: Call, parameters: frozenset[str]) -> Place:
         raise ActorRefused
     person_no = await store.person_of(agent)
     registration = call.uuid("registration")
+    unit_rights.check_state(call, activity_iri, registration, call.query.get(_NAME))
     if person_no is not None:
         return Place(Subject.STATE, person_no=person_no, activity_iri=activity_iri, registration=registration)
     return Place(Subject.STATE, agent=identifier, activity_iri=activity_iri, registration=registration)

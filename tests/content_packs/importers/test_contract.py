@@ -12,10 +12,12 @@ from content_packs.builder.media import MEDIA_TYPES
 from content_packs.format import names
 from content_packs.format.manifest import KINDS
 from content_packs.importers import child
+from content_packs.importers.cmi5 import Cmi5
 from content_packs.importers.contract import Importer, Source, Sureness
 from content_packs.importers.errors import ImportUnsupported
 from content_packs.importers.html_app import HtmlApp
 from content_packs.importers.reading import choose
+from tests.support.cmi5 import block, package, structure, unit
 from tests.support.raw_zip import Raw, make_zip
 from tests.support.web_app import APP_FILES, zipped_app
 
@@ -36,6 +38,8 @@ SAMPLES = [
     Sample(HtmlApp, zipped_app()),
     Sample(HtmlApp, zipped_app(top="kettle/")),
     Sample(HtmlApp, make_zip([Raw("index.html", b"")])),
+    Sample(Cmi5, package(structure(unit("one"), block("b", unit("two"))))),
+    Sample(Cmi5, structure(unit("one", "https://example.org/"))),
 ]
 
 

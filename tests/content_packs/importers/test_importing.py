@@ -25,7 +25,7 @@ from tests.support.web_app import zipped_app
 # A child that does not do what it should stands for one that a file has broken into.
 LIAR = "import sys; from content_packs.base.codec import encode; out = sys.stdout.buffer\n"
 SAY = "say = lambda *v: out.write(len(encode(list(v))).to_bytes(4, 'big') + encode(list(v)))\n"
-COURSE = "say('course', 'X', 't', 'en', 'l', [], 10)\n"
+COURSE = "say('course', 'X', 't', 'en', 'l', '', [], 10)\n"
 
 SLOW = """
 import os, sys, time

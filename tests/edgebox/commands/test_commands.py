@@ -33,6 +33,7 @@ from edgebox.store.connections import open_writer
 from edgebox.store.roster import LoginUnknown
 from sync.enrolment import Hub, parse_code
 from sync.transport.errors import LinkDown, StickMissing
+from tests.support.cmi5 import package, structure, unit
 from tests.support.small_course import PACK, build_small
 
 KEY = SigningKey(b"k" * 32)
@@ -376,3 +377,18 @@ def test_a_hub_without_its_code_is_refused(shell: Shell) -> None:
     assert done.returncode == 2
     assert "go together" in done.stderr
     assert not shell.data.exists()
+
+
+def test_a_cmi5_course_is_imported_as_a_package_and_alone(shell: Shell, tmp_path: Path) -> None:
+    alone, packed = tmp_path / "rocks.xml", tmp_path / "rocks.zip"
+    alone.write_bytes(structure(unit("one", "https://example.org/")))
+    packed.write_bytes(package(structure(unit("one"), unit("two"))))
+    key = ("--key", str(tmp_path / "press.key"), "--publisher", "Us")
+    found = [
+        shell.result("pack", "import", str(path), "-o", str(tmp_path / path.suffix), *key) for path in (alone, packed)
+    ]
+    assert [(made["format"], len(made["remarks"])) for made in found] == [("cmi5", 1), ("cmi5", 0)]
+    assert found[0]["pack"] == found[1]["pack"]  # by the id of the course
+    alone.write_bytes(structure(unit("one")))
+    refused = shell.run("pack", "import", str(alone), "-o", str(tmp_path / "x"), *key)
+    assert (refused.returncode, "course.url_relative" in refused.stderr) == (153, True)

@@ -1,0 +1,114 @@
+"""Statements of launched units inside the writer's transaction: held against the rules, and what follows from them.
+
+What a session has said is read and kept in the transaction that stores its statements, so that two requests of one unit
+cannot both be the first, and a power cut leaves all of it or nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from content_packs.base import ids
+from content_packs.format.cmi5 import Course, read_course
+from edgebox.domain.cmi5.made import Teller
+from edgebox.domain.cmi5.rules import SessionOver, next_stage
+from edgebox.domain.cmi5.satisfaction import satisfied
+from edgebox.domain.cmi5.session import Launch, Stage
+from edgebox.domain.cmi5.vocabulary import Verb
+from edgebox.domain.statement_in import Sender, from_statement
+from edgebox.domain.statement_out import authority_of
+from edgebox.domain.statements import NewStatement
+from edgebox.domain.xapi.agents import identifier_of
+from edgebox.domain.xapi.version import Version
+from edgebox.store import launches, statements
+from edgebox.store.launches import Registration
+from edgebox.store.registry import Numbers, Registry
+
+_MOVES_ON = frozenset({Verb.COMPLETED, Verb.PASSED})
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """Statements of one request that keep the rules, and the stage after them; `is_new` if any was not known."""
+
+    before: Stage
+    after: Stage
+    last_id: bytes
+    is_new: bool
+
+
+class UnitStatements:
+    """The rules of one box; `home_page` is that of its people's accounts."""
+
+    def __init__(self, home_page: str) -> None:
+        authority = identifier_of(authority_of(home_page, None)) or ""
+        self._sender = Sender(home_page, authority, None, Version.ONE)
+
+    def admit(
+        self, connection: Any, launch: Launch, received: Sequence[Mapping[str, Any]], new: Sequence[NewStatement]
+    ) -> Admitted:
+        """Return what a request of a unit comes to; one that was stored before is taken as it is, once more.
+
+        Raises:
+            SessionOver, StatementRefused
+        """
+        known = launches.find_stage(connection, launch)
+        before = after = known.stage
+        if before.is_over and {statement.id for statement in new} != {known.ended_by}:
+            raise SessionOver
+        last_id, is_new = b"", False
+        for given, statement in zip(received, new, strict=True):
+            if not launches.is_known(connection, statement.id):
+                after = next_stage(launch, after, dict(given))
+                last_id, is_new = statement.id, True
+        return Admitted(before, after, last_id, is_new)
+
+    def follow(
+        self, connection: Any, registry: Registry, launch: Launch, admitted: Admitted, now_ms: int
+    ) -> Numbers | None:
+        """Keep the stage of a session whose statements were stored, and say what is satisfied by them."""
+        if not admitted.is_new:
+            return None
+        launches.store_stage(connection, launch, admitted.after, admitted.last_id, now_ms)
+        if not (admitted.after.session_verbs - admitted.before.session_verbs) & _MOVES_ON:
+            return None
+        registration = launches.find_registration(connection, launch.registration)
+        if registration is None:
+            return None
+        return self.tell(
+            connection, registry, registration, self.judge(connection, registration, launch.session, now_ms), now_ms
+        )
+
+    def judge(self, connection: Any, registration: Registration, session: bytes, now_ms: int) -> list[dict[str, Any]]:
+        """Return statements on what is satisfied by now and was not called so before."""
+        course = _course(launches.find_course(connection, registration.course_no))
+        teller = Teller(registration.actor, registration.id, session, now_ms)
+        return [
+            teller.satisfied(course, registration.pack, block)
+            for block in satisfied(course, launches.list_verbs(connection, registration.no))
+            if launches.note_satisfied(connection, registration.no, block)
+        ]
+
+    def tell(
+        self,
+        connection: Any,
+        registry: Registry,
+        registration: Registration,
+        said: Sequence[Mapping[str, Any]],
+        now_ms: int,
+    ) -> Numbers:
+        """Store statements of the box itself, in this order."""
+        new = [
+            from_statement(
+                {"id": ids.format_uuid(ids.new_uuid7(now_ms)), **one}, registration.person_no, now_ms, self._sender
+            )
+            for one in said
+        ]
+        _taken, numbers = statements.insert_statements(connection, registry, new, now_ms)
+        return numbers
+
+
+@lru_cache(maxsize=4)
+def _course(content: bytes) -> Course:
+    return read_course(content)

@@ -1,0 +1,108 @@
+"""When units, blocks and courses are satisfied, and what the box says about it (cmi5 9.3.7, 9.3.9, 13.1.4)."""
+
+import pytest
+
+from edgebox.domain.cmi5.vocabulary import Verb
+from tests.support.cmi5 import PUBLISHER, Client, block, bring, launch, package, structure, unit, verbs_of
+
+
+async def said_after(driver: Client, course: str, *verbs: Verb) -> list[str]:
+    one = await (await launch(driver, course)).start()
+    for verb in verbs:
+        assert await one.say(verb) == 200
+    return [verb for verb, _ in await verbs_of(driver, one.registration)]
+
+
+@pytest.mark.parametrize(
+    ("move_on", "verbs", "expected"),
+    [
+        ("Completed", [Verb.PASSED], 0),
+        ("Completed", [Verb.COMPLETED], 2),
+        ("Passed", [Verb.COMPLETED], 0),
+        ("Passed", [Verb.FAILED], 0),
+        ("Passed", [Verb.PASSED], 2),
+        ("CompletedAndPassed", [Verb.COMPLETED], 0),
+        ("CompletedAndPassed", [Verb.PASSED, Verb.COMPLETED], 2),
+        ("CompletedOrPassed", [Verb.PASSED], 2),
+        ("CompletedOrPassed", [Verb.COMPLETED, Verb.PASSED], 2),
+    ],
+)
+async def test_block_and_course_are_satisfied_once_by_what_a_unit_needs(
+    driver: Client, move_on: str, verbs: list[Verb], expected: int
+) -> None:
+    course = await bring(driver, package(structure(block("b", unit("one", moveOn=move_on)))))
+    said = await said_after(driver, course, *verbs)
+    assert said.count("satisfied") == expected
+
+
+async def test_what_needs_nothing_is_satisfied_before_the_first_launch(driver: Client) -> None:
+    course = await bring(driver, package(structure(block("b", unit("one")), unit("two", moveOn="Passed"))))
+    one = await launch(driver, course)
+    said = await verbs_of(driver, one.registration)
+    assert [verb for verb, _ in said] == ["satisfied", "launched"]
+    assert said[0][1] != said[1][1]  # outside a launch, the session is one of its own
+
+
+async def test_inner_blocks_come_before_outer_ones_and_the_course_last(driver: Client) -> None:
+    inner = block("inner", unit("one", moveOn="Completed"))
+    course = await bring(driver, package(structure(block("outer", inner, unit("two")))))
+    one = await (await launch(driver, course)).start()
+    assert await one.say(Verb.COMPLETED) == 200
+    params = {"registration": one.registration, "verb": Verb.SATISFIED.value, "ascending": "true"}
+    found = (await (await driver.get("/xapi/statements", params=params)).json())["statements"]
+    published = [statement["context"]["contextActivities"]["grouping"][0]["id"] for statement in found]
+    assert published == [f"{PUBLISHER}/inner", f"{PUBLISHER}/outer", PUBLISHER]
+    assert len({statement["object"]["id"] for statement in found} | {*published}) == 6
+    assert [statement["object"]["definition"]["type"].rsplit("/", 1)[1] for statement in found] == [
+        "block", "block", "course",
+    ]  # fmt: skip
+
+
+async def test_a_waived_unit_counts_as_done_once_in_a_registration(driver: Client) -> None:
+    course = await bring(driver, package(structure(unit("one", moveOn="Passed"), unit("two", moveOn="Passed"))))
+    one = await (await launch(driver, course)).start()
+    assert await one.say(Verb.PASSED) == 200
+    address = f"/cmi5/registrations/{one.registration}/units/1/waive"
+    assert (await driver.post(address, json={"reason": "Tested Out"})).status == 204
+    said = await verbs_of(driver, one.registration)
+    assert [verb for verb, _ in said][-2:] == ["waived", "satisfied"]
+    assert said[-1][1] == said[-2][1] != said[0][1]
+    assert (await driver.post(address, json={"reason": "Tested Out"})).status == 409
+    assert (await driver.post(f"/cmi5/registrations/{one.registration}/units/2/waive", json={})).status == 404
+
+
+@pytest.mark.parametrize(
+    ("verb", "score", "status"),
+    [(Verb.PASSED, 0.8, 200), (Verb.PASSED, 0.79, 403), (Verb.FAILED, 0.79, 200), (Verb.FAILED, 0.8, 403)],
+)
+async def test_a_score_has_to_fit_the_mastery_score(driver: Client, verb: Verb, score: float, status: int) -> None:
+    course = await bring(driver, package(structure(unit("one", moveOn="Passed", masteryScore="0.8"))))
+    one = await (await launch(driver, course)).start()
+    assert await one.say(verb, score) == status
+
+
+@pytest.mark.parametrize("mode", ["Browse", "Review"])
+async def test_nothing_is_judged_in_other_modes_than_normal(driver: Client, mode: str) -> None:
+    course = await bring(driver, package(structure(unit("one", moveOn="Passed"))))
+    one = await (await launch(driver, course, launchMode=mode)).start()
+    assert [await one.say(verb) for verb in (Verb.COMPLETED, Verb.PASSED, Verb.FAILED)] == [403, 403, 403]
+    assert await one.say(Verb.TERMINATED) == 200
+
+
+async def test_passed_and_completed_come_once_in_all_sessions_of_a_registration(driver: Client) -> None:
+    course = await bring(driver, package(structure(unit("one", moveOn="CompletedAndPassed"))))
+    first = await (await launch(driver, course)).start()
+    for verb in (Verb.PASSED, Verb.COMPLETED, Verb.TERMINATED):
+        assert await first.say(verb) == 200
+    second = await (await launch(driver, course)).start()
+    assert [await second.say(verb) for verb in (Verb.PASSED, Verb.COMPLETED, Verb.FAILED)] == [403, 403, 403]
+    retaken = await (await launch(driver, course, retake=True)).start()
+    assert await retaken.say(Verb.PASSED) == 200
+
+
+async def test_a_request_with_one_wrong_statement_keeps_none_of_them(driver: Client) -> None:
+    course = await bring(driver, package(structure(unit("one", moveOn="Completed"))))
+    one = await (await launch(driver, course)).start()
+    assert await one.send(one.statement(Verb.COMPLETED), one.statement(Verb.COMPLETED)) == 403
+    assert [verb for verb, _ in await verbs_of(driver, one.registration)][-1] == "initialized"
+    assert await one.send(one.statement(Verb.COMPLETED), one.statement(Verb.TERMINATED)) == 200
