@@ -7,8 +7,10 @@ from typing import Any
 from content_packs.base import ids
 from edgebox.domain.events import Event
 from edgebox.domain.progress import step_of
+from edgebox.domain.statement_out import authority_of
 from edgebox.domain.statements import NewStatement, Outcome, Outside, digest_of
 from edgebox.domain.verbs import IRIS, VOIDED_IRI, name_of
+from edgebox.domain.xapi.agents import identifier_of
 from edgebox.domain.xapi.mentions import mentions_of, target_of
 from edgebox.domain.xapi.places import rewrite
 from edgebox.domain.xapi.rules import PROGRESS_EXTENSION
@@ -120,16 +122,24 @@ def from_statement(statement: dict[str, Any], person_no: int | None, now_ms: int
         step=step,
         registration=ids.parse_uuid(registration) if registration else None,
         body=canonical_json({name: value for name, value in kept.items() if name not in _NOT_KEPT}),
-        outside=Outside(
-            sender.home_page,
-            # The box is the authority, whatever was sent as such.
-            mentions_of({name: value for name, value in statement.items() if name != "authority"}),
-            sender.authority,
-            sender.client_no,
-            target_of(statement),
-            is_voiding(statement),
-        ),
+        outside=_outside(statement, sender.home_page, sender.authority, sender.client_no),
     )
+
+
+def outside_of(body: dict[str, Any], home_page: str, client_no: int | None) -> Outside:
+    """Return what a statement has besides its columns, from its stored body.
+
+    Args:
+        home_page: empty when nobody knows it; then it has no authority.
+    """
+    authority = identifier_of(authority_of(home_page, client_no)) or "" if home_page else ""
+    return _outside(body, home_page, authority, client_no)
+
+
+def _outside(statement: dict[str, Any], home_page: str, authority: str, client_no: int | None) -> Outside:
+    # The box is the authority, whatever was sent as such.
+    mentions = mentions_of({name: value for name, value in statement.items() if name != "authority"})
+    return Outside(home_page, mentions, authority, client_no, target_of(statement), is_voiding(statement))
 
 
 def stored_at(statement: NewStatement, stored_ms: int) -> NewStatement:

@@ -18,6 +18,11 @@ _PERCENT = 100
 _REQUIRED = ("actor", "object")
 
 
+def home_page_of(key_id: bytes) -> str:
+    """Return the `account.homePage` of the actors of the box whose first key this is."""
+    return f"http://box-{key_id.hex()[:12]}.internal/"
+
+
 def account(home_page: str, pseudonym: bytes) -> dict[str, Any]:
     """Return the agent that stands for a person of this box."""
     return {

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from content_packs.base import atomic, ids
 from content_packs.base.signing import SealingKey, SigningKey, VerifyKey
+from edgebox.domain.statement_out import home_page_of
 
 KEY_NAME = "box.key"
 _SUBMIT_KEY_BYTES = 32
@@ -54,7 +55,7 @@ class Identity:
     @property
     def home_page(self) -> str:
         """Return the `account.homePage` of this box's actors in xAPI statements; that of its first key, for ever."""
-        return f"http://box-{self._keys[-1].verify_key.key_id.hex()[:12]}.internal/"
+        return home_page_of(self._keys[-1].verify_key.key_id)
 
     def renew(self) -> None:
         """Go on under a new signing key. Blocks."""

@@ -11,23 +11,24 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from content_packs.base import ids
-from edgebox.domain.statement_in import is_voiding
-from edgebox.domain.statement_out import account
+from edgebox.domain.statement_in import outside_of
+from edgebox.domain.statement_out import account, home_page_of
 from edgebox.domain.statements import NewStatement, Outside
 from edgebox.domain.xapi.agents import identifier_of
 from edgebox.domain.xapi.formats import merge_definition
-from edgebox.domain.xapi.mentions import Role, mentions_of, registration_number, target_of, term_of
+from edgebox.domain.xapi.mentions import Role, registration_number, term_of
 from edgebox.domain.xapi.places import attachments_of
 from edgebox.domain.xapi.signature import must_come
 from edgebox.store import agents, seals
 from edgebox.store.attachments import Attachment, insert_attachments
-from edgebox.store.registry import Numbers
+from edgebox.store.registry import Numbers, Registry
 from sync.records.activity import parse_activity
 from sync.records.kinds import Kind
 
 ALL = term_of(Role.ANY, 0)
 DEFINITION_MAX_CHARACTERS = 64 * 1024  # it grows with every language that somebody adds
 TERMS_MAX = 400  # of one statement, those of the statement it is about included
+_EARLIER_AT_ONCE = 20  # statements in memory, of which each may have 256 kB
 _SPREAD_MAX_ROWS = 1_000  # looked at or written for one statement: what was sent about it may be any number
 _INHERITED = frozenset(
     {Role.VERB, Role.ACTIVITY, Role.ACTIVITY_AROUND, Role.AGENT, Role.AGENT_AROUND, Role.REGISTRATION}
@@ -57,13 +58,15 @@ _SET_DEFINITION = """
 INSERT INTO definition (activity_no, content) VALUES (?, ?)
 ON CONFLICT (activity_no) DO UPDATE SET content = excluded.content
 """
+# By places in the log: what was about another one came after it, or knows nothing of it, as when they were stored.
 _EARLIER = """
-SELECT min(change.seq), statement.id, statement.person_no, statement.verb_no, statement.client_no, statement.body
-FROM change JOIN statement ON statement.id = change.key
-WHERE change.kind = ? AND statement.body IS NOT NULL AND statement.digest <> x''
-    AND statement.id NOT IN (SELECT id FROM outside)
-GROUP BY statement.id
+SELECT change.seq, statement.id, statement.person_no, statement.client_no, statement.body
+FROM change CROSS JOIN statement ON statement.id = change.key
+WHERE change.seq > ? AND change.kind = ? AND statement.body IS NOT NULL AND statement.digest <> x''
+    AND NOT EXISTS (SELECT 1 FROM outside WHERE outside.id = statement.id)
+ORDER BY change.seq LIMIT ?
 """
+_FIRST_LIFE = "SELECT key_id FROM identity ORDER BY no LIMIT 1"
 _VOID_ALL = """
 UPDATE outside SET is_void = 1 WHERE voids = 0 AND EXISTS
     (SELECT 1 FROM outside AS by WHERE by.target = outside.id AND by.voids = 1 AND by.client_no = outside.client_no)
@@ -82,22 +85,26 @@ _PLACES_AT_ONCE = 50  # rows, of which each may have 3 kB
 
 def insert_outside(connection: sqlite3.Connection, numbers: Numbers, statement: NewStatement, seq: int) -> None:
     """Note what a statement that was just stored has besides its row."""
-    outside = statement.outside
-    if outside is None:
-        return
-    terms = _terms(connection, numbers, statement, outside)
+    if statement.outside is not None:
+        _note(connection, numbers, statement.id, statement.person_no, statement.outside, seq)
+
+
+def _note(
+    connection: sqlite3.Connection, numbers: Numbers, id_: bytes, person_no: int | None, outside: Outside, seq: int
+) -> None:
+    terms = _terms(connection, numbers, person_no, outside)
     if outside.target is not None:
         terms |= _fitting(_inherited(connection, outside.target, outside.home_page), terms)
-    for packed, place in connection.execute(_TERMS, (statement.id,)).fetchall():
+    for packed, place in connection.execute(_TERMS, (id_,)).fetchall():
         connection.executemany(_FORGET, [(term, place) for term in _unpacked(packed)])
-    values = (statement.id, seq, outside.client_no, outside.target, outside.is_voiding, _packed(terms))
+    values = (id_, seq, outside.client_no, outside.target, outside.is_voiding, _packed(terms))
     connection.execute(_INSERT, values)
     connection.executemany(_MENTION, [(term, seq) for term in terms])
-    _spread(connection, statement.id, terms)
+    _spread(connection, id_, terms)
     if outside.is_voiding:
         connection.execute(_VOID, (outside.target, outside.client_no))
-    elif connection.execute(_VOIDED_BY, (statement.id, outside.client_no)).fetchone() is not None:
-        connection.execute(_VOID, (statement.id, outside.client_no))
+    elif connection.execute(_VOIDED_BY, (id_, outside.client_no)).fetchone() is not None:
+        connection.execute(_VOID, (id_, outside.client_no))
     for iri, definition in outside.mentions.activities.items():
         if definition is not None:
             _define(connection, numbers, iri, definition, may_change=outside.client_no is not None)
@@ -137,27 +144,18 @@ def _list_files(connection: sqlite3.Connection) -> Iterator[Attachment]:
 
 
 def fill(connection: sqlite3.Connection) -> None:
-    """Note it for all statements of which it was not kept."""
-    found = connection.execute(_EARLIER, (int(Kind.STATEMENT),)).fetchall()
-    for seq, id_, person_no, verb_no, client_no, body in found:
-        statement = json.loads(body)
-        mentions = mentions_of(statement)
-        nos = [(Role.ANY, 0), (Role.VERB, verb_no)]
-        nos += [] if person_no is None else [(Role.PERSON, person_no)]
-        nos += [] if client_no is None else [(Role.CLIENT, client_no)]
-        for identifier, name in mentions.agents.items():
-            no = agents.number_agent(connection, identifier, name)
-            nos += _agent_terms(no, is_object=identifier in mentions.object_agents)
-        for iri in mentions.activities:
-            row = connection.execute("SELECT no FROM activity WHERE iri = ?", (iri,)).fetchone()
-            if row is not None:
-                nos += _activity_terms(row[0], is_object=iri == mentions.object_activity)
-        if mentions.registration is not None:
-            nos.append((Role.REGISTRATION, registration_number(mentions.registration)))
-        terms = {term_of(role, no) for role, no in nos}
-        values = (id_, seq, client_no, target_of(statement), is_voiding(statement), _packed(terms))
-        connection.execute(_INSERT, values)
-        connection.executemany(_MENTION, [(term, seq) for term in terms])
+    """Note it for all statements of which it was not kept, in the order of the log."""
+    numbers, home_page, after = Numbers(connection, Registry({}, {})), _find_home_page(connection), 0
+    while rows := connection.execute(_EARLIER, (after, int(Kind.STATEMENT), _EARLIER_AT_ONCE)).fetchall():
+        places = {id_: (seq, *rest) for seq, id_, *rest in reversed(rows)}  # the first of two
+        for id_, (seq, person_no, client_no, body) in reversed(places.items()):
+            _note(connection, numbers, id_, person_no, outside_of(json.loads(body), home_page, client_no), seq)
+        after = rows[-1][0]
+
+
+def _find_home_page(connection: sqlite3.Connection) -> str:
+    row = connection.execute(_FIRST_LIFE).fetchone()
+    return "" if row is None else home_page_of(row[0])
 
 
 def find_definition(connection: sqlite3.Connection, iri: str) -> tuple[dict[str, Any] | None, int]:
@@ -167,13 +165,14 @@ def find_definition(connection: sqlite3.Connection, iri: str) -> tuple[dict[str,
     return (None, 0) if row is None else (json.loads(row[0]), len(row[0]))
 
 
-def _terms(connection: sqlite3.Connection, numbers: Numbers, statement: NewStatement, outside: Outside) -> set[int]:
+def _terms(connection: sqlite3.Connection, numbers: Numbers, person_no: int | None, outside: Outside) -> set[int]:
     mentions = outside.mentions
     nos = [(Role.ANY, 0), (Role.VERB, numbers.of_verb(mentions.verb, stays=True))]
     for identifier, name in mentions.agents.items():
         no = agents.number_agent(connection, identifier, name, may_rename=outside.client_no is not None)
         nos += _agent_terms(no, is_object=identifier in mentions.object_agents)
-    nos.append((Role.AGENT_AROUND, agents.number_agent(connection, outside.authority)))
+    if outside.authority:
+        nos.append((Role.AGENT_AROUND, agents.number_agent(connection, outside.authority)))
     for iri in mentions.activities:
         no = numbers.of_activity(parse_activity(iri), stays=True)
         nos += _activity_terms(no, is_object=iri == mentions.object_activity)
@@ -181,8 +180,8 @@ def _terms(connection: sqlite3.Connection, numbers: Numbers, statement: NewState
         nos.append((Role.REGISTRATION, registration_number(mentions.registration)))
     if outside.client_no is not None:
         nos.append((Role.CLIENT, outside.client_no))
-    if statement.person_no is not None:
-        nos.append((Role.PERSON, statement.person_no))
+    if person_no is not None:
+        nos.append((Role.PERSON, person_no))
     return {term_of(role, no) for role, no in nos}
 
 

@@ -1,11 +1,16 @@
+import json
 import sqlite3
+from contextlib import closing
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from content_packs.base.ids import format_uuid
 from edgebox.store import upgrade as upgrade_module
 from edgebox.store.connections import open_reader
+from edgebox.store.outside import find_definition
 from edgebox.store.statement_filters import Filter, Reach
 from edgebox.store.statement_queries import list_statements
 from edgebox.store.upgrade import SCHEMA_VERSION, SchemaTooNew, upgrade
@@ -142,8 +147,28 @@ def test_newer_database_is_left_as_it_is(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
-def test_statements_of_outside_clients_from_before_are_found_by_what_they_mention(tmp_path: Path) -> None:
-    path = tmp_path / "box.db"
+AMINA = {"mbox": "mailto:amina@example.org", "name": "Amina"}
+EARLIER_BODIES: tuple[dict[str, Any], ...] = (
+    {"object": {"id": "http://a"}},
+    {"object": {"objectType": "StatementRef", "id": format_uuid(bytes([1] * 16))}},
+    {
+        "object": {"id": "http://a", "definition": {"name": {"en": "A page"}}},
+        "context": {"contextActivities": {"parent": [{"id": "http://parent"}]}},
+    },
+    {"object": {"objectType": "StatementRef", "id": format_uuid(bytes([9] * 16))}},
+)
+EARLIER_OWN = """
+INSERT INTO person (no, pseudonym, role, given_name, created_ms) VALUES (1, zeroblob(16), 'learner', 'Bilal', 5);
+INSERT INTO device (no, id, first_ms) VALUES (1, zeroblob(16), 5);
+INSERT INTO statement (id, person_no, verb_no, activity_no, device_no, device_seq, attempt_seq, timestamp_ms, stored_ms,
+    digest) VALUES (x'09090909090909090909090909090909', 1, 1, 2, 1, 1, 1, 5, 5, x'02');
+INSERT INTO change (kind, key) VALUES (1, x'09090909090909090909090909090909');
+INSERT INTO identity (key_id, reason, since_ms) VALUES (zeroblob(16), 'first', 5);
+"""
+
+
+def make_earlier(path: Path) -> None:
+    """Make a database of the step before outside clients had credentials, with statements of theirs."""
     connection = sqlite3.connect(path)
     connection.execute("CREATE TABLE _sqlite_migrations (migration_set TEXT, name TEXT, applied_at TEXT)")
     for name, _follow_up in upgrade_module._STEPS:
@@ -151,28 +176,42 @@ def test_statements_of_outside_clients_from_before_are_found_by_what_they_mentio
             connection.executescript(files("edgebox.store").joinpath("schema", f"{name}.sql").read_text())
             values = ("edgebox.box", f"m{name}")
             connection.execute("INSERT INTO _sqlite_migrations (migration_set, name) VALUES (?, ?)", values)
-    body = '{"actor":{"mbox":"mailto:amina@example.org","name":"Amina"},"verb":{"id":"http://v"},"object":{"id":"http://a"}}'
     connection.executescript(
-        "INSERT INTO verb VALUES (1, 'http://v'); INSERT INTO activity (no, iri) VALUES (1, 'http://a')"
+        "INSERT INTO verb (no, iri) VALUES (1, 'http://v'); INSERT INTO activity (no, iri) VALUES (1, 'http://a');"
+        "INSERT INTO activity (no, iri) VALUES (2, 'http://own');" + EARLIER_OWN
     )
-    connection.execute(
-        "INSERT INTO statement (id, verb_no, activity_no, timestamp_ms, stored_ms, body, digest)"
-        " VALUES (?, 1, 1, 5, 5, ?, ?)",
-        (bytes(16), body.encode(), bytes(8)),
-    )
-    connection.execute("INSERT INTO change (kind, key) VALUES (1, ?)", (bytes(16),))
-    connection.execute("PRAGMA user_version = 9")
+    for number, body in enumerate(EARLIER_BODIES, 1):
+        content = json.dumps({"actor": AMINA, "verb": {"id": "http://v"}} | body)
+        connection.execute(
+            "INSERT INTO statement (id, verb_no, activity_no, timestamp_ms, stored_ms, body, digest)"
+            " VALUES (?, 1, 1, 5, 5, ?, x'01')",
+            (bytes([number] * 16), content.encode()),
+        )
+        connection.execute("INSERT INTO change (kind, key) VALUES (1, ?)", (bytes([number] * 16),))
+    connection.execute("PRAGMA user_version = 10")
     connection.commit()
     connection.close()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "numbers"),
+    [
+        (Filter(agent="mbox:mailto:amina@example.org"), [1, 2, 3, 4]),
+        (Filter(activity="http://a"), [1, 2, 3]),
+        (Filter(activity="http://own"), [4, 9]),
+        (Filter(verb="http://v"), [1, 2, 3, 4, 9]),
+        (Filter(activity="http://parent", related_activities=True), [3]),
+        (Filter(agent="account:http://box-000000000000.internal/ box", related_agents=True), [1, 2, 3, 4]),
+    ],
+)
+def test_statements_of_outside_clients_from_before_are_found_as_new_ones_are(
+    wanted: Filter, numbers: list[int], tmp_path: Path
+) -> None:
+    path = tmp_path / "box.db"
+    make_earlier(path)
     upgrade(path)
-    reader = open_reader(path)
-    try:
-        for wanted in (
-            Filter(agent="mbox:mailto:amina@example.org"),
-            Filter(activity="http://a"),
-            Filter(verb="http://v"),
-        ):
-            assert len(list_statements(reader, wanted, Reach(), None, 10).statements) == 1
-        assert reader.execute("SELECT name FROM agent").fetchone()[0] == "Amina"
-    finally:
-        reader.close()
+    with closing(open_reader(path)) as reader:
+        found = list_statements(reader, wanted, Reach(), None, 10).statements
+        assert sorted(statement.id[0] for statement in found) == numbers
+        assert reader.execute("SELECT name FROM agent WHERE name IS NOT NULL").fetchall()[0][0] == "Amina"
+        assert find_definition(reader, "http://a")[0] == {"name": {"en": "A page"}}

@@ -7,8 +7,9 @@ import pytest
 
 from edgebox.keys import Box
 from edgebox.store import listing, statement_queries
+from edgebox.store.outside import refit
 from tests.support.box import School, make_tablet
-from tests.support.records import STATEMENTS, Records, make_id, make_statement
+from tests.support.records import STATEMENTS, Records, make_id, make_statement, outside_client, reference
 
 NO_TEXT = "UPDATE statement SET response = CAST(x'ff41' AS TEXT) WHERE id = ?"
 OTHER_VERB = "UPDATE statement SET verb_no = 3 - verb_no WHERE id = ?"
@@ -81,3 +82,35 @@ async def test_statement_about_a_damaged_one_is_not_found_by_what_is_damaged(
     await damage(box, OTHER_VERB, made[0])
     await records.send(make_statement(1, object={"objectType": "StatementRef", "id": made[0]["id"]}))
     assert [row["id"] for row in (await records.get(verb=made[1]["verb"]["id"]))["statements"]] == [made[1]["id"]]
+
+
+async def test_statements_are_found_as_before_when_what_is_kept_beside_them_was_lost(box: Box) -> None:
+    parent = {"contextActivities": {"parent": {"id": "http://example.org/parent"}}}
+    named = {"id": "http://example.org/named", "definition": {"name": {"en": "Named"}}}
+    async with outside_client(box) as client:
+        await client.send(
+            make_statement(1),
+            make_statement(2, object=reference(1)),
+            make_statement(3, context=parent),
+            make_statement(4, object=named),
+        )
+        authority = (await client.get())["statements"][0]["authority"]
+
+        async def find() -> list[Any]:
+            return [
+                await client.ids(activity="http://example.org/page"),
+                await client.ids(activity="http://example.org/parent", related_activities="true"),
+                await client.ids(agent=authority, related_agents="true"),
+                (await client.get(activity=named["id"], format="canonical"))["statements"][0]["object"],
+            ]
+
+        def lose(connection: sqlite3.Connection) -> None:
+            connection.execute("DELETE FROM outside")
+            connection.execute("DELETE FROM definition")
+            connection.execute("DELETE FROM activity WHERE iri = 'http://example.org/parent'")
+            refit(connection)
+
+        before = await find()
+        assert before[:3] == [[3, 2, 1], [3], [4, 3, 2, 1]]
+        await box.database.write(lose)
+        assert await find() == before
