@@ -76,6 +76,8 @@ class RecordCheck:
                 noted = await self._database.write(lambda connection: scrubbing.note(connection, found, now_ms))
         if found.damaged or found.is_missing:
             log.error("records.damaged statements=%d lost=%d", len(found.damaged), noted.lost)
+        for each in found.unfit:
+            log.error("records.unfit table=%s mended=%s", each.table, each.mended is not None)
         if noted.fault:
             log.error("records.fault %s", noted.fault)
             await asyncio.to_thread(self._database.note_damage, scrubbing.suspicion(noted.fault))

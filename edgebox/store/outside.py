@@ -19,7 +19,7 @@ from edgebox.domain.xapi.formats import merge_definition
 from edgebox.domain.xapi.mentions import Role, registration_number, term_of
 from edgebox.domain.xapi.places import attachments_of
 from edgebox.domain.xapi.signature import must_come
-from edgebox.store import agents, seals
+from edgebox.store import agents, row_seals, seals
 from edgebox.store.attachments import Attachment, insert_attachments
 from edgebox.store.registry import Numbers, Registry
 from sync.records.activity import parse_activity
@@ -38,7 +38,7 @@ _ROLE_MASK = 15
 _INSERT = """
 INSERT INTO outside (id, seq, client_no, target, voids, terms) VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, client_no = excluded.client_no, target = excluded.target,
-    is_void = is_void AND client_no IS excluded.client_no AND NOT excluded.voids, voids = excluded.voids,
+    seal = NULL, is_void = is_void AND client_no IS excluded.client_no AND NOT excluded.voids, voids = excluded.voids,
     terms = excluded.terms
 """
 _FORGET = "DELETE FROM mention WHERE term = ? AND seq = ?"
@@ -46,7 +46,7 @@ _MENTION = "INSERT OR IGNORE INTO mention (term, seq) VALUES (?, ?)"
 _TERMS = "SELECT terms, seq FROM outside WHERE id = ?"
 _SET_TERMS = "UPDATE outside SET terms = ? WHERE id = ?"
 _ABOUT = "SELECT id, terms, seq FROM outside WHERE target = ? LIMIT ?"
-_VOID = "UPDATE outside SET is_void = 1 WHERE id = ? AND client_no IS ? AND voids = 0"
+_VOID = "UPDATE outside SET is_void = 1, seal = NULL WHERE id = ? AND client_no IS ? AND voids = 0"
 _VOIDED_BY = "SELECT 1 FROM outside WHERE target = ? AND client_no IS ? AND voids = 1"
 _OWN = """
 SELECT statement.verb_no, statement.activity_no, person.pseudonym, device.id, statement.attempt_seq
@@ -68,7 +68,7 @@ ORDER BY change.seq LIMIT ?
 """
 _FIRST_LIFE = "SELECT key_id FROM identity ORDER BY no LIMIT 1"
 _VOID_ALL = """
-UPDATE outside SET is_void = 1 WHERE voids = 0 AND EXISTS
+UPDATE outside SET is_void = 1, seal = NULL WHERE voids = 0 AND is_void = 0 AND EXISTS
     (SELECT 1 FROM outside AS by WHERE by.target = outside.id AND by.voids = 1 AND by.client_no = outside.client_no)
 """
 _WITH_FILES = "SELECT id, body FROM statement WHERE instr(body, CAST('\"attachments\"' AS BLOB))"
@@ -105,6 +105,8 @@ def _note(
         connection.execute(_VOID, (outside.target, outside.client_no))
     elif connection.execute(_VOIDED_BY, (id_, outside.client_no)).fetchone() is not None:
         connection.execute(_VOID, (id_, outside.client_no))
+    for each in (id_, outside.target) if outside.is_voiding else (id_,):
+        row_seals.seal(connection, "outside", each)
     for iri, definition in outside.mentions.activities.items():
         if definition is not None:
             _define(connection, numbers, iri, definition, may_change=outside.client_no is not None)
@@ -132,6 +134,7 @@ def refit(connection: sqlite3.Connection) -> None:
     connection.execute("DROP TABLE temp.place")
     fill(connection)
     connection.execute(_VOID_ALL)
+    row_seals.seal_rest(connection)
     insert_attachments(connection, _list_files(connection))
 
 

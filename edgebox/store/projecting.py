@@ -7,7 +7,7 @@ a teacher gives the name.
 import sqlite3
 from collections.abc import Iterable
 
-from edgebox.store import merged, switches
+from edgebox.store import merged, row_seals, switches
 from edgebox.store.log import append_change, number_key
 from sync.records.facts import (
     CLASS_MEMBERS,
@@ -90,6 +90,7 @@ def find_learner(connection: sqlite3.Connection, pseudonym: bytes, now_ms: int) 
     if row is not None:
         return int(row[0])
     no = int(connection.execute(_INSERT_LEARNER, (pseudonym, code_of(pseudonym), now_ms)).lastrowid or 0)
+    row_seals.seal(connection, "person", no)
     append_change(connection, Kind.LEARNER, number_key(no))
     return no
 

@@ -6,6 +6,7 @@ What only statements have that stay on the box has a number too, but is not in t
 import sqlite3
 from dataclasses import dataclass
 
+from edgebox.store import row_seals
 from edgebox.store.log import append_change, number_key
 from sync.records.activity import Activity
 from sync.records.kinds import Kind
@@ -92,6 +93,7 @@ class Numbers:
         row = self._connection.execute(table.find, values[:1]).fetchone()
         if row is None:
             no, is_in_log = int(self._connection.execute(table.insert, (*values, stays)).lastrowid or 0), False
+            row_seals.seal(self._connection, table.kind.name.lower(), no)
         else:
             no, is_in_log = int(row[0]), not row[1]
         if not stays and not is_in_log:

@@ -4,6 +4,7 @@ import sqlite3
 
 from content_packs.base import ids
 from content_packs.base.errors import N_, EdgeboxError
+from edgebox.store import row_seals
 from edgebox.store.log import append_change, number_key
 from edgebox.store.telling import tell_class, tell_enrollment
 from sync.records.kinds import Kind
@@ -97,6 +98,7 @@ def insert_learner(
     pseudonym = ids.random_bytes(ids.ID_BYTES)
     values = (pseudonym, "learner", given_name, family_name, avatar, None, language, now_ms)
     no = _new_row(connection, _INSERT_PERSON, values)
+    row_seals.seal(connection, "person", no)
     append_change(connection, Kind.LEARNER, number_key(no))
     return no
 
@@ -111,7 +113,10 @@ def insert_teacher(connection: Connection, now_ms: int, login: str, given_name: 
     if connection.execute("SELECT 1 FROM person WHERE login = ?", (folded,)).fetchone():
         raise LoginTaken(login=folded)
     pseudonym = ids.random_bytes(ids.ID_BYTES)
-    return _new_row(connection, _INSERT_PERSON, (pseudonym, "teacher", given_name, "", avatar, folded, None, now_ms))
+    values = (pseudonym, "teacher", given_name, "", avatar, folded, None, now_ms)
+    no = _new_row(connection, _INSERT_PERSON, values)
+    row_seals.seal(connection, "person", no)
+    return no
 
 
 def find_teacher(connection: Connection, login: str) -> sqlite3.Row:

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 
-from edgebox.store import remnants, repairs, seals
-from edgebox.store.connections import is_unreadable
-from edgebox.store.copying import UNREADABLE, list_tables, open_source
+from edgebox.store import repairs, row_seals, seals
+from edgebox.store.copying import UNREADABLE, is_unreadable, list_tables, open_source
 from edgebox.store.log import append_change
 from edgebox.store.repairs import Repair, RepairKind
+from edgebox.store.row_seals import Unfit
 from sync.records.kinds import Kind
 
 _SLICE = 500
@@ -43,6 +43,7 @@ class Found:
         fault: of the structure of the file, empty when none was seen.
         is_missing: statements are gone that were there.
         mends: what `find_mends` returns of the damaged ones.
+        unfit: rows that statements need, and that do not fit their seals.
     """
 
     place: str
@@ -51,6 +52,7 @@ class Found:
     fault: str = ""
     is_missing: bool = False
     mends: Mapping[seals.Row, seals.Row | None] = field(default_factory=dict)
+    unfit: tuple[Unfit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +97,16 @@ def read_on(path: Path, place: str, is_over: Callable[[], bool]) -> Found:
 
 def _check_tables(connection: sqlite3.Connection, first: str, is_over: Callable[[], bool], found: Found) -> Found:
     tables = list_tables(connection)
+    first, _, after = first.partition(" ")
     for table in tables[tables.index(first) if first in tables else 0 :]:
         if is_over():
             return replace(found, place=_TABLE + table)
+        if table in row_seals.SEALED:
+            unfit, last = row_seals.find_unfit(connection, table, after, is_over)
+            found = replace(found, unfit=(*found.unfit, *unfit))
+            if last is not None:
+                return replace(found, place=f"{_TABLE}{table} {last}")
+        after = ""
         if fault := _find_fault(connection, table):
             return replace(found, fault=fault)
     # What is known to be damaged is taken out first, and makes the chains right.
@@ -165,6 +174,11 @@ def note(connection: sqlite3.Connection, found: Found, now_ms: int) -> Noted:
     )
     connection.execute(put_place, (_PLACE, found.place))
     noted = put_right(connection, found.damaged, found.mends, now_ms)
+    try:
+        if row_seals.put_right(connection, found.unfit):
+            repairs.add(connection, Repair(RepairKind.DAMAGED, now_ms, 0))
+    except sqlite3.IntegrityError:
+        noted = replace(noted, fault=noted.fault or _OUT_OF_PLACE)
     if found.is_missing:
         gone = repairs.settle_missing(connection)
         if gone:

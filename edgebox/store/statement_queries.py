@@ -10,11 +10,12 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
+from operator import itemgetter
 from typing import Any
 
 from edgebox.domain.statement_out import registration_of
 from edgebox.domain.statements import Outcome, StoredStatement
-from edgebox.store import listing, seals, statement_filters
+from edgebox.store import listing, row_seals, seals, statement_filters
 from edgebox.store.boots import find_timeline
 from edgebox.store.listing import BLOCK
 from edgebox.store.statement_filters import Filter, Reach
@@ -32,17 +33,18 @@ _COLUMNS = """
 statement.id, person.pseudonym, verb.iri, activity.iri, activity.pack, activity.resource, activity.item, device.id,
 statement.attempt_seq, statement.registration, statement.timestamp_ms, statement.stored_ms, statement.success,
 statement.completion, statement.score_raw, statement.score_max, statement.score_scaled, statement.duration_ms,
-statement.progress, statement.response, statement.body, statement.pack_version, statement.person_no, outside.client_no,
-coalesce(outside.is_void, 0)
+statement.progress, statement.response, statement.body, statement.pack_version, statement.person_no,
+statement.client_no, coalesce(outside.is_void, 0)
 """
 _JOINS = """
 JOIN verb ON verb.no = statement.verb_no JOIN activity ON activity.no = statement.activity_no
 LEFT JOIN device ON device.no = statement.device_no LEFT JOIN person ON person.no = statement.person_no
 LEFT JOIN outside ON outside.id = statement.id
 """
-_ONE = f"SELECT {_COLUMNS} FROM statement {_JOINS} WHERE statement.id = ?"  # noqa: S608 - made of the constants above
+_SEALED = f"{_COLUMNS}, NULL AS beside, {row_seals.COLUMNS}, NULL AS sealed, statement.*"
+_ONE = f"SELECT 0, {_SEALED} FROM statement {_JOINS} WHERE statement.id = ?"  # noqa: S608 - made of the constants above
 _ROWS = f"""
-SELECT change.seq, {_COLUMNS}, NULL AS sealed, statement.*
+SELECT change.seq, {_SEALED}
 FROM json_each(?) AS wanted CROSS JOIN change ON change.seq = wanted.value
 CROSS JOIN statement ON statement.id = change.key {_JOINS}
 """  # noqa: S608 - likewise
@@ -60,12 +62,9 @@ class Page:
 
 def find_statement(connection: sqlite3.Connection, statement_id: bytes, reach: Reach) -> StoredStatement | None:
     """Return one statement that may be read, void or not."""
-    # Its seal first: a text that is damaged cannot even be read.
-    if not seals.find_whole(connection, [statement_id]):
-        return None
-    row = connection.execute(_ONE, (statement_id,)).fetchone()
-    found = _stored(tuple(row), find_timeline(connection))
-    return found if reach.covers(found) else None
+    for _seq, _size_bytes, found in _read(connection, _ONE, statement_id, find_timeline(connection)):
+        return found if found is not None and reach.covers(found) else None
+    return None
 
 
 def list_statements(
@@ -93,7 +92,7 @@ def list_statements(
     left_bytes, rows_at_once = PAGE_MAX_BYTES, min(_CHUNK, limit)
     while seqs := looked_at.take(rows_at_once):
         rows_at_once = _CHUNK
-        for seq, size_bytes, statement in _read(connection, seqs, timeline):
+        for seq, size_bytes, statement in _read(connection, _ROWS, str(seqs), timeline):
             left_bytes -= size_bytes
             if statement is not None and _is_wanted(statement, wanted, reach) and is_found(statement):
                 found.append(statement)
@@ -192,15 +191,17 @@ class _Places:
 
 
 def _read(
-    connection: sqlite3.Connection, seqs: list[int], timeline: Timeline
+    connection: sqlite3.Connection, query: str, wanted: str | bytes, timeline: Timeline
 ) -> Iterator[tuple[int, int, StoredStatement | None]]:
-    """Return for each place how large its row is, and the statement if that is whole."""
-    names, rows = seals.select(connection, _ROWS, (str(seqs),))
-    at = names.index("sealed")
+    """Return for each place how large its row is, and the statement if that is whole with what it names."""
+    names, rows = seals.select(connection, query, (wanted,))
+    beside_at, at = names.index("beside"), names.index("sealed")
+    sealed_names = names[at + 1 :]
+    needed = itemgetter(*map(sealed_names.index, row_seals.NEEDED_BY))
     for row in rows:
-        seq, columns, sealed = row[0], tuple(row[1:at]), row[at + 1 :]
+        seq, columns, beside, sealed = row[0], tuple(row[1:beside_at]), row[beside_at + 1 : at], row[at + 1 :]
         size_bytes = sum(len(value) for value in sealed if isinstance(value, (str, bytes)))
-        is_whole = seals.is_whole(names[at + 1 :], sealed)
+        is_whole = seals.is_whole(sealed_names, sealed) and row_seals.are_whole(columns[1:8], beside, *needed(sealed))
         yield seq, size_bytes, _stored(columns, timeline) if is_whole else None
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from edgebox.domain import progress, sequence
 from edgebox.domain.progress import Progress
 from edgebox.domain.statements import NewStatement
-from edgebox.store import removed, returning, seals
+from edgebox.store import removed, returning, row_seals, seals
 from edgebox.store.log import append_change, number_key
 from edgebox.store.outside import insert_outside
 from edgebox.store.registry import Numbers, Registry
@@ -153,6 +153,7 @@ def count_refusing_devices(connection: sqlite3.Connection, since_ms: int) -> int
 
 def _make_device(connection: sqlite3.Connection, device_id: bytes, now_ms: int) -> DeviceState:
     no = int(connection.execute(_INSERT_DEVICE, (device_id, now_ms)).lastrowid or 0)
+    row_seals.seal(connection, "device", no)
     append_change(connection, Kind.DEVICE, number_key(no))
     return DeviceState(no, 0, "", 0, 0)
 

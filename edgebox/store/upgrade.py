@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from content_packs.base import atomic
 from content_packs.base.errors import N_, EdgeboxError
 from edgebox.store import outside
+from edgebox.store.row_seals import seal_rest
 from edgebox.store.seals import seal_all
 from edgebox.store.telling import tell_all
 
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
 FollowUp = Callable[[sqlite3.Connection], None]
 
 
-def _seal_and_fill(connection: sqlite3.Connection) -> None:
-    seal_all(connection)
-    outside.fill(connection)  # what is about a statement of our own pages asks for its seal
+def _fill_and_seal(connection: sqlite3.Connection) -> None:
+    outside.fill(connection)  # of what is from before it was kept
+    seal_rest(connection)
 
 
 # The steps in their order, each with what is to be worked out from the rows that are there.
@@ -36,8 +37,9 @@ _STEPS: tuple[tuple[str, FollowUp | None], ...] = (
     ("0009_express", None),
     ("0010_files", None),
     ("0011_xapi", None),
-    ("0012_seals", _seal_and_fill),
+    ("0012_seals", seal_all),
     ("0015_retention", None),
+    ("0016_row_seals", _fill_and_seal),
 )
 SCHEMA_VERSION = int(_STEPS[-1][0][:4])
 

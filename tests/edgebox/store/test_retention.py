@@ -26,6 +26,7 @@ from edgebox.store import (
     repairs,
     retention,
     roster,
+    row_seals,
     scrubbing,
     spans,
     statement_queries,
@@ -124,6 +125,7 @@ def open_store(path: Path) -> Store:
         roster.set_enrollment(db, 1, class_no, no)
         pseudonym = bytes([number + 1]) * 16
         db.execute("UPDATE person SET pseudonym = ? WHERE no = ?", (pseudonym, no))
+        row_seals.seal(db, "person", no)
         people.append(Person(no, pseudonym, "t", "", {}))
     return Store(path, db, people, class_no)
 

@@ -9,7 +9,7 @@ from edgebox.keys import Box
 from edgebox.store import listing, statement_queries
 from edgebox.store.outside import refit
 from tests.support.box import School, make_tablet
-from tests.support.records import STATEMENTS, Records, make_id, make_statement, outside_client, reference
+from tests.support.records import STATEMENTS, VOIDED, Records, make_id, make_statement, outside_client, reference
 
 NO_TEXT = "UPDATE statement SET response = CAST(x'ff41' AS TEXT) WHERE id = ?"
 OTHER_VERB = "UPDATE statement SET verb_no = 3 - verb_no WHERE id = ?"
@@ -114,3 +114,39 @@ async def test_statements_are_found_as_before_when_what_is_kept_beside_them_was_
         assert before[:3] == [[3, 2, 1], [3], [4, 3, 2, 1]]
         await box.database.write(lose)
         assert await find() == before
+
+
+BESIDE = {
+    "verb": "UPDATE verb SET iri = iri || 'e'",
+    "activity": "UPDATE activity SET item = 'q6' WHERE item = 'q2'",
+    "device": "UPDATE device SET id = CAST(substr(id, 1, 15) || x'00' AS BLOB)",
+    "person": "UPDATE person SET pseudonym = CAST(substr(pseudonym, 1, 15) || x'00' AS BLOB)",
+}
+
+
+@pytest.mark.parametrize("table", BESIDE)
+async def test_statement_whose_names_were_changed_is_not_served(
+    table: str, records: Records, box: Box, school: School
+) -> None:
+    made = await hand_in(records, school, 5)
+    assert await box.database.write(lambda db: db.execute(BESIDE[table]).rowcount)
+    assert all(row in made for row in await served(records))
+    assert len(await served(records)) < len(made)
+
+
+@pytest.mark.parametrize("is_mended", [True, False])
+async def test_statement_that_was_taken_back_stays_so_when_that_is_changed(is_mended: bool, box: Box) -> None:
+    async with outside_client(box) as client:
+        await client.send(make_statement(1))
+        await client.send(make_statement(2, verb=VOIDED, object=reference(1)))
+        sql = "UPDATE outside SET is_void = 0, voids = voids + ?"
+        await box.database.write(lambda db: db.execute(sql, (0 if is_mended else 4,)).rowcount)
+        assert 1 not in await client.ids()
+        found = await box.record_check.scrub(None)
+        assert len(found.unfit) == (1 if is_mended else 2)
+        assert await client.ids() == [2]
+        assert len((await box.record_check.scrub(None)).unfit) == (0 if is_mended else 1)
+
+
+async def served(records: Records) -> list[dict[str, Any]]:
+    return list((await records.get(ascending="true"))["statements"])
