@@ -21,7 +21,7 @@ def register(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from edgebox.services.checking import DamageFound
+    from edgebox.services.checking import DamageFound, RecordsLost
 
     result = operate(options, "check", {})
     lines = [f"{lost['pack']} version {lost['version']}: {lost['file']}" for lost in result["lost_files"]]
@@ -29,9 +29,15 @@ def _check(options: argparse.Namespace) -> int:
     lines.append(
         f"{result['checked_files']} files, {result['checked_bytes']} bytes read; {result['repaired_files']} repaired"
     )
+    lines.append(
+        f"{result['checked_statements']} statements read; {result['damaged_statements']} were damaged,"
+        f" {result['missing_statements']} are missing"
+    )
     answer(options, result, lines)
     if result["database_fault"]:
         raise StoreDamaged(file="box.db", reason=result["database_fault"])
+    if lost := result["missing_statements"] + result["damaged_names"]:
+        raise RecordsLost(count=lost)
     if not result["is_good"]:
         raise DamageFound(count=len(result["lost_files"]) + len(result["unreadable_packs"]))
     return 0

@@ -3,6 +3,7 @@
 from typing import Any
 
 from edgebox.keys import Box
+from edgebox.store import repairs
 
 
 async def check(box: Box, _arguments: dict[str, Any], progress: Any) -> dict[str, Any]:
@@ -11,7 +12,9 @@ async def check(box: Box, _arguments: dict[str, Any], progress: Any) -> dict[str
     report = await box.checking.check(
         lambda done_bytes: progress({"done_bytes": min(done_bytes, total_bytes), "total_bytes": total_bytes})
     )
+    before = await box.database.read(repairs.list_all)
     found = await box.record_check.scrub(None)
+    noted = (await box.database.read(repairs.list_all))[len(before) :]
     return {
         "is_good": report.is_good,
         "checked_files": report.checked.checked_files,
@@ -25,5 +28,7 @@ async def check(box: Box, _arguments: dict[str, Any], progress: Any) -> dict[str
         "unreadable_packs": list(report.unreadable),
         "checked_statements": found.checked,
         "damaged_statements": len(found.damaged),
+        "missing_statements": sum(repair.statements for repair in noted),
+        "damaged_names": sum(each.mended is None for each in found.unfit),
         "database_fault": found.fault,
     }

@@ -36,6 +36,16 @@ class DamageFound(EdgeboxError):
     remedy = N_("Put in a stick with these packs and check again. Learners' work is not touched.")
 
 
+class RecordsLost(EdgeboxError):
+    """A check found learners' work that is gone, or that it could not put right."""
+
+    code = "check.records_lost"
+    status = 503
+    exit_code = 191
+    sentence = N_("{count} records of learners' work on this box are damaged or missing.")
+    remedy = N_("Let the tablets of the classes and the hub connect to this box: they send again what they still have.")
+
+
 @dataclass(frozen=True)
 class PackDamage:
     """A pack of which files are damaged or missing; `title` by language."""
