@@ -69,7 +69,9 @@ class RecordCheck:
         """
         async with self._busy:
             place = await self._database.read(scrubbing.find_place) if budget_ms is not None else ""
-            found = await asyncio.to_thread(scrubbing.read_on, self._database.path, place, self._until(budget_ms))
+            found = await asyncio.to_thread(
+                scrubbing.read_on, self._database.path, place, self._until(budget_ms), self._stop.is_set
+            )
             now_ms = self._clock.now_ms()
             noted = Noted(0, found.fault)  # nothing is written to a file that is damaged
             if not found.fault:

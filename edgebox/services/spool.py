@@ -44,6 +44,7 @@ KEEP_ACKNOWLEDGED_MS = 7 * 86_400_000
 KEEP_ACKNOWLEDGED_BYTES = 1 << 20
 _EPOCH_STEP_BYTES = 3
 _LOOKED_THROUGH_CHANGES = 50_000
+_MENDING_MS = 1000  # at once: readers wait for it, and so does who stops the box
 _PUT_RIGHT_CHANGES = 200  # putting more right at once would hold up the writer
 
 
@@ -201,10 +202,13 @@ class Spool:
         damaged = await self._database.read(
             lambda connection: spans.find_damaged(connection, from_change, _PUT_RIGHT_CHANGES)
         )
-        mends = await self._database.read(lambda connection: scrubbing.find_mends(connection, damaged))
+        end_ms = self._clock.monotonic_ms() + _MENDING_MS
+        looked_at, mends = await self._database.read(
+            lambda connection: scrubbing.find_mends(connection, damaged, lambda: self._clock.monotonic_ms() >= end_ms)
+        )
         now_ms = self._clock.now_ms()
-        noted = await self._database.write(lambda connection: scrubbing.put_right(connection, damaged, mends, now_ms))
-        log.error("sync.statements_damaged statements=%d lost=%d %s", len(damaged), noted.lost, noted.fault)
+        noted = await self._database.write(lambda connection: scrubbing.put_right(connection, looked_at, mends, now_ms))
+        log.error("sync.statements_damaged statements=%d lost=%d %s", len(looked_at), noted.lost, noted.fault)
         if noted.fault:
             await asyncio.to_thread(self._database.note_damage, scrubbing.suspicion(noted.fault))
         if noted.fault or not damaged:

@@ -74,20 +74,29 @@ class _Outcome(Enum):
     OUT_OF_PLACE = 3  # where it belongs is damaged: a search for its id finds nothing, or another
 
 
-def read_on(path: Path, place: str, is_over: Callable[[], bool]) -> Found:
+def read_on(
+    path: Path, place: str, is_over: Callable[[], bool], is_stopped: Callable[[], bool] = lambda: False
+) -> Found:
     """Read on from a place until time is over or everything was read. Blocks.
+
+    Args:
+        is_stopped: nothing more is wanted, not even what turns back the bits of what was found; then that is found
+            again another time.
 
     Raises:
         sqlite3.OperationalError: the file cannot be opened.
     """
-    checked, damaged = 0, tuple[bytes, ...]()
+    checked, damaged, last = 0, tuple[bytes, ...](), None
     try:
         with closing(open_source(path)) as connection:
             if not place.startswith(_TABLE):
                 checked, damaged, last = _check_statements(connection, bytes.fromhex(place), is_over)
-                if last is not None:
-                    return Found(last.hex(), checked, damaged, mends=find_mends(connection, damaged))
-            found = Found("", checked, damaged, mends=find_mends(connection, damaged))
+            looked_at, mends = find_mends(connection, damaged, is_stopped)
+            if len(looked_at) < len(damaged):
+                return Found(place, checked)
+            found = Found("", checked, damaged, mends=mends)
+            if last is not None:
+                return replace(found, place=last.hex())
             return _check_tables(connection, place.removeprefix(_TABLE), is_over, found)
     except UNREADABLE as error:
         if not is_unreadable(error):
@@ -186,16 +195,23 @@ def note(connection: sqlite3.Connection, found: Found, now_ms: int) -> Noted:
     return replace(noted, fault=noted.fault or found.fault)
 
 
-def find_mends(connection: sqlite3.Connection, damaged: Iterable[object]) -> dict[seals.Row, seals.Row | None]:
-    """Return what turns damaged rows into whole ones, None for one that stays damaged.
+def find_mends(
+    connection: sqlite3.Connection, damaged: Iterable[object], is_over: Callable[[], bool]
+) -> tuple[list[object], dict[seals.Row, seals.Row | None]]:
+    """Return which of the ids were looked at until it was over, one at least, and what turns those into whole ones.
 
-    It takes a second for one with a long text, so it is not for the writer.
+    None is for a row that stays damaged. It takes about a second for one with long texts, so it is not for the writer.
     """
+    looked_at: list[object] = []
     mends: dict[seals.Row, seals.Row | None] = {}
-    for row_id in [each for each in damaged if isinstance(each, bytes)]:
-        names, rows = seals.select(connection, _ONE, (row_id,))
-        mends |= {row: seals.mended(names, row) for row in rows if not seals.is_whole(names, row)}
-    return mends
+    for row_id in damaged:
+        if looked_at and is_over():
+            break
+        looked_at.append(row_id)
+        if isinstance(row_id, bytes):
+            names, rows = seals.select(connection, _ONE, (row_id,))
+            mends |= {row: seals.mended(names, row) for row in rows if not seals.is_whole(names, row)}
+    return looked_at, mends
 
 
 def put_right(

@@ -9,7 +9,7 @@ only in when the box stored them.
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import blake2b
 from struct import pack, unpack
 from typing import Any
@@ -35,14 +35,17 @@ def seal_of(names: Iterable[str], values: Iterable[Any]) -> int:
     So a column that a later schema adds leaves the seals of older rows as they are. Values count as the table keeps
     them, where there is no boolean, and in a column of reals no integer and no negative zero.
     """
-    kept = [
+    # ascii() and not repr(): what counts as printable changes with the version of Python.
+    found = blake2b(ascii(_kept(names, values)).encode(), digest_size=_SEAL_BYTES, person=_PERSON).digest()
+    return int.from_bytes(found, "big", signed=True)
+
+
+def _kept(names: Iterable[str], values: Iterable[Any]) -> list[tuple[str, Any]]:
+    return [
         (name, _real(value) if name in _REALS else int(value) if isinstance(value, int) else value)
         for name, value in zip(names, values, strict=True)
         if value is not None and name != SEAL
     ]
-    # ascii() and not repr(): what counts as printable changes with the version of Python.
-    found = blake2b(ascii(kept).encode(), digest_size=_SEAL_BYTES, person=_PERSON).digest()
-    return int.from_bytes(found, "big", signed=True)
 
 
 def _real(value: Any) -> Any:
@@ -67,14 +70,30 @@ def mended(names: Sequence[str], row: Row) -> Row | None:
     if type(wanted) is not int:
         return None
     for at, value in enumerate(row):
-        if at == seal_at:
+        if at == seal_at or value is None:
             continue
+        seal_with = _sealer(names, row, at)
         for other in _turned(value):
-            changed = (*row[:at], other, *row[at + 1 :])
-            if seal_of(names, changed) == wanted:
-                return changed
+            if seal_with(other) == wanted:
+                return (*row[:at], other, *row[at + 1 :])
     right = seal_of(names, row)
     return (*row[:seal_at], right, *row[seal_at + 1 :]) if (right ^ wanted).bit_count() == 1 else None
+
+
+def _sealer(names: Sequence[str], row: Row, at: int) -> Callable[[Any], int]:
+    """Return what gives the seal of a row with another value in one place; what is before that is hashed once."""
+    before, after = (
+        [ascii(each) for each in _kept(names[part], row[part])] for part in (slice(at), slice(at + 1, None))
+    )
+    begun = blake2b("".join(["[", *(f"{each}, " for each in before)]).encode(), digest_size=_SEAL_BYTES, person=_PERSON)
+    end = "".join([*(f", {each}" for each in after), "]"])
+
+    def seal_with(value: Any) -> int:
+        hashed = begun.copy()
+        hashed.update(f"{_kept(names[at : at + 1], (value,))[0]!a}{end}".encode())
+        return int.from_bytes(hashed.digest(), "big", signed=True)
+
+    return seal_with
 
 
 def _turned(value: Any) -> Iterator[Any]:

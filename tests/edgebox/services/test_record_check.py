@@ -143,6 +143,37 @@ async def test_bits_are_turned_in_no_thread_that_writes(
     assert "writer" not in threads
 
 
+async def test_box_that_stops_does_not_wait_until_all_bits_were_turned(
+    school: tuple[School, set[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, ids = school
+    started, released = threading.Event(), threading.Event()
+    real, looked_at = scrubbing.seals.mended, list[Any]()
+
+    def mended(names: Any, row: Any) -> Any:
+        looked_at.append(row)
+        started.set()
+        assert released.wait(20)
+        return real(names, row)
+
+    async with running_box(made.settings) as running:
+        box = running.box
+        assert box is not None
+        await change(running, "UPDATE statement SET device_seq = 999 + device_seq, response = 'x' WHERE success = 0")
+        with monkeypatch.context() as slow:
+            slow.setattr(scrubbing.seals, "mended", mended)
+            scrubbing_on = asyncio.create_task(box.record_check.scrub(60_000))
+            await asyncio.to_thread(started.wait, 20)
+            closing_it = asyncio.create_task(box.record_check.close())
+            await asyncio.sleep(0)
+            released.set()
+            await asyncio.gather(scrubbing_on, closing_it)
+        assert len(looked_at) == 1
+    found = await asyncio.to_thread(scrubbing.read_on, made.settings.data / "box.db", "", lambda: False)
+    assert len(found.damaged) > 50, "they are found again, and none was put aside untried"
+    assert len(await asyncio.to_thread(rows_of, made.settings.data / "box.db", "statement")) == len(ids)
+
+
 def test_log_can_be_cut_while_statements_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made, _ids = make_filled_school(tmp_path / "box", STATEMENTS)
     monkeypatch.setattr(scrubbing, "_SLICE", 50)
