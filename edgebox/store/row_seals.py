@@ -138,7 +138,7 @@ def _is_known_whole(table: str, *row: Any) -> bool:
 
 
 def _is_whole(table: str, row: seals.Row) -> bool:
-    return row[-1] is None or seals.is_whole(_NAMES[table], row)
+    return row[-1] is None or bool(row[-1] == seals.seal_of(_NAMES[table], row))
 
 
 def _mended(connection: sqlite3.Connection, table: str, row: seals.Row) -> seals.Row | None:
