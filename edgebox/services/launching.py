@@ -15,7 +15,7 @@ from content_packs.base.errors import N_, EdgeboxError
 from content_packs.format import cmi5
 from content_packs.format.cmi5 import Course
 from edgebox.domain.cmi5.made import Teller, add_parameters, launch_document, preferences_document
-from edgebox.domain.cmi5.satisfaction import WHOLE, is_met
+from edgebox.domain.cmi5.satisfaction import WHOLE, has_said_all
 from edgebox.domain.cmi5.session import Launch, Mode
 from edgebox.domain.cmi5.vocabulary import LAUNCH_DATA, PREFERENCES, Verb
 from edgebox.domain.xapi.agents import identifier_of
@@ -106,9 +106,9 @@ class Launched:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a learner stands with a unit: met by what it needs, and the whole course satisfied."""
+    """How a learner stands with a unit: nothing is left to record of it, and the whole course is satisfied."""
 
-    is_met: bool = False
+    is_said: bool = False
     is_satisfied: bool = False
 
 
@@ -280,8 +280,7 @@ class Launching:
             if registration is None:
                 return Standing()
             verbs = launches.list_verbs(connection, registration.no).get(opened.no, frozenset())
-            met = bool(verbs) and is_met(opened.unit.move_on, verbs)
-            return Standing(met, launches.is_satisfied(connection, registration.no, WHOLE))
+            return Standing(has_said_all(verbs), launches.is_satisfied(connection, registration.no, WHOLE))
 
         return await self._database.read(query)
 

@@ -1,6 +1,8 @@
 """cmi5 courses made here, and a unit of one that speaks as content does: token, documents, statements."""
 
+import html
 import json
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -8,7 +10,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
-from aiohttp import encode_basic_auth
+from aiohttp import ClientSession, encode_basic_auth
 from aiohttp.test_utils import TestClient, TestServer
 
 from edgebox.app import make_app
@@ -80,7 +82,18 @@ async def launch(client: Client, course: str, index: int = 0, **fields: Any) -> 
     """Launch a unit, and return it with nothing said yet."""
     response = await client.post(f"/cmi5/courses/{course}/units/{index}/launch", json={"actor": ACTOR, **fields})
     assert response.status == 200, await response.text()
-    query = parse_qs(urlsplit((await response.json())["url"]).query)
+    return _unit((await response.json())["url"], client)
+
+
+def launched_on(page: str, session: ClientSession) -> "Unit":
+    """Return the unit that a page of a learner has just launched, with nothing said yet."""
+    found = re.search(r'(?:src|href)="([^"]*[?&;]endpoint=[^"]*)"', page)
+    assert found is not None
+    return _unit(html.unescape(found[1]), session)
+
+
+def _unit(url: str, client: Client | ClientSession) -> "Unit":
+    query = parse_qs(urlsplit(url).query)
     return Unit(client, *(query[name][0] for name in _NAMES))
 
 
@@ -91,7 +104,7 @@ _NAMES = ("fetch", "actor", "registration", "activityId")
 class Unit:
     """A launched unit; it does nothing by itself."""
 
-    client: Client
+    client: Client | ClientSession
     fetch: str
     actor: str
     registration: str

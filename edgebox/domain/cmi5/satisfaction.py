@@ -21,6 +21,11 @@ def is_met(move_on: MoveOn, verbs: frozenset[Verb]) -> bool:
     }[move_on]
 
 
+def has_said_all(verbs: frozenset[Verb]) -> bool:
+    """Tell whether nothing is left to judge of a unit in a registration, whatever satisfies it (9.3, 10.2.2)."""
+    return Verb.WAIVED in verbs or {Verb.COMPLETED, Verb.PASSED} <= verbs
+
+
 def satisfied(course: Course, verbs: Mapping[int, frozenset[Verb]]) -> list[int]:
     """Return the blocks that are satisfied by the verbs of each unit, inner ones first, and last `WHOLE` if all is."""
     met = {no for no, unit in enumerate(course.units, start=1) if is_met(unit.move_on, verbs.get(no, frozenset()))}

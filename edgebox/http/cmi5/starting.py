@@ -79,7 +79,7 @@ async def _standing(shown: Shown, opened: Opened) -> Standing:
 
 
 def _mode(shown: Shown, standing: Standing, *, is_retake: bool) -> Mode:
-    """Return what is recorded: nothing is judged of a teacher who looks, nor a second time of what is done."""
+    """Return what is recorded: nothing is judged of a teacher who looks, nor once the unit has said all it may."""
     if not _learns(shown):
         return Mode.BROWSE
-    return Mode.REVIEW if standing.is_met and not is_retake else Mode.NORMAL
+    return Mode.REVIEW if standing.is_said and not is_retake else Mode.NORMAL

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import ClientResponse, encode_basic_auth
+from aiohttp import ClientResponse, ClientSession, encode_basic_auth
 
 from content_packs.importers.importing import Wishes
 from edgebox.app import Part, running_box
 from edgebox.domain.caller import Reach
+from edgebox.domain.cmi5.vocabulary import Verb
 from tests.support.box import make_school
-from tests.support.cmi5 import ACTOR, package, structure, unit
+from tests.support.cmi5 import ACTOR, launched_on, package, structure, unit
 from tests.support.raw_zip import Raw, make_zip
 from tests.support.site import Browser, Site
 
@@ -118,6 +119,30 @@ async def test_a_teacher_lets_a_unit_count_and_it_is_reviewed_from_then_on(site:
     assert await rows(site, "SELECT mode, registration_no FROM cmi5_launch") == [
         ("Normal", 1), ("Review", 1), ("Normal", 2),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("move_on", "said", "mode"),
+    [
+        ("NotApplicable", [], "Normal"),
+        ("Completed", [Verb.COMPLETED], "Normal"),
+        ("CompletedOrPassed", [Verb.PASSED], "Normal"),
+        ("NotApplicable", [Verb.COMPLETED, Verb.PASSED], "Review"),
+    ],
+)
+async def test_a_unit_is_reviewed_only_once_it_has_said_all_it_may(
+    site: Site, move_on: str, said: list[Verb], mode: str
+) -> None:
+    lesson = await load(site, package(structure(unit("one", moveOn=move_on))))
+    async with learner(site) as browser, ClientSession(site.address) as session:
+        _, text = await start(browser, lesson)
+        first = await launched_on(text, session).start()
+        assert [await first.say(verb) for verb in said] == [200] * len(said)
+        _, text = await start(browser, lesson)
+        again = await launched_on(text, session).start()
+        assert again.data["launchMode"] == mode
+        left = [verb for verb in (Verb.COMPLETED, Verb.PASSED) if verb not in said]
+        assert [await again.say(verb) for verb in left] == [200] * len(left)
 
 
 async def test_only_a_class_s_own_learners_units_count_there(site: Site) -> None:
