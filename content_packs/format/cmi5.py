@@ -17,7 +17,7 @@ from content_packs.base.errors import N_, EdgeboxError
 FORMAT = 1
 KIND = "cmi5"
 DEPTH_MAX = 40
-BLOCKS_MAX = 500  # the box may have to say of each, in one transaction, that it is satisfied
+BLOCKS_MAX = 500  # the box may have to say of each, for every learner, that it is satisfied
 PARAMETERS = ("endpoint", "fetch", "actor", "registration", "activityId")
 _IRI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s<>\"{}|\\^`]+")
 

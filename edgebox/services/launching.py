@@ -7,7 +7,7 @@ it, the document with the launch data and the launched statement.
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from content_packs.base import ids
 from content_packs.base.clock import Clock
@@ -23,7 +23,7 @@ from edgebox.services.course_units import Opened, UnitUnknown
 from edgebox.services.identity import Identity
 from edgebox.services.launch_tokens import LaunchTokens
 from edgebox.services.recording import Recording
-from edgebox.services.unit_statements import UnitStatements
+from edgebox.services.unit_statements import JUDGED_MAX, UnitStatements
 from edgebox.store import launches
 from edgebox.store.database import Database
 from edgebox.store.documents import Document, Place, Subject, change_document, find_document
@@ -32,6 +32,7 @@ from edgebox.store.registry import Numbers
 from sync.records.activity import own_activity
 
 REASON_MAX_CHARACTERS = 500
+T = TypeVar("T")
 _JSON_TYPE = "application/json"
 
 
@@ -143,10 +144,12 @@ class Launching:
             raise ActorUnusable
         session = ids.random_uuid()
 
-        def job(connection: Any, at_ms: int) -> tuple[bytes, list[Numbers]]:
+        def job(connection: Any, at_ms: int) -> tuple[tuple[bytes, bool], list[Numbers]]:
             return self._launch(connection, opened, wish, agent, person_no, session, at_ms)
 
-        registration = await self._write(job)
+        registration, is_judged = await self._write(job)
+        if not is_judged:
+            await self._judge_rest(registration, opened.course)
         url = add_parameters(
             wish.address,
             {
@@ -159,7 +162,7 @@ class Launching:
         )
         return Launched(url, session, registration)
 
-    async def _write(self, job: Callable[[Any, int], tuple[bytes, list[Numbers]]]) -> bytes:
+    async def _write(self, job: Callable[[Any, int], tuple[T, list[Numbers]]]) -> T:
         result, found = await self._recording.times.write(self._clock.now_ms(), job)
         for numbers in found:
             self._recording.note_stored(numbers)
@@ -174,9 +177,11 @@ class Launching:
         person_no: int | None,
         session: bytes,
         at_ms: int,
-    ) -> tuple[bytes, list[Numbers]]:
+    ) -> tuple[tuple[bytes, bool], list[Numbers]]:
         registry, unit = self._recording.registry, opened.unit
-        registration, told = self._registration(connection, opened, wish, agent, person_no, at_ms)
+        registration = self._registration(connection, opened, wish, agent, person_no, at_ms)
+        told = self._units.judge(connection, registration, opened.course, ids.random_uuid(), at_ms, JUDGED_MAX)
+        is_judged = len(told) < JUDGED_MAX
         told += [self._abandon(connection, *one, at_ms) for one in launches.list_open(connection, registration.no)]
         launch = Launch(
             0, session, registration.no, registration.id, agent, person_no, opened.no, opened.activity_iri,
@@ -195,12 +200,13 @@ class Launching:
         _prefer(connection, agent, wish.languages, at_ms)
         teller = Teller(registration.actor, registration.id, session, at_ms)
         said = teller.launched(unit, opened.activity_iri, wish.address, wish.mode)
-        return registration.id, [self._units.tell(connection, registry, registration, [*told, said], at_ms)]
+        numbers = self._units.tell(connection, registry, registration, [*told, said], at_ms)
+        return (registration.id, is_judged), [numbers]
 
     def _registration(
         self, connection: Any, opened: Opened, wish: Wish, agent: str, person_no: int | None, at_ms: int
-    ) -> tuple[Registration, list[dict[str, Any]]]:
-        """Return the learner's turn with the course, made if need be, with what is satisfied from its beginning."""
+    ) -> Registration:
+        """Return the learner's turn with the course, made if need be."""
         found = launches.find_current(connection, agent, opened.pack) if not wish.is_retake else None
         if wish.registration is not None:
             found = launches.find_registration(connection, wish.registration)
@@ -209,12 +215,27 @@ class Launching:
         course_no = launches.keep_course(connection, opened.pack, opened.version, opened.content)
         if found is not None:
             launches.set_course(connection, found.no, course_no)
-            return found, []
+            return found
         new_id = wish.registration or ids.random_uuid()
         launches.insert_registration(connection, new_id, course_no, opened.pack, agent, wish.actor, person_no, at_ms)
         made = launches.find_registration(connection, new_id)
         assert made is not None
-        return made, self._units.judge(connection, made, ids.random_uuid(), at_ms)
+        return made
+
+    async def _judge_rest(self, registration_id: bytes, course: Course) -> None:
+        """Say what else is satisfied, a part at a time, so that nobody waits long for the writer.
+
+        What a power cut keeps from being said is said at the next launch.
+        """
+
+        def job(connection: Any, at_ms: int) -> tuple[int, list[Numbers]]:
+            registration = launches.find_registration(connection, registration_id)
+            assert registration is not None
+            said = self._units.judge(connection, registration, course, ids.random_uuid(), at_ms, JUDGED_MAX)
+            return len(said), [self._units.tell(connection, self._recording.registry, registration, said, at_ms)]
+
+        while await self._write(job) == JUDGED_MAX:
+            pass
 
     def _abandon(self, connection: Any, launch: Launch, last_ms: int, at_ms: int) -> dict[str, Any]:
         launches.end_launch(connection, launch.no, None, at_ms)
@@ -267,7 +288,7 @@ class Launching:
             activity = own_activity(registration.pack, cmi5.resource_id(unit_no))
             teller = Teller(registration.actor, registration.id, session, at_ms)
             said = [teller.waived(course.unit(unit_no), activity.iri, text)]
-            said += self._units.judge(connection, registration, session, at_ms)
+            said += self._units.judge(connection, registration, course, session, at_ms)
             return b"", [self._units.tell(connection, self._recording.registry, registration, said, at_ms)]
 
         await self._write(job)

@@ -10,10 +10,10 @@ from functools import lru_cache
 from typing import Any
 
 from content_packs.base import ids
-from content_packs.format.cmi5 import Course, read_course
+from content_packs.format.cmi5 import DEPTH_MAX, Block, Course, read_course
 from edgebox.domain.cmi5.made import Teller
 from edgebox.domain.cmi5.rules import SessionOver, next_stage
-from edgebox.domain.cmi5.satisfaction import satisfied
+from edgebox.domain.cmi5.satisfaction import WHOLE, satisfied
 from edgebox.domain.cmi5.session import Launch, Stage
 from edgebox.domain.cmi5.vocabulary import Verb
 from edgebox.domain.statement_in import Sender, from_statement
@@ -25,6 +25,8 @@ from edgebox.store import launches, statements
 from edgebox.store.launches import Registration
 from edgebox.store.registry import Numbers, Registry
 
+# How much is said to be satisfied in one transaction, for which others wait: a turn may begin with hundreds of blocks.
+JUDGED_MAX = 16
 _MOVES_ON = frozenset({Verb.COMPLETED, Verb.PASSED})
 
 
@@ -76,19 +78,29 @@ class UnitStatements:
         registration = launches.find_registration(connection, launch.registration)
         if registration is None:
             return None
-        return self.tell(
-            connection, registry, registration, self.judge(connection, registration, launch.session, now_ms), now_ms
-        )
-
-    def judge(self, connection: Any, registration: Registration, session: bytes, now_ms: int) -> list[dict[str, Any]]:
-        """Return statements on what is satisfied by now and was not called so before."""
         course = _course(launches.find_course(connection, registration.course_no))
+        said = self.judge(connection, registration, course, launch.session, now_ms)
+        return self.tell(connection, registry, registration, said, now_ms)
+
+    def judge(
+        self,
+        connection: Any,
+        registration: Registration,
+        course: Course,
+        session: bytes,
+        now_ms: int,
+        at_most: int = DEPTH_MAX,
+    ) -> list[dict[str, Any]]:
+        """Return statements on what is satisfied by now and was not called so before.
+
+        One verb of one unit satisfies nothing but what is around the unit, which is no more than `DEPTH_MAX`.
+        """
         teller = Teller(registration.actor, registration.id, session, now_ms)
-        return [
-            teller.satisfied(course, registration.pack, block)
-            for block in satisfied(course, launches.list_verbs(connection, registration.no))
-            if launches.note_satisfied(connection, registration.no, block)
-        ]
+        parts = satisfied(course, launches.list_verbs(connection, registration.no))
+        said_before = launches.list_satisfied(connection, registration.no)
+        new = [part for part in parts if _number(part) not in said_before][:at_most]
+        launches.note_satisfied(connection, registration.no, map(_number, new))
+        return [teller.satisfied(registration.pack, part) for part in new]
 
     def tell(
         self,
@@ -107,6 +119,10 @@ class UnitStatements:
         ]
         _taken, numbers = statements.insert_statements(connection, registry, new, now_ms)
         return numbers
+
+
+def _number(part: Block | Course) -> int:
+    return WHOLE if isinstance(part, Course) else part.no
 
 
 @lru_cache(maxsize=4)

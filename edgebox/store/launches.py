@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -197,10 +197,16 @@ def list_verbs(connection: sqlite3.Connection, registration_no: int) -> dict[int
     return {unit: from_bits(verbs) for unit, verbs in rows}
 
 
-def note_satisfied(connection: sqlite3.Connection, registration_no: int, block: int) -> bool:
-    """Note that a block or the course is satisfied; return False when it was noted before."""
-    query = "INSERT OR IGNORE INTO cmi5_satisfied (registration_no, block) VALUES (?, ?)"
-    return connection.execute(query, (registration_no, block)).rowcount == 1
+def note_satisfied(connection: sqlite3.Connection, registration_no: int, blocks: Iterable[int]) -> None:
+    """Note that blocks or the course are satisfied."""
+    query = "INSERT INTO cmi5_satisfied (registration_no, block) VALUES (?, ?)"
+    connection.executemany(query, [(registration_no, block) for block in blocks])
+
+
+def list_satisfied(connection: sqlite3.Connection, registration_no: int) -> frozenset[int]:
+    """Return which blocks, and whether the course, were called satisfied."""
+    rows = connection.execute("SELECT block FROM cmi5_satisfied WHERE registration_no = ?", (registration_no,))
+    return frozenset(block for (block,) in rows)
 
 
 def is_satisfied(connection: sqlite3.Connection, registration_no: int, block: int) -> bool:

@@ -6,9 +6,8 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from content_packs.base.ids import format_uuid
-from content_packs.format.cmi5 import Course, Titled, Unit
+from content_packs.format.cmi5 import Block, Course, Titled, Unit
 from edgebox.domain.cmi5 import vocabulary as words
-from edgebox.domain.cmi5.satisfaction import WHOLE, find_block
 from edgebox.domain.cmi5.session import Mode
 from edgebox.domain.cmi5.vocabulary import Verb
 from sync.records.activity import pack_iri
@@ -50,14 +49,14 @@ class Teller:
         result = {"success": True, "completion": True, "extensions": {words.REASON: reason}}
         return statement | {"result": result}
 
-    def satisfied(self, course: Course, pack: str, no: int) -> dict[str, Any]:
+    def satisfied(self, pack: str, part: Block | Course) -> dict[str, Any]:
         """Say that a block, or the course, is satisfied (9.3.9)."""
-        if no == WHOLE:
-            about, iri, kind = course.about, pack_iri(pack), words.COURSE_TYPE
+        if isinstance(part, Course):
+            iri, kind = pack_iri(pack), words.COURSE_TYPE
         else:
-            about, iri, kind = find_block(course, no).about, f"{_BLOCK_PREFIX}{pack}:{no}", words.BLOCK_TYPE
-        target = {"objectType": "Activity", "id": iri, "definition": {**_definition(about), "type": kind}}
-        return self._statement(Verb.SATISFIED, target, about.id)
+            iri, kind = f"{_BLOCK_PREFIX}{pack}:{part.no}", words.BLOCK_TYPE
+        target = {"objectType": "Activity", "id": iri, "definition": {**_definition(part.about), "type": kind}}
+        return self._statement(Verb.SATISFIED, target, part.about.id)
 
     def _statement(
         self, verb: Verb, target: dict[str, Any], publisher_id: str, extensions: Mapping[str, Any] | None = None

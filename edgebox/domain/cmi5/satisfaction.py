@@ -1,6 +1,6 @@
 """When units, blocks and the course are satisfied (cmi5 9.3.9, 13.1.4)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from content_packs.format.cmi5 import Block, Course, MoveOn
 from edgebox.domain.cmi5.vocabulary import Verb
@@ -26,36 +26,21 @@ def has_said_all(verbs: frozenset[Verb]) -> bool:
     return Verb.WAIVED in verbs or {Verb.COMPLETED, Verb.PASSED} <= verbs
 
 
-def satisfied(course: Course, verbs: Mapping[int, frozenset[Verb]]) -> list[int]:
-    """Return the blocks that are satisfied by the verbs of each unit, inner ones first, and last `WHOLE` if all is."""
+def satisfied(course: Course, verbs: Mapping[int, frozenset[Verb]]) -> list[Block | Course]:
+    """Return the blocks that the verbs of each unit satisfy, inner ones first, and last the course if it is satisfied."""
     met = {no for no, unit in enumerate(course.units, start=1) if is_met(unit.move_on, verbs.get(no, frozenset()))}
-    found = list(_blocks(course.children, met))
-    return [*found, WHOLE] if len(met) == len(course.units) else found
+    found: list[Block | Course] = []
+    if _collect(course.children, met, found):
+        found.append(course)
+    return found
 
 
-def find_block(course: Course, no: int) -> Block:
-    """Return a block by its number."""
-    return next(block for block in _all_blocks(course.children) if block.no == no)
-
-
-def _blocks(children: tuple[Block | int, ...], met: set[int]) -> Iterator[int]:
+def _collect(children: tuple[Block | int, ...], met: set[int], found: list[Block | Course]) -> bool:
+    """Add the satisfied blocks among and in `children`, and tell whether everything there is met; each is seen once."""
+    is_whole = True
     for child in children:
-        if isinstance(child, Block):
-            yield from _blocks(child.children, met)
-            if set(_units(child.children)) <= met:
-                yield child.no
-
-
-def _units(children: tuple[Block | int, ...]) -> Iterator[int]:
-    for child in children:
-        if isinstance(child, Block):
-            yield from _units(child.children)
-        else:
-            yield child
-
-
-def _all_blocks(children: tuple[Block | int, ...]) -> Iterator[Block]:
-    for child in children:
-        if isinstance(child, Block):
-            yield child
-            yield from _all_blocks(child.children)
+        is_part = _collect(child.children, met, found) if isinstance(child, Block) else child in met
+        if isinstance(child, Block) and is_part:
+            found.append(child)
+        is_whole = is_whole and is_part
+    return is_whole

@@ -1,9 +1,15 @@
 """When units, blocks and courses are satisfied, and what the box says about it (cmi5 9.3.7, 9.3.9, 13.1.4)."""
 
+from unittest.mock import AsyncMock
+
 import pytest
 
 from edgebox.domain.cmi5.vocabulary import Verb
-from tests.support.cmi5 import PUBLISHER, Client, block, bring, launch, package, structure, unit, verbs_of
+from edgebox.keys import Box
+from edgebox.services.launching import Launching
+from edgebox.services.unit_statements import JUDGED_MAX
+from edgebox.store.connections import StoreUnavailable
+from tests.support.cmi5 import ACTOR, PUBLISHER, Client, block, bring, launch, package, structure, unit, verbs_of
 
 
 async def said_after(driver: Client, course: str, *verbs: Verb) -> list[str]:
@@ -41,6 +47,22 @@ async def test_what_needs_nothing_is_satisfied_before_the_first_launch(driver: C
     said = await verbs_of(driver, one.registration)
     assert [verb for verb, _ in said] == ["satisfied", "launched"]
     assert said[0][1] != said[1][1]  # outside a launch, the session is one of its own
+
+
+async def test_a_launch_that_satisfies_much_says_it_in_many_short_transactions(
+    driver: Client, box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    course = await bring(driver, package(structure(*(block(f"b{no}", unit(f"u{no}")) for no in range(50)))))
+    with monkeypatch.context() as cut:
+        cut.setattr(Launching, "_judge_rest", AsyncMock(side_effect=StoreUnavailable))
+        answer = await driver.post(f"/cmi5/courses/{course}/units/0/launch", json={"actor": ACTOR})
+    assert answer.status == StoreUnavailable.status
+    one = await launch(driver, course)
+    said = [verb for verb, _ in await verbs_of(driver, one.registration)]
+    assert (said.count("satisfied"), said.count("launched")) == (51, 2)
+    query = "SELECT max(n), count(*) FROM (SELECT count(*) AS n FROM statement GROUP BY stored_ms)"
+    most, transactions = await box.database.read(lambda connection: tuple(connection.execute(query).fetchone()))
+    assert (most <= JUDGED_MAX + 2, transactions) == (True, 4)
 
 
 async def test_inner_blocks_come_before_outer_ones_and_the_course_last(driver: Client) -> None:
