@@ -13,12 +13,14 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from content_packs.base.errors import N_, EdgeboxError
+from content_packs.base.hashing import blake2b_256
 
 FORMAT = 1
 KIND = "cmi5"
 DEPTH_MAX = 40
 BLOCKS_MAX = 500  # the box may have to say of each, for every learner, that it is satisfied
 PARAMETERS = ("endpoint", "fetch", "actor", "registration", "activityId")
+_NAME_DIGITS = 16
 _IRI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s<>\"{}|\\^`]+")
 
 
@@ -86,9 +88,8 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A group of units and blocks; `no` counts blocks from 1 in the order of the document, as units are counted."""
+    """A group of units and blocks."""
 
-    no: int
     about: Titled
     children: tuple["Block | int", ...]
     objectives: tuple[str, ...] = ()
@@ -130,9 +131,14 @@ def colliding_parameter(url: str) -> str:
     return next((name for name in PARAMETERS if name in names), "")
 
 
-def resource_id(no: int) -> str:
+def part_name(publisher_id: str) -> str:
+    """Return what stands for a unit or block in the box's own ids: it stays, wherever the part stands in the course."""
+    return blake2b_256(publisher_id.encode()).hex()[:_NAME_DIGITS]
+
+
+def resource_id(publisher_id: str) -> str:
     """Return the id of the resource that opens a unit."""
-    return f"{KIND}-{no}"
+    return f"{KIND}-{part_name(publisher_id)}"
 
 
 def write_pointer(course_file: str, no: int) -> bytes:
@@ -177,8 +183,11 @@ def read_course(content: bytes) -> Course:
         children = _read_children(record["children"], DEPTH_MAX)
         if sorted(_unit_nos(children)) != list(range(1, len(units) + 1)):
             raise ValueError("units")
-        if sum(1 for _ in _blocks(children)) > BLOCKS_MAX:
+        blocks = list(_blocks(children))
+        if len(blocks) > BLOCKS_MAX:
             raise ValueError("blocks")
+        if len({part_name(part.about.id) for part in (*units, *blocks)}) < len(units) + len(blocks):
+            raise ValueError("id")
         objectives = tuple(_read_titled(one) for one in record["objectives"])
         return Course(_read_titled(record), children, units, objectives)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -222,7 +231,6 @@ def _child_record(child: Block | int) -> Any:
     if isinstance(child, int):
         return child
     return {
-        "no": child.no,
         **_titled_record(child.about),
         "objectives": list(child.objectives),
         "children": [_child_record(one) for one in child.children],
@@ -276,10 +284,8 @@ def _read_children(records: list[Any], depth: int) -> tuple[Block | int, ...]:
 
 
 def _read_block(record: dict[str, Any], depth: int) -> Block:
-    if type(record["no"]) is not int:
-        raise TypeError("no")
     children = _read_children(record["children"], depth - 1)
-    return Block(record["no"], _read_titled(record), children, tuple(_text(one) for one in record["objectives"]))
+    return Block(_read_titled(record), children, tuple(_text(one) for one in record["objectives"]))
 
 
 def _read_titled(record: dict[str, Any]) -> Titled:

@@ -5,7 +5,7 @@ a folder of its own.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from urllib.parse import unquote, urlsplit
 from weakref import WeakKeyDictionary
@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 from content_packs.base.errors import N_, EdgeboxError
 from content_packs.builder.source import join_path
 from content_packs.format import cmi5
-from content_packs.format.cmi5 import colliding_parameter, is_relative
+from content_packs.format.cmi5 import Titled, colliding_parameter, is_relative
 from content_packs.importers import cmi5_errors as errors
 from content_packs.importers.archive import Archive
 from content_packs.importers.cmi5_structure import ROOT, read_structure, root_of
@@ -96,7 +96,7 @@ class _Package:
 
     @property
     def items(self) -> Iterator[Item]:
-        made = [Item(path, _JSON, len(content), *self._shown_as(path)) for path, content in self._made.items()]
+        made = [replace(self._shown_as(path), size_bytes=len(content)) for path, content in self._made.items()]
         if self.archive is not None:
             sizes = {path: self.archive.size_bytes(self.archive.top + path) for path in self.paths}
             made += [Item(path, shown_type(path), sizes[path]) for path in self.paths if shown_type(path)]
@@ -115,13 +115,15 @@ class _Package:
         return made
 
     @cached_property
-    def _titles(self) -> dict[str, str]:
-        return {
-            _unit_path(no): next(iter(unit.about.title.values())) for no, unit in enumerate(self.course.units, start=1)
-        }
+    def _pointed(self) -> dict[str, Titled]:
+        return {_unit_path(no): unit.about for no, unit in enumerate(self.course.units, start=1)}
 
-    def _shown_as(self, path: str) -> tuple[str, str]:
-        return (cmi5.KIND, self._titles[path]) if path in self._titles else ("", "")
+    def _shown_as(self, path: str) -> Item:
+        about = self._pointed.get(path)
+        if about is None:
+            return Item(path, _JSON, 0)
+        title = next(iter(about.title.values()))
+        return Item(path, _JSON, 0, cmi5.KIND, title, resource=cmi5.resource_id(about.id))
 
     def _kept_url(self, url: str) -> str:
         """Return the address of a unit as the course keeps it: beside the package, or out on the internet."""

@@ -156,11 +156,11 @@ class _Reader:
         self._blocks += 1
         if self._blocks > BLOCKS_MAX:
             raise errors.StructureInvalid(where=str(BLOCKS_MAX), reason=_TOO_MANY)
-        no, about = self._blocks, self._titled(element, parts)
+        about = self._titled(element, parts)
         objectives = _references(parts)
         children = self._children(parts, depth + 1)
         parts.finish()
-        return Block(no, about, children, objectives)
+        return Block(about, children, objectives)
 
     def _unit(self, element: _Element) -> int:
         parts = _Parts(element, ("id", "moveOn", "masteryScore", "launchMethod", "activityType"))

@@ -81,6 +81,7 @@ class Item:
         path: where it stands in the course; its folders are the tree.
         kind: of the resource it opens (a kind of the pack format), empty for a file that others need.
         language, license: empty where they are those of the course.
+        resource: id of the resource, empty where its place among the others makes one.
     """
 
     path: str
@@ -90,6 +91,7 @@ class Item:
     title: str = ""
     language: str = ""
     license: str = ""
+    resource: str = ""
 
 
 class Importer(Protocol):

@@ -113,7 +113,7 @@ def _completed(wishes: Wishes, course: Course, stem: str) -> Wishes:
     title = _line(wishes.title or course.title, texts.TITLE_MAX) or _line(stem, texts.TITLE_MAX) or "App"
     return replace(
         wishes,
-        pack=wishes.pack or wishes.name_pack(_name(title, course.identity or title)),
+        pack=wishes.pack or wishes.name_pack(_name(course.identity or title)),
         title=title,
         language=wishes.language or (said if texts.is_language(said) else texts.NEUTRAL),
         license=_line(wishes.license or course.license, texts.SHORT_MAX) or LICENSE_UNKNOWN,
@@ -124,9 +124,9 @@ def _line(text: str, longest: int) -> str:
     return texts.without_isolates(" ".join(texts.make_plain(text).split()))[:longest].strip()
 
 
-def _name(title: str, identity: str) -> str:
-    """Return the part of an id that a title gives: its Latin letters, and digits that tell it from others."""
-    ascii_only = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
+def _name(identity: str) -> str:
+    """Return the part of an id that a name gives: its Latin letters, and digits that tell it from others."""
+    ascii_only = unicodedata.normalize("NFKD", identity).encode("ascii", "ignore").decode().lower()
     words = "-".join(re.findall("[a-z0-9]+", ascii_only))[:_NAME_MAX].strip("-")
     return f"{words}-{blake2b_256(identity.encode()).hex()[:8]}".lstrip("-")
 
@@ -148,7 +148,7 @@ def _pack_file(wishes: Wishes, main: list[File]) -> str:
         title = _line(file.title, texts.TITLE_MAX) or wishes.title
         lines += [
             "[[lesson.resource]]",
-            f'id = "{file.kind}-{number}"',
+            f"id = {_quoted(file.resource or f'{file.kind}-{number}')}",
             f'kind = "{file.kind}"',
             f"title = {_quoted(wishes.title if len(main) == 1 else title)}",
             f"path = {_quoted(f'{FILES_FOLDER}/{file.path}')}",

@@ -15,6 +15,7 @@ from content_packs.base import codec
 from content_packs.base.errors import EdgeboxError, all_error_classes
 from content_packs.format import names
 from content_packs.format.errors import FileTooLarge, PathRefused, SourceInvalid
+from content_packs.format.fields import is_id
 from content_packs.format.manifest import FILES_MAX, KINDS
 from content_packs.importers import cmi5_errors
 from content_packs.importers.contract import Course, Importer, Remark, Source, Sureness
@@ -60,7 +61,7 @@ def _told(source: Source, importers: tuple[Importer, ...]) -> Iterator[list[Any]
     total_bytes = sum(item.size_bytes for item in importer.items(source))
     yield ["course", importer.name, *texts, remarks, total_bytes]
     for item in importer.items(source):
-        yield ["file", names.check_path(item.path), item.size_bytes, item.kind, item.title[:TEXT_MAX]]
+        yield ["file", names.check_path(item.path), item.size_bytes, item.kind, item.title[:TEXT_MAX], item.resource]
         for chunk in importer.open(source, item):
             for start in range(0, len(chunk), MESSAGE_MAX_BYTES // 2):
                 yield ["bytes", chunk[start : start + MESSAGE_MAX_BYTES // 2]]
@@ -80,6 +81,7 @@ class File:
     size_bytes: int
     kind: str
     title: str
+    resource: str
 
 
 class Receiver:
@@ -133,7 +135,7 @@ class Receiver:
         names.check_distinct(self._paths)
 
     def _file(self, values: list[Any]) -> File:
-        if [type(value) for value in values] != [str, int, str, str]:
+        if [type(value) for value in values] != [str, int, str, str, str]:
             raise _nonsense()
         file = File(*values)
         self._announced_bytes += file.size_bytes
@@ -144,7 +146,7 @@ class Receiver:
             or len(file.title) > TEXT_MAX
         ):
             raise _nonsense()
-        if file.kind and file.kind not in KINDS:
+        if (file.kind and file.kind not in KINDS) or (file.resource and not is_id(file.resource)):
             raise _nonsense()
         self._paths.append(names.check_path(file.path))
         return file

@@ -45,7 +45,7 @@ class Opened:
     @property
     def activity_iri(self) -> str:
         """Return the id under which it is launched; that of the publisher may not be used (cmi5 8.1.5)."""
-        return own_activity(self.pack, cmi5.resource_id(self.no)).iri
+        return own_activity(self.pack, cmi5.resource_id(self.unit.about.id)).iri
 
 
 async def open_unit(library: Library, pack: str, resource: str, version: int | None = None) -> Opened:

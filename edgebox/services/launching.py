@@ -119,7 +119,7 @@ class Turn:
 
     registration: Registration
     course: Course
-    verbs: Mapping[int, frozenset[Verb]]
+    verbs: Mapping[str, frozenset[Verb]]
 
 
 class Launching:
@@ -184,7 +184,7 @@ class Launching:
         is_judged = len(told) < JUDGED_MAX
         told += [self._abandon(connection, *one, at_ms) for one in launches.list_open(connection, registration.no)]
         launch = Launch(
-            0, session, registration.no, registration.id, agent, person_no, opened.no, opened.activity_iri,
+            0, session, registration.no, registration.id, agent, person_no, opened.activity_iri,
             unit.about.id, wish.mode, unit.mastery_score, at_ms,
         )  # fmt: skip
         launches.insert_launch(connection, launch)
@@ -281,13 +281,14 @@ class Launching:
             course = cmi5.read_course(launches.find_course(connection, registration.course_no))
             if not 1 <= unit_no <= len(course.units):
                 raise UnitUnknown(unit=unit_no - 1)
-            if Verb.WAIVED in launches.list_verbs(connection, registration.no).get(unit_no, frozenset()):
+            unit = course.unit(unit_no)
+            if Verb.WAIVED in launches.list_verbs(connection, registration.no).get(unit.about.id, frozenset()):
                 raise WaivedAlready
-            launches.add_verbs(connection, registration.no, unit_no, frozenset({Verb.WAIVED}))
+            launches.add_verbs(connection, registration.no, unit.about.id, frozenset({Verb.WAIVED}))
             session = ids.random_uuid()
-            activity = own_activity(registration.pack, cmi5.resource_id(unit_no))
+            activity = own_activity(registration.pack, cmi5.resource_id(unit.about.id))
             teller = Teller(registration.actor, registration.id, session, at_ms)
-            said = [teller.waived(course.unit(unit_no), activity.iri, text)]
+            said = [teller.waived(unit, activity.iri, text)]
             said += self._units.judge(connection, registration, course, session, at_ms)
             return b"", [self._units.tell(connection, self._recording.registry, registration, said, at_ms)]
 
@@ -300,7 +301,7 @@ class Launching:
             registration = launches.find_current(connection, agent, opened.pack)
             if registration is None:
                 return Standing()
-            verbs = launches.list_verbs(connection, registration.no).get(opened.no, frozenset())
+            verbs = launches.list_verbs(connection, registration.no).get(opened.unit.about.id, frozenset())
             return Standing(has_said_all(verbs), launches.is_satisfied(connection, registration.no, WHOLE))
 
         return await self._database.read(query)

@@ -98,8 +98,8 @@ class UnitStatements:
         teller = Teller(registration.actor, registration.id, session, now_ms)
         parts = satisfied(course, launches.list_verbs(connection, registration.no))
         said_before = launches.list_satisfied(connection, registration.no)
-        new = [part for part in parts if _number(part) not in said_before][:at_most]
-        launches.note_satisfied(connection, registration.no, map(_number, new))
+        new = [part for part in parts if _id(part) not in said_before][:at_most]
+        launches.note_satisfied(connection, registration.no, map(_id, new))
         return [teller.satisfied(registration.pack, part) for part in new]
 
     def tell(
@@ -121,8 +121,8 @@ class UnitStatements:
         return numbers
 
 
-def _number(part: Block | Course) -> int:
-    return WHOLE if isinstance(part, Course) else part.no
+def _id(part: Block | Course) -> str:
+    return WHOLE if isinstance(part, Course) else part.about.id
 
 
 @lru_cache(maxsize=4)

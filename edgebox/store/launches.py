@@ -12,13 +12,13 @@ from edgebox.domain.cmi5.vocabulary import Verb, from_bits, to_bits
 READ_LAUNCH = 1
 READ_PREFERENCES = 2
 _LAUNCH = """
-SELECT l.no, l.session, r.no, r.id, r.agent, r.person_no, l.unit, l.activity_iri, l.publisher_id, l.mode,
+SELECT l.no, l.session, r.no, r.id, r.agent, r.person_no, l.activity_iri, l.publisher_id, l.mode,
     l.mastery_score, l.launched_ms, l.last_ms
 FROM cmi5_launch AS l JOIN cmi5_registration AS r ON r.no = l.registration_no
 """
 _STAGE = """
 SELECT l.verbs, coalesce(u.verbs, 0), l.documents, l.ended_ms, l.ended_by FROM cmi5_launch AS l
-LEFT JOIN cmi5_unit AS u ON u.registration_no = l.registration_no AND u.unit = l.unit WHERE l.no = ?
+LEFT JOIN cmi5_unit AS u ON u.registration_no = l.registration_no AND u.publisher_id = l.publisher_id WHERE l.no = ?
 """
 _REGISTRATION = "SELECT no, id, course_no, pack, agent, actor, person_no, ended_ms FROM cmi5_registration"
 _OF_CLASS = """
@@ -29,12 +29,12 @@ _INSERT_REGISTRATION = """
 INSERT INTO cmi5_registration (id, course_no, pack, agent, actor, person_no, made_ms) VALUES (?, ?, ?, ?, ?, ?, ?)
 """
 _INSERT_LAUNCH = """
-INSERT INTO cmi5_launch (session, registration_no, unit, activity_iri, publisher_id, mode, mastery_score, launched_ms,
-    last_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)
+INSERT INTO cmi5_launch (session, registration_no, activity_iri, publisher_id, mode, mastery_score, launched_ms,
+    last_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)
 """
 _ADD_VERBS = """
-INSERT INTO cmi5_unit (registration_no, unit, verbs) VALUES (?, ?, ?)
-ON CONFLICT (registration_no, unit) DO UPDATE SET verbs = verbs | excluded.verbs
+INSERT INTO cmi5_unit (registration_no, publisher_id, verbs) VALUES (?, ?, ?)
+ON CONFLICT (registration_no, publisher_id) DO UPDATE SET verbs = verbs | excluded.verbs
 """
 
 
@@ -124,7 +124,6 @@ def insert_launch(connection: sqlite3.Connection, launch: Launch) -> None:
     values = (
         launch.session,
         launch.registration_no,
-        launch.unit,
         launch.activity_iri,
         launch.publisher_id,
         launch.mode.value,
@@ -164,13 +163,13 @@ def store_stage(connection: sqlite3.Connection, launch: Launch, stage: Stage, la
     """Keep how far a session has come with a statement of its unit."""
     query = "UPDATE cmi5_launch SET verbs = ?, last_ms = ? WHERE no = ?"
     connection.execute(query, (to_bits(stage.session_verbs), now_ms, launch.no))
-    add_verbs(connection, launch.registration_no, launch.unit, stage.session_verbs)
+    add_verbs(connection, launch.registration_no, launch.publisher_id, stage.session_verbs)
     if stage.is_over:
         end_launch(connection, launch.no, last_id, now_ms)
 
 
-def add_verbs(connection: sqlite3.Connection, registration_no: int, unit: int, verbs: frozenset[Verb]) -> None:
-    """Note what was said of a unit in a registration."""
+def add_verbs(connection: sqlite3.Connection, registration_no: int, unit: str, verbs: frozenset[Verb]) -> None:
+    """Note what was said of a unit in a registration; units and blocks go by the ids that their course gives them."""
     connection.execute(_ADD_VERBS, (registration_no, unit, to_bits(verbs)))
 
 
@@ -191,25 +190,25 @@ def note_read(connection: sqlite3.Connection, launch: Launch, document: int) -> 
     connection.execute("UPDATE cmi5_launch SET documents = documents | ? WHERE no = ?", (document, launch.no))
 
 
-def list_verbs(connection: sqlite3.Connection, registration_no: int) -> dict[int, frozenset[Verb]]:
+def list_verbs(connection: sqlite3.Connection, registration_no: int) -> dict[str, frozenset[Verb]]:
     """Return what was said of each unit."""
-    rows = connection.execute("SELECT unit, verbs FROM cmi5_unit WHERE registration_no = ?", (registration_no,))
+    rows = connection.execute("SELECT publisher_id, verbs FROM cmi5_unit WHERE registration_no = ?", (registration_no,))
     return {unit: from_bits(verbs) for unit, verbs in rows}
 
 
-def note_satisfied(connection: sqlite3.Connection, registration_no: int, blocks: Iterable[int]) -> None:
+def note_satisfied(connection: sqlite3.Connection, registration_no: int, blocks: Iterable[str]) -> None:
     """Note that blocks or the course are satisfied."""
     query = "INSERT INTO cmi5_satisfied (registration_no, block) VALUES (?, ?)"
     connection.executemany(query, [(registration_no, block) for block in blocks])
 
 
-def list_satisfied(connection: sqlite3.Connection, registration_no: int) -> frozenset[int]:
+def list_satisfied(connection: sqlite3.Connection, registration_no: int) -> frozenset[str]:
     """Return which blocks, and whether the course, were called satisfied."""
     rows = connection.execute("SELECT block FROM cmi5_satisfied WHERE registration_no = ?", (registration_no,))
     return frozenset(block for (block,) in rows)
 
 
-def is_satisfied(connection: sqlite3.Connection, registration_no: int, block: int) -> bool:
+def is_satisfied(connection: sqlite3.Connection, registration_no: int, block: str) -> bool:
     """Tell whether a block or the course was called satisfied."""
     query = "SELECT 1 FROM cmi5_satisfied WHERE registration_no = ? AND block = ?"
     return connection.execute(query, (registration_no, block)).fetchone() is not None
@@ -228,7 +227,5 @@ def _registration(row: Any) -> Registration | None:
 
 
 def _launch(row: Any) -> Launch:
-    (no, session, turn_no, turn, agent, person_no, unit, activity, publisher_id, mode, score, launched_ms, _) = row
-    return Launch(
-        no, session, turn_no, turn, agent, person_no, unit, activity, publisher_id, Mode(mode), score, launched_ms
-    )
+    (no, session, turn_no, turn, agent, person_no, activity, publisher_id, mode, score, launched_ms, _) = row
+    return Launch(no, session, turn_no, turn, agent, person_no, activity, publisher_id, Mode(mode), score, launched_ms)

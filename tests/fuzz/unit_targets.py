@@ -24,7 +24,7 @@ _PACKAGE = package(structure(unit("one", "index.html?a=1"), block("b", unit("two
 _ID = bytes(range(16))
 _UUID = "00010203-0405-0607-0809-0a0b0c0d0e0f"
 _AGENT = "account:https://example.org ada"
-_LAUNCH = Launch(1, _ID, 1, _ID, _AGENT, None, 1, "urn:x:u", "urn:x:p", Mode.NORMAL, 0.5, 0)
+_LAUNCH = Launch(1, _ID, 1, _ID, _AGENT, None, "urn:x:u", "urn:x:p", Mode.NORMAL, 0.5, 0)
 _STAGE = Stage(frozenset({Verb.INITIALIZED}), frozenset({Verb.INITIALIZED}), True, True)
 _CATEGORIES = [
     "https://w3id.org/xapi/cmi5/context/categories/cmi5",

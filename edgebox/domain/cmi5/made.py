@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from content_packs.base.ids import format_uuid
-from content_packs.format.cmi5 import Block, Course, Titled, Unit
+from content_packs.format.cmi5 import Block, Course, Titled, Unit, part_name
 from edgebox.domain.cmi5 import vocabulary as words
 from edgebox.domain.cmi5.session import Mode
 from edgebox.domain.cmi5.vocabulary import Verb
@@ -54,7 +54,7 @@ class Teller:
         if isinstance(part, Course):
             iri, kind = pack_iri(pack), words.COURSE_TYPE
         else:
-            iri, kind = f"{_BLOCK_PREFIX}{pack}:{part.no}", words.BLOCK_TYPE
+            iri, kind = f"{_BLOCK_PREFIX}{pack}:{part_name(part.about.id)}", words.BLOCK_TYPE
         target = {"objectType": "Activity", "id": iri, "definition": {**_definition(part.about), "type": kind}}
         return self._statement(Verb.SATISFIED, target, part.about.id)
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from content_packs.format.cmi5 import Block, Course, MoveOn
 from edgebox.domain.cmi5.vocabulary import Verb
 
-WHOLE = 0  # the course, where blocks are numbered from 1
+WHOLE = ""  # the course, among the ids of blocks: a publisher may give both the same
 
 
 def is_met(move_on: MoveOn, verbs: frozenset[Verb]) -> bool:
@@ -26,9 +26,13 @@ def has_said_all(verbs: frozenset[Verb]) -> bool:
     return Verb.WAIVED in verbs or {Verb.COMPLETED, Verb.PASSED} <= verbs
 
 
-def satisfied(course: Course, verbs: Mapping[int, frozenset[Verb]]) -> list[Block | Course]:
-    """Return the blocks that the verbs of each unit satisfy, inner ones first, and last the course if it is satisfied."""
-    met = {no for no, unit in enumerate(course.units, start=1) if is_met(unit.move_on, verbs.get(no, frozenset()))}
+def satisfied(course: Course, verbs: Mapping[str, frozenset[Verb]]) -> list[Block | Course]:
+    """Return the blocks that the verbs of each unit satisfy, inner ones first, and last the course if it is."""
+    met = {
+        no
+        for no, unit in enumerate(course.units, start=1)
+        if is_met(unit.move_on, verbs.get(unit.about.id, frozenset()))
+    }
     found: list[Block | Course] = []
     if _collect(course.children, met, found):
         found.append(course)

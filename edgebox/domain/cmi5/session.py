@@ -32,7 +32,6 @@ class Launch:
     registration: bytes
     agent: str
     person_no: int | None
-    unit: int
     activity_iri: str
     publisher_id: str
     mode: Mode

@@ -28,7 +28,6 @@ from edgebox.keys import BOX
 from edgebox.services.course_units import UnitUnknown, open_unit
 from edgebox.services.importing import UPLOAD_MAX_BYTES
 from edgebox.services.launching import Wish
-from edgebox.services.shelf import ResourceGone
 from edgebox.store.jobs import JobState
 
 JSON_MAX_BYTES = 64 * 1024
@@ -95,11 +94,11 @@ async def launch(request: web.Request) -> web.StreamResponse:
     box, fields = request.app[BOX], await _fields(request)
     actor: Any = fields.get("actor")
     check_actor(actor, "actor")
-    no = _index(request) + 1
-    try:
-        opened = await open_unit(box.library, request.match_info["pack"], cmi5.resource_id(no))
-    except ResourceGone as error:
-        raise UnitUnknown(unit=no - 1) from error
+    index, manifest = _index(request), await box.library.pack(request.match_info["pack"])
+    units = [resource.id for resource in manifest.resources if resource.kind == cmi5.KIND]
+    if index >= len(units):
+        raise UnitUnknown(unit=index)
+    opened = await open_unit(box.library, manifest.pack, units[index], manifest.version)
     registration = _text(fields, "registration")
     if registration:
         check_uuid(registration, "registration")

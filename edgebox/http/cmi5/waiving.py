@@ -77,7 +77,7 @@ def _turn(turn: Turn, language: str) -> dict[str, Any]:
     open_units = [
         {"no": no, "title": choose(unit.about.title, [language])}
         for no, unit in enumerate(turn.course.units, start=1)
-        if not is_met(unit.move_on, turn.verbs.get(no, frozenset()))
+        if not is_met(unit.move_on, turn.verbs.get(unit.about.id, frozenset()))
     ]
     return {
         "no": turn.registration.no,

@@ -27,15 +27,15 @@ CREATE UNIQUE INDEX cmi5_registration_current ON cmi5_registration (agent, pack)
 -- Verbs of cmi5 by unit: what the unit said, and whether it was waived.
 CREATE TABLE cmi5_unit (
     registration_no INTEGER NOT NULL REFERENCES cmi5_registration (no),
-    unit            INTEGER NOT NULL,                     -- in the order of the course, from 1
+    publisher_id    TEXT NOT NULL,                        -- of the unit: it stays where the order of the course changes
     verbs           INTEGER NOT NULL,                     -- bits, see edgebox.domain.cmi5.vocabulary
-    PRIMARY KEY (registration_no, unit)
+    PRIMARY KEY (registration_no, publisher_id)
 ) STRICT, WITHOUT ROWID;
 
 -- What the box called satisfied.
 CREATE TABLE cmi5_satisfied (
     registration_no INTEGER NOT NULL REFERENCES cmi5_registration (no),
-    block           INTEGER NOT NULL,                     -- 0 is the course
+    block           TEXT NOT NULL,                        -- its publisher's id; empty is the course
     PRIMARY KEY (registration_no, block)
 ) STRICT, WITHOUT ROWID;
 
@@ -43,7 +43,6 @@ CREATE TABLE cmi5_launch (
     no              INTEGER PRIMARY KEY,
     session         BLOB NOT NULL UNIQUE,                 -- UUID; the secrets of a launch are made of it and the box's key
     registration_no INTEGER NOT NULL REFERENCES cmi5_registration (no),
-    unit            INTEGER NOT NULL,
     activity_iri    TEXT NOT NULL,
     publisher_id    TEXT NOT NULL,
     mode            TEXT NOT NULL CHECK (mode IN ('Normal', 'Browse', 'Review')),

@@ -1,6 +1,7 @@
 """cmi5 packages and bare course structures: what is read of them, and why others are refused (cmi5 13, 14)."""
 
 import io
+import re
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,7 @@ def test_a_thousand_units_become_a_thousand_resources(samples: Path, tmp_path: P
     path = samples / "cmi5" / "structure" / VALID
     with imported(path, tmp_path / "import", Wishes()) as course:
         manifest = build(course.source, tmp_path / "out", SigningKey.generate()).manifest
-    assert [resource.id for resource in manifest.resources][:2] == ["cmi5-1", "cmi5-2"]
+    assert all(re.fullmatch("cmi5-[0-9a-f]{16}", resource.id) for resource in manifest.resources)
     assert {resource.kind for resource in manifest.resources} == {"cmi5"}
     assert len(manifest.resources) == 1_001  # by the count of its units, whatever its name says
 
@@ -90,7 +91,7 @@ def test_a_course_keeps_all_that_its_structure_says() -> None:
     number, outer = course.children
     assert number == 1
     assert isinstance(outer, Block)
-    assert (outer.no, outer.objectives, outer.about.id) == (1, (f"{PUBLISHER}/o",), f"{PUBLISHER}/outer")
+    assert (outer.objectives, outer.about.id) == ((f"{PUBLISHER}/o",), f"{PUBLISHER}/outer")
     assert outer.children[0] == 2
     assert isinstance(outer.children[1], Block)
     assert outer.children[1].children == (3,)

@@ -106,17 +106,18 @@ def test_progress_goes_from_nothing_to_all(app: Path, root: Path) -> None:
         "say('course', 1)",
         COURSE,
         COURSE + "say('end')",
-        COURSE + "say('file', '../x', 3, 'app', ''); say('bytes', b'abc'); say('end')",
-        COURSE + "say('file', '/x', 3, 'app', ''); say('bytes', b'abc'); say('end')",
-        COURSE + "say('file', 'x', 3, 'app', ''); say('bytes', b'abcd'); say('end')",
-        COURSE + "say('file', 'x', 3, 'app', ''); say('bytes', b'ab'); say('end')",
-        COURSE + "say('file', 'x', 11, 'app', ''); say('bytes', b'abc')",
-        COURSE + "say('file', 'x', -1, 'app', ''); say('end')",
-        COURSE + "say('file', 'x', 1, 'root', ''); say('bytes', b'a'); say('end')",
-        COURSE + "say('file', 'x', 1, 'app', ''); say('bytes', b''); say('end')",
-        COURSE + "say('file', 'x', 1, 'app', ''); say('bytes', b'a'); say('end'); say('file', 'y', 1, '', '')",
-        COURSE + "[(say('file', n, 1, 'app', ''), say('bytes', b'a')) for n in 'xX']; say('end')",
-        COURSE + "say('file', 'x', 1, 'app', ''); say('bytes', b'a'); say('end'); out.flush(); sys.exit(1)",
+        COURSE + "say('file', '../x', 3, 'app', '', ''); say('bytes', b'abc'); say('end')",
+        COURSE + "say('file', '/x', 3, 'app', '', ''); say('bytes', b'abc'); say('end')",
+        COURSE + "say('file', 'x', 3, 'app', '', ''); say('bytes', b'abcd'); say('end')",
+        COURSE + "say('file', 'x', 3, 'app', '', ''); say('bytes', b'ab'); say('end')",
+        COURSE + "say('file', 'x', 11, 'app', '', ''); say('bytes', b'abc')",
+        COURSE + "say('file', 'x', -1, 'app', '', ''); say('end')",
+        COURSE + "say('file', 'x', 1, 'root', '', ''); say('bytes', b'a'); say('end')",
+        COURSE + "say('file', 'x', 1, 'app', '', '../x'); say('bytes', b'a'); say('end')",
+        COURSE + "say('file', 'x', 1, 'app', '', ''); say('bytes', b''); say('end')",
+        COURSE + "say('file', 'x', 1, 'app', '', ''); say('bytes', b'a'); say('end'); say('file', 'y', 1, '', '', '')",
+        COURSE + "[(say('file', n, 1, 'app', '', ''), say('bytes', b'a')) for n in 'xX']; say('end')",
+        COURSE + "say('file', 'x', 1, 'app', '', ''); say('bytes', b'a'); say('end'); out.flush(); sys.exit(1)",
         "say('error', 'box.busy', {})",
         "say('error', 'archive.link', {'name': ['x']})",
         "say('error', 'nonsense')",
@@ -144,7 +145,7 @@ def test_a_child_that_takes_too_long_is_killed(app: Path, root: Path) -> None:
 
 
 def test_a_course_without_a_resource_is_none(app: Path, root: Path) -> None:
-    answer = COURSE + "say('file', 'x', 1, '', ''); say('bytes', b'a'); say('end')"
+    answer = COURSE + "say('file', 'x', 1, '', '', ''); say('bytes', b'a'); say('end')"
     with pytest.raises(ImportUnsupported), imported(app, root, Wishes(), child=("-c", LIAR + SAY + answer)):
         pass
 

@@ -22,7 +22,7 @@ UUID = "00010203-0405-0607-0809-0a0b0c0d0e0f"
 ACCOUNT = {"homePage": "https://example.org", "name": "ada"}
 ACTIVITY, PUBLISHED = "urn:x-edgebox:a.b.c:cmi5-1", "https://example.org/unit"
 LAUNCH = Launch(
-    1, ID, 1, ID, "account:https://example.org ada", None, 1, ACTIVITY, PUBLISHED, Mode.NORMAL, 0.8, 0
+    1, ID, 1, ID, "account:https://example.org ada", None, ACTIVITY, PUBLISHED, Mode.NORMAL, 0.8, 0
 )  # fmt: skip
 READY = Stage(has_read_launch=True, has_read_preferences=True)
 STARTED = READY.after(Verb.INITIALIZED)

@@ -80,6 +80,49 @@ async def test_inner_blocks_come_before_outer_ones_and_the_course_last(driver: C
     ]  # fmt: skip
 
 
+def version(*children: str, title: str = "Rocks") -> bytes:
+    return package(structure(*children).replace(b"Rocks", title.encode()))
+
+
+async def test_what_was_said_of_a_unit_stays_with_it_in_the_next_version(driver: Client) -> None:
+    intro, exam = unit("intro", moveOn="Completed"), unit("exam", moveOn="Passed")
+    course = await bring(driver, version(intro, exam))
+    one = await (await launch(driver, course)).start()
+    assert await one.say(Verb.COMPLETED) == 200
+    assert await bring(driver, version(unit("final", moveOn="Completed"), intro, exam, title="Stones")) == course
+    final = await (await launch(driver, course)).start()
+    assert (final.registration, final.activity == one.activity) == (one.registration, False)
+    assert await final.say(Verb.COMPLETED) == 200
+    again = await (await launch(driver, course, 1)).start()
+    assert (again.activity, await again.say(Verb.COMPLETED)) == (one.activity, 403)
+
+
+async def test_blocks_that_change_places_are_called_satisfied_once_each(driver: Client) -> None:
+    first, second = block("A", unit("a", moveOn="Completed")), block("B", unit("b", moveOn="Completed"))
+    course = await bring(driver, version(first, second))
+    one = await (await launch(driver, course)).start()
+    assert await one.say(Verb.COMPLETED) == 200
+    await bring(driver, version(second, first))
+    two = await (await launch(driver, course)).start()
+    assert await two.say(Verb.COMPLETED) == 200
+    params = {"registration": two.registration, "verb": Verb.SATISFIED.value, "ascending": "true"}
+    found = (await (await driver.get("/xapi/statements", params=params)).json())["statements"]
+    published = [statement["context"]["contextActivities"]["grouping"][0]["id"] for statement in found]
+    assert published == [f"{PUBLISHER}/A", f"{PUBLISHER}/B", PUBLISHER]
+    assert len({statement["object"]["id"] for statement in found}) == 3
+
+
+async def test_a_version_that_asks_for_less_is_judged_at_the_next_launch(driver: Client) -> None:
+    intro = unit("intro", moveOn="Completed")
+    course = await bring(driver, version(intro, unit("exam", moveOn="Passed")))
+    one = await (await launch(driver, course)).start()
+    assert await one.say(Verb.COMPLETED) == 200
+    await bring(driver, version(intro))
+    await launch(driver, course)
+    said = [verb for verb, _ in await verbs_of(driver, one.registration)]
+    assert said[-3:] == ["satisfied", "abandoned", "launched"]
+
+
 async def test_a_waived_unit_counts_as_done_once_in_a_registration(driver: Client) -> None:
     course = await bring(driver, package(structure(unit("one", moveOn="Passed"), unit("two", moveOn="Passed"))))
     one = await (await launch(driver, course)).start()
