@@ -186,7 +186,8 @@ def read_course(content: bytes) -> Course:
         blocks = list(_blocks(children))
         if len(blocks) > BLOCKS_MAX:
             raise ValueError("blocks")
-        if len({part_name(part.about.id) for part in (*units, *blocks)}) < len(units) + len(blocks):
+        publisher_ids = [part.about.id for part in units] + [part.about.id for part in blocks]
+        if len(set(map(part_name, publisher_ids))) < len(publisher_ids):
             raise ValueError("id")
         objectives = tuple(_read_titled(one) for one in record["objectives"])
         return Course(_read_titled(record), children, units, objectives)

@@ -11,10 +11,9 @@ from content_packs.base.errors import N_, EdgeboxError
 from edgebox.domain.xapi.values import StatementMalformed
 from edgebox.store import documents
 from edgebox.store.database import Database
-from edgebox.store.documents import Document, Place
+from edgebox.store.documents import Document, Place, Room
 
 DOCUMENT_MAX_BYTES = 64 * 1024
-DOCUMENTS_MAX = 2000
 JSON_TYPE = "application/json"
 
 
@@ -116,14 +115,24 @@ class Documents:
         """
         new = Document(content_type, content, self._clock.now_ms())
 
-        def decide(before: Document | None, count: int) -> Document:
+        def decide(before: Document | None, room: Room) -> Document:
             condition.check(before, name)
-            return _with_room(new, before, count)
+            return _with_room(new, before, room)
 
         await self._change(place, name, decide)
 
-    async def merge(self, place: Place, name: str, content_type: str, content: bytes, condition: Condition) -> None:
+    async def merge(
+        self,
+        place: Place,
+        name: str,
+        content_type: str,
+        content: bytes,
+        condition: Condition,
+        check: Callable[[bytes], None] = lambda _content: None,
+    ) -> None:
         """Add the names of a JSON object to the object that is there; without one, the content is stored as it is.
+
+        `check` gets what comes out, and may raise to change nothing.
 
         Raises:
             StateChanged, StateFull
@@ -131,10 +140,11 @@ class Documents:
         """
         now_ms = self._clock.now_ms()
 
-        def decide(before: Document | None, count: int) -> Document:
+        def decide(before: Document | None, room: Room) -> Document:
             condition.check(before, name)
             merged = content if before is None else _merged(before, content_type, content)
-            return _with_room(Document(content_type, merged, now_ms), before, count)
+            check(merged)
+            return _with_room(Document(content_type, merged, now_ms), before, room)
 
         await self._change(place, name, decide)
 
@@ -144,9 +154,11 @@ class Documents:
         Raises:
             StateChanged
         """
-        await self._change(place, name, lambda before, _count: condition.check(before, name))
+        await self._change(place, name, lambda before, _room: condition.check(before, name))
 
-    async def _change(self, place: Place, name: str, decide: Callable[[Document | None, int], Document | None]) -> None:
+    async def _change(
+        self, place: Place, name: str, decide: Callable[[Document | None, Room], Document | None]
+    ) -> None:
         now_ms = self._clock.now_ms()
         await self._database.write(
             lambda connection: documents.change_document(connection, place, name, decide, now_ms)
@@ -158,9 +170,9 @@ class Documents:
         await self._database.write(lambda connection: documents.delete_documents(connection, place, now_ms))
 
 
-def _with_room(new: Document, before: Document | None, count: int) -> Document:
-    if before is None and count >= DOCUMENTS_MAX:
-        raise StateFull(count=DOCUMENTS_MAX)
+def _with_room(new: Document, before: Document | None, room: Room) -> Document:
+    if before is None and room.count >= room.limit:
+        raise StateFull(count=room.limit)
     return new
 
 

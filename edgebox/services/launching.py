@@ -328,7 +328,7 @@ class Launching:
 
 def _put(connection: Any, place: Place, name: str, content: bytes, now_ms: int) -> None:
     document = Document(_JSON_TYPE, content, now_ms)
-    change_document(connection, place, name, lambda _before, _count: document, now_ms)
+    change_document(connection, place, name, lambda _before, _room: document, now_ms)
 
 
 def _prefer(connection: Any, agent: str, languages: str, now_ms: int) -> None:

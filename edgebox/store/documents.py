@@ -13,6 +13,14 @@ from edgebox.store.writing import write_state
 from sync.records.rows import State
 from sync.records.sizes import state_travels
 
+DOCUMENTS_MAX = 2000
+UNIT_DOCUMENTS_MAX = 100
+# Whether documents of a place are those of a launched unit, in its registration.
+_OF_UNIT = """
+EXISTS (SELECT 1 FROM cmi5_registration AS r JOIN cmi5_launch AS l ON l.registration_no = r.no
+    WHERE r.id = {0}registration AND l.activity_iri = {0}activity_iri)
+"""
+_IS_OF_UNIT = f"SELECT {_OF_UNIT.format(':')}"
 _LEARNER = "SELECT pseudonym FROM person WHERE no = ? AND role = 'learner'"
 
 
@@ -52,6 +60,14 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
+class Room:
+    """How many documents there are where one more would count, and how many there may be."""
+
+    count: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Table:
     """The table of a place and the columns that are the same for all documents there."""
 
@@ -88,21 +104,16 @@ def change_document(
     connection: sqlite3.Connection,
     place: Place,
     name: str,
-    decide: Callable[[Document | None, int], Document | None],
+    decide: Callable[[Document | None, Room], Document | None],
     now_ms: int,
 ) -> None:
     """Let `decide` choose what follows the document that is there, and store that; None removes it.
 
-    `decide` gets the document and the number of all documents of that person, agent or activity, and may raise to
-    change nothing.
+    `decide` gets the document and what room there is, and may raise to change nothing.
     """
     rows = _make_table(connection, place)
-    scope = 3 if place.resource is Subject.ACTIVITY_PROFILE else rows.columns.index("activity_iri")
-    owner = " AND ".join(f"{column} = ?" for column in rows.columns[:scope])
-    query = f"SELECT count(*) FROM {rows.title} WHERE {owner}"  # noqa: S608
-    count = int(connection.execute(query, rows.values[:scope]).fetchone()[0])
     before = find_document(connection, place, name)
-    after = decide(before, count)
+    after = decide(before, _room(connection, rows, place))
     if after is not None:
         _store(connection, rows, place, name, after)
         _tell(connection, place, place.registration or b"", name, after, now_ms)
@@ -115,6 +126,20 @@ def delete_documents(connection: sqlite3.Connection, place: Place, now_ms: int) 
     rows = _find_table(connection, place)
     for registration, name, _updated_ms in [] if rows is None else _list(connection, rows, place, None):
         _remove(connection, rows, place, registration, name, now_ms)  # type: ignore[arg-type]
+
+
+def _room(connection: sqlite3.Connection, rows: _Table, place: Place) -> Room:
+    """Count the documents of the person, agent or activity, and those of a launched unit only for that unit."""
+    own = {"registration": place.registration or b"", "activity_iri": place.activity_iri}
+    if place.registration and connection.execute(_IS_OF_UNIT, own).fetchone()[0]:
+        query = f"SELECT count(*) FROM {rows.title} WHERE {rows.here} AND registration = ?"  # noqa: S608 - constants
+        count = connection.execute(query, (*rows.values, place.registration)).fetchone()[0]
+        return Room(int(count), UNIT_DOCUMENTS_MAX)
+    scope = 3 if place.resource is Subject.ACTIVITY_PROFILE else rows.columns.index("activity_iri")
+    owner = " AND ".join(f"{column} = ?" for column in rows.columns[:scope])
+    others = f"registration = x'' OR NOT {_OF_UNIT.format(rows.title + '.')}"
+    query = f"SELECT count(*) FROM {rows.title} WHERE {owner} AND ({others})"  # noqa: S608 - constants
+    return Room(int(connection.execute(query, rows.values[:scope]).fetchone()[0]), DOCUMENTS_MAX)
 
 
 def _find_table(connection: sqlite3.Connection, place: Place) -> _Table | None:

@@ -79,7 +79,7 @@ UNIT_TARGETS = (
     Target("cmi5_statement", _statement, [json.dumps(_STATEMENT).encode()]),
     Target(
         "cmi5_preferences",
-        lambda data: check_preferences("application/json", data, is_whole=True),
+        lambda data: check_preferences("application/json", data),
         [b'{"languagePreference": "en,fr", "audioPreference": "on"}'],
     ),
 )

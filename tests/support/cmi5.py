@@ -94,7 +94,8 @@ def launched_on(page: str, session: ClientSession) -> "Unit":
 
 def _unit(url: str, client: Client | ClientSession) -> "Unit":
     query = parse_qs(urlsplit(url).query)
-    return Unit(client, *[query[name][0] for name in _NAMES])
+    fetch, actor, registration, activity = (query[name][0] for name in _NAMES)
+    return Unit(client, fetch, actor, registration, activity)
 
 
 _NAMES = ("fetch", "actor", "registration", "activityId")

@@ -22,8 +22,8 @@ class PreferencesInvalid(EdgeboxError):
     remedy = N_("Tell the maker of the course.")
 
 
-def check_preferences(base_type: str, content: bytes, *, is_whole: bool) -> None:
-    """Return if a document, or what is merged into it, is one.
+def check_preferences(base_type: str, content: bytes) -> None:
+    """Return if a document is one.
 
     Raises:
         PreferencesInvalid
@@ -34,9 +34,9 @@ def check_preferences(base_type: str, content: bytes, *, is_whole: bool) -> None
         document: Any = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise PreferencesInvalid(reason="JSON") from error
-    if not isinstance(document, dict) or (is_whole and not all(name in document for name in _NAMES)):
+    if not isinstance(document, dict) or not all(name in document for name in _NAMES):
         raise PreferencesInvalid(reason=", ".join(_NAMES))
-    languages, audio = document.get(_NAMES[0], "en"), document.get(_NAMES[1], "on")
+    languages, audio = document[_NAMES[0]], document[_NAMES[1]]
     if not isinstance(languages, str) or not _TAGS.fullmatch(languages):
         raise PreferencesInvalid(reason=_NAMES[0])
     if audio not in _AUDIO:

@@ -1,7 +1,7 @@
 """What a launched unit may do with documents: those of its own activity, learner and registration."""
 
 from content_packs.base.errors import N_, EdgeboxError
-from edgebox.domain.cmi5.vocabulary import LAUNCH_DATA
+from edgebox.domain.cmi5.vocabulary import LAUNCH_DATA, PREFERENCES
 from edgebox.http.xapi.call import Call
 from edgebox.keys import BOX
 
@@ -27,10 +27,18 @@ def check_state(call: Call, activity_iri: str, registration: bytes | None, name:
     launch = call.caller.launch
     if launch is None:
         return
-    # Without a registration a document is the learner's in all of them; several are only those of one.
-    is_own = registration == launch.registration or (registration is None and name is not None)
-    is_written = call.method not in _READING
-    if activity_iri != launch.activity_iri or not is_own or (is_written and name in (None, LAUNCH_DATA)):
+    is_own = activity_iri == launch.activity_iri and registration == launch.registration
+    if not is_own or (call.method not in _READING and name in (None, LAUNCH_DATA)):
+        raise PlaceRefused
+
+
+def check_agent_profile(call: Call, name: str | None) -> None:
+    """Return if a unit may do this with a profile of its learner: what other apps keep there is not for it.
+
+    Raises:
+        PlaceRefused
+    """
+    if call.caller.launch is not None and (name != PREFERENCES or call.method == "DELETE"):
         raise PlaceRefused
 
 

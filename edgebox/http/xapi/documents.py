@@ -1,5 +1,7 @@
 """What state and profiles have in common: one document, or the names of several, under conditions."""
 
+from collections.abc import Callable
+
 from aiohttp import web
 
 from edgebox.domain.caller import Reach
@@ -14,6 +16,11 @@ from edgebox.store.documents import Place
 
 NAME_MAX_CHARACTERS = 200
 _READING = ("GET", "HEAD")
+Check = Callable[[bytes], None]
+
+
+def _takes_all(_content: bytes) -> None:
+    return None
 
 
 def check_right(call: Call) -> None:
@@ -58,18 +65,19 @@ async def send_names(call: Call, place: Place) -> web.Response:
     return json_answer([name for name, _updated_ms in found], headers)
 
 
-async def put(call: Call, place: Place, name: str, *, need: Need) -> web.Response:
-    """Replace one document."""
+async def put(call: Call, place: Place, name: str, *, need: Need, check: Check = _takes_all) -> web.Response:
+    """Replace one document; `check` may refuse what is to be there."""
     content = await _content(call)
+    check(content)
     condition = _condition(call, need)
     await call.request.app[BOX].documents.put(place, name, call.content_type, content, condition)
     return web.Response(status=204)
 
 
-async def merge(call: Call, place: Place, name: str) -> web.Response:
-    """Merge a JSON object into a document."""
+async def merge(call: Call, place: Place, name: str, *, check: Check = _takes_all) -> web.Response:
+    """Merge a JSON object into a document; `check` may refuse what comes out."""
     content = await _content(call)
-    await call.request.app[BOX].documents.merge(place, name, call.content_type, content, _condition(call))
+    await call.request.app[BOX].documents.merge(place, name, call.content_type, content, _condition(call), check)
     return web.Response(status=204)
 
 

@@ -1,6 +1,7 @@
 """The profile resources of activities and of agents (1.0.3 part 3, 2.6 and 2.7; 2.0, 4.1.6.5 and 4.1.6.6)."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 
 from aiohttp import web
@@ -14,7 +15,7 @@ from edgebox.http.cmi5 import unit_rights
 from edgebox.http.xapi import documents
 from edgebox.http.xapi.call import Call
 from edgebox.keys import BOX
-from edgebox.services.documents import DOCUMENT_MAX_BYTES, Need
+from edgebox.services.documents import Need
 from edgebox.services.recording import ActorRefused
 from edgebox.store.documents import Place, Subject
 from edgebox.store.launches import READ_PREFERENCES
@@ -41,7 +42,13 @@ def _of_agent(call: Call) -> Place:
         raise StatementMalformed(where="agent", reason="needs an identifier")
     if call.caller.client is None and not call.request.app[BOX].record_store.is_caller(agent, call.caller):
         raise ActorRefused
+    unit_rights.check_agent_profile(call, call.query.get(_NAME))
     return Place(Subject.AGENT_PROFILE, agent=identifier)
+
+
+def _check_content(owner: str, call: Call, content: bytes) -> None:
+    if owner == _AGENT and call.caller.launch is not None:
+        check_preferences(call.base_type, content)
 
 
 def _make_answers(owner: str, find_place: FindPlace) -> Mapping[str, Callable[[Call], Awaitable[web.StreamResponse]]]:
@@ -51,11 +58,6 @@ def _make_answers(owner: str, find_place: FindPlace) -> Mapping[str, Callable[[C
         call.allow(parameters)
         documents.check_right(call)
         return find_place(call)
-
-    async def check_content(call: Call, *, is_whole: bool) -> None:
-        if owner == _AGENT and call.caller.launch is not None and call.query.get(_NAME) == PREFERENCES:
-            content = await call.read(DOCUMENT_MAX_BYTES)
-            check_preferences(call.base_type, content, is_whole=is_whole)
 
     async def get(call: Call) -> web.StreamResponse:
         place = place_of(call, one | {"since"})
@@ -67,14 +69,16 @@ def _make_answers(owner: str, find_place: FindPlace) -> Mapping[str, Callable[[C
 
     async def put(call: Call) -> web.StreamResponse:
         place = place_of(call, one)
-        await check_content(call, is_whole=True)
         need = Need.ALWAYS if call.version is Version.ONE else Need.TO_REPLACE
-        return await documents.put(call, place, documents.name_in(call, _NAME), need=need)
+        return await documents.put(
+            call, place, documents.name_in(call, _NAME), need=need, check=partial(_check_content, owner, call)
+        )
 
     async def post(call: Call) -> web.StreamResponse:
         place = place_of(call, one)
-        await check_content(call, is_whole=False)
-        return await documents.merge(call, place, documents.name_in(call, _NAME))
+        return await documents.merge(
+            call, place, documents.name_in(call, _NAME), check=partial(_check_content, owner, call)
+        )
 
     async def delete(call: Call) -> web.StreamResponse:
         place = place_of(call, one)

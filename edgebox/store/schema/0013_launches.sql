@@ -55,6 +55,7 @@ CREATE TABLE cmi5_launch (
     ended_ms        INTEGER,                              -- null while it may speak
     ended_by        BLOB                                  -- the statement that ended it, null when it was abandoned
 ) STRICT;
+CREATE INDEX cmi5_launch_activity ON cmi5_launch (registration_no, activity_iri);
 CREATE INDEX cmi5_launch_open ON cmi5_launch (registration_no) WHERE ended_ms IS NULL;
 
 -- 1: this credential may bring courses and launch units in the name of anybody.

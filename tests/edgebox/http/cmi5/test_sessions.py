@@ -8,6 +8,7 @@ import pytest
 from edgebox.app import open_box
 from edgebox.domain.cmi5.vocabulary import Verb
 from edgebox.keys import Box
+from edgebox.store import documents
 from tests.support.box import School
 from tests.support.cmi5 import (
     ACTOR,
@@ -195,6 +196,44 @@ async def test_preferences_are_kept_if_they_are_preferences(driver: Client, docu
     params = {"agent": one.actor, "profileId": "cmi5LearnerPreferences"}
     headers = {"If-None-Match": "*"}
     assert (await one.call("PUT", "agents/profile", params=params, json=document, headers=headers)).status == status
+
+
+async def test_a_unit_has_one_name_in_the_profile_of_its_learner_and_removes_nothing(driver: Client) -> None:
+    one = await started(driver, unit("one"))
+    other, own = ({"agent": one.actor, "profileId": name} for name in ("notes", "cmi5LearnerPreferences"))
+    new = {"If-None-Match": "*"}
+    assert (await one.call("PUT", "agents/profile", params=other, json={}, headers=new)).status == 403
+    assert (await one.call("GET", "agents/profile", params=other)).status == 403
+    assert (await one.call("GET", "agents/profile", params={"agent": one.actor})).status == 403
+    for changes, status in (({"languagePreference": "fr"}, 403), ({"audioPreference": "off"}, 403)):
+        assert (await one.call("POST", "agents/profile", params=own, json=changes)).status == status
+    whole = {"languagePreference": "en", "audioPreference": "on"}
+    assert (await one.call("POST", "agents/profile", params=own, json=whole)).status == 204
+    for changes, status in (({"languagePreference": "fr"}, 204), ({"audioPreference": "loud"}, 403)):
+        assert (await one.call("POST", "agents/profile", params=own, json=changes)).status == status
+    assert (await one.call("DELETE", "agents/profile", params=own)).status == 403
+
+
+async def test_state_of_a_unit_names_its_registration(driver: Client) -> None:
+    one = await started(driver, unit("one"))
+    nowhere = {name: value for name, value in one.state("x").items() if name != "registration"}
+    assert [(await one.call(method, "activities/state", params=nowhere)).status for method in ("PUT", "GET")] == [
+        403
+    ] * 2
+
+
+async def test_documents_of_one_unit_leave_room_for_all_others(
+    driver: Client, school: School, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(documents, "UNIT_DOCUMENTS_MAX", 3)
+    monkeypatch.setattr(documents, "DOCUMENTS_MAX", 3)
+    mine = school.learners[0].actor
+    course = await bring(driver, package(structure(unit("one"), unit("two"))))
+    two = await (await launch(driver, course, 1, actor=mine)).begin()
+    kept = [(await two.call("PUT", "activities/state", params=two.state(f"d{no}"), json={})).status for no in range(4)]
+    assert kept == [204, 204, 413, 413]
+    third = await (await launch(driver, course, actor=mine)).begin()
+    assert (await third.call("PUT", "activities/state", params=third.state("bookmark"), json={})).status == 204
 
 
 async def test_a_token_is_worth_nothing_changed_or_as_a_cookie(driver: Client, school: School) -> None:

@@ -120,7 +120,7 @@ async def test_large_or_broken_document_is_refused(client: Client, school: Schoo
 async def test_learner_cannot_fill_the_disk_with_documents(
     client: Client, school: School, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(documents, "DOCUMENTS_MAX", 2)
+    monkeypatch.setattr("edgebox.store.documents.DOCUMENTS_MAX", 2)
     learner = school.learners[0]
     statuses = [
         (await call(client, "PUT", learner, place(learner, stateId=f"s{number}"), data=b"1")).status
