@@ -259,7 +259,7 @@ def _read_unit(record: dict[str, Any]) -> Unit:
     if score is not None and (type(score) not in (int, float) or not 0 <= score <= 1):
         raise ValueError("masteryScore")
     url = _text(record["url"])
-    if not (is_relative(url) or url.startswith(("http://", "https://"))):
+    if not (is_relative(url) or url.lower().startswith(("http://", "https://"))):
         raise ValueError("url")
     return Unit(
         _read_titled(record),

@@ -179,7 +179,7 @@ class _Reader:
             _score(element),
             None if parameters is None else parameters.text,
             None if key is None else key.text,
-            element.attribute("activityType") or None,
+            _activity_type(element),
             objectives,
         )
         self._units.append(unit)
@@ -255,6 +255,13 @@ def _value(element: _Element, name: str, default: E) -> E:
         return type(default)(given)
     except ValueError as error:
         raise errors.ValueUnknown(name=name, value=shown(given)) from error
+
+
+def _activity_type(element: _Element) -> str | None:
+    given = element.attribute("activityType")
+    if given and not is_iri(given):
+        raise errors.ValueUnknown(name="activityType", value=shown(given))
+    return given or None
 
 
 def _score(element: _Element) -> float | None:

@@ -132,6 +132,11 @@ async def launch_unit(request: web.Request) -> web.StreamResponse:
     return await _resource_page(request, shown, "", **values)
 
 
+async def show_unlaunched(request: web.Request) -> web.StreamResponse:
+    """Lead to the page that launches the unit: a browser that comes back to a tab asks for its address alone."""
+    raise web.HTTPSeeOther(request.rel_url.parent.with_query(request.query))
+
+
 async def search(request: web.Request) -> web.StreamResponse:
     """Show what fits a query."""
     query = request.query.get("q", "").strip()[:QUERY_MAX_CHARACTERS]

@@ -68,6 +68,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/learn/{pack}/{lesson}", learning.show_lesson, Access.PERSON),
     Route("GET", "/learn/{pack}/{lesson}/{resource}", learning.show_resource, Access.PERSON),
     Route("POST", "/learn/{pack}/{lesson}/{resource}", learning.finish_resource, Access.LEARNER),
+    Route("GET", "/learn/{pack}/{lesson}/{resource}/launch", learning.show_unlaunched, Access.PERSON),
     Route("POST", "/learn/{pack}/{lesson}/{resource}/launch", learning.launch_unit, Access.PERSON),
     Route("GET", "/own/{lesson}", own_lessons.show_lesson, Access.PERSON),
     Route("GET", "/search", learning.search, Access.PERSON),

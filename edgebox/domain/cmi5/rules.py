@@ -4,6 +4,7 @@ The rules say which of their sections they come from. Statements are valid xAPI 
 """
 
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 from content_packs.base.errors import N_, EdgeboxError
@@ -150,10 +151,19 @@ def _check_score(launch: Launch, verb: Verb, statement: dict[str, Any]) -> None:
     given = statement["context"]["extensions"].get(MASTERY_SCORE)
     if launch.mastery_score is None:
         return
-    is_equal = type(given) in (int, float) and abs(given - launch.mastery_score) < _EPSILON
+    is_equal = type(given) in (int, float) and 0 <= given <= 1 and abs(given - launch.mastery_score) < _EPSILON
     _need(is_equal or (given is None and scaled is None), "another mastery score", "9.6.3.2")
-    if scaled is not None:
-        _need(_FITS[verb](scaled, launch.mastery_score), "the score does not fit the verb", "9.3.4, 9.3.5")
+    reached = _share(score) if scaled is None else scaled
+    if reached is not None:
+        _need(_FITS[verb](reached, launch.mastery_score), "the score does not fit the verb", "9.3.4, 9.3.5")
+
+
+def _share(score: dict[str, Any]) -> float | None:
+    """Return what a raw score comes to from 0 to 1; its numbers may be larger than any float."""
+    if not {"raw", "min", "max"} <= score.keys():
+        return None
+    raw, least, most = (Fraction(score[name]) for name in ("raw", "min", "max"))
+    return float(min(max((raw - least) / (most - least), Fraction(0)), Fraction(1))) if most > least else None
 
 
 _FITS: dict[Verb, Callable[[float, float], bool]] = {

@@ -123,6 +123,7 @@ def test_elements_of_others_are_passed_over() -> None:
         (structure(unit("one", f"{ALONE}?fetch=x")), "course.url_parameter"),
         (structure(unit("one", ALONE, moveOn="Sometimes")), "course.value_unknown"),
         (structure(unit("one", ALONE, launchMethod="NoWindow")), "course.value_unknown"),
+        (structure(unit("one", ALONE, activityType="not an iri")), "course.value_unknown"),
         (structure(unit("one", ALONE, masteryScore="1.01")), "course.score_invalid"),
         (structure(unit("one", ALONE, masteryScore="-0.1")), "course.score_invalid"),
         (structure(unit("one", ALONE, masteryScore="NaN")), "course.score_invalid"),
@@ -144,6 +145,11 @@ def test_elements_of_others_are_passed_over() -> None:
 )  # fmt: skip
 def test_what_is_wrong_is_refused_with_its_own_reason(content: bytes, code: str) -> None:
     assert refusal(content) == code
+
+
+def test_the_scheme_of_an_address_may_be_written_large() -> None:
+    course = course_of(structure(unit("one", "HTTPS://example.org/")))
+    assert read_course(write_course(course)) == course
 
 
 def test_blocks_may_not_lie_in_one_another_without_end() -> None:

@@ -93,6 +93,30 @@ def test_nothing_comes_before_initialized_nor_that_before_the_documents_were_rea
     assert refused(statement(Verb.INITIALIZED), Stage(has_read_launch=True)) == "11"
 
 
+@pytest.mark.parametrize(
+    ("raw", "least", "most", "section"),
+    [
+        (1, 0, 100, "9.3.4, 9.3.5"),
+        (79, 0, 100, "9.3.4, 9.3.5"),
+        (80, 0, 100, ""),
+        (10**400, 0, 10**400, ""),
+        (0, 0, 0, ""),
+    ],
+)
+def test_a_raw_score_is_held_against_the_mastery_score(raw: int, least: int, most: int, section: str) -> None:
+    made = statement(Verb.PASSED, {"raw": raw, "min": least, "max": most})
+    if section:
+        assert refused(made) == section
+    else:
+        assert Verb.PASSED in next_stage(LAUNCH, STARTED, made).session_verbs
+
+
+def test_a_mastery_score_larger_than_any_float_is_another_one() -> None:
+    made = statement(Verb.PASSED, {"scaled": 0.9})
+    made["context"]["extensions"][MASTERY_SCORE] = 10**400
+    assert refused(made) == "9.6.3.2"
+
+
 FORM: list[tuple[str, Change]] = [
     ("9.1", lambda made: made.pop("id")),
     ("9.7", lambda made: made.pop("timestamp")),

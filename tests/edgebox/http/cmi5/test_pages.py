@@ -156,6 +156,15 @@ async def test_a_unit_is_reviewed_only_once_it_has_said_all_it_may(
         assert [await again.say(verb) for verb in left] == [200] * len(left)
 
 
+async def test_a_launch_that_a_browser_asks_for_again_is_the_page_before_it(site: Site) -> None:
+    lesson = await load(site, package(structure(unit("one"))))
+    async with learner(site) as browser:
+        address = await first_unit(browser, lesson)
+        response, _ = await browser.get(f"{address}/launch?in=fr")
+        assert (response.status, str(response.url).endswith(f"{address}?in=fr")) == (200, True)
+    assert await rows(site, "SELECT 1 FROM cmi5_launch") == []
+
+
 async def test_only_a_class_s_own_learners_units_count_there(site: Site) -> None:
     lesson = await load(site, package(structure(unit("one", moveOn="Passed"))))
     async with learner(site) as browser:
