@@ -32,6 +32,7 @@ from edgebox.services.documents import Documents
 from edgebox.services.exchanging import Exchanging
 from edgebox.services.exporting import Exporting
 from edgebox.services.fetching import Fetching
+from edgebox.services.forwarding import Forwarding
 from edgebox.services.hand_ins import HandIns
 from edgebox.services.health import Health
 from edgebox.services.hub_news import HubNews
@@ -216,6 +217,8 @@ async def open_box(settings: Settings, machine: MachineClock | None = None) -> A
         await attachments.sweep()
         retention = Retention(database, settings, clock, teaching, is_time_known=clock.is_trusted)
         stack.push_async_callback(retention.close)
+        forwarding = Forwarding(database, settings, clock, line, attachments, identity.home_page)
+        stack.push_async_callback(forwarding.close)
         yield Box(
             settings=settings,
             clock=clock,
@@ -226,6 +229,7 @@ async def open_box(settings: Settings, machine: MachineClock | None = None) -> A
             recording=recording,
             record_store=RecordStore(database, clock, recording, identity.home_page, attachments),
             retention=retention,
+            forwarding=forwarding,
             documents=Documents(database, clock),
             clients=Clients(database, clock),
             launching=Launching(database, clock, recording, identity),
@@ -355,6 +359,7 @@ async def running_box(
                 box.clock,
                 every_minutes=settings.sync_minutes,
                 fetch=box.fetching.fetch_when_due,
+                forward=box.forwarding.run_due,
                 at_link_up=lambda: _use_link(box),
             )
             jobs.add_hourly("retire", box.retiring.retire)

@@ -1,9 +1,10 @@
 """What the box does by itself, on a schedule; the only user of apscheduler.
 
 Sending is tried every few minutes, half a minute after somebody did something, when the box gets a way out, and when
-the sender's waiting time is over. Whichever comes first; never two at once. Whether it is time to fetch packs is asked
-every ten minutes and at the moment at which the line opens for what waits. Old versions of packs are looked through
-every hour, and so are files for damage; whether there is anything to do then is decided by those who do it.
+the sender's waiting time is over. Whichever comes first; never two at once. So are statements for a record store
+outside the school. Whether it is time to fetch packs is asked every ten minutes and at the moment at which the line
+opens for what waits. Old versions of packs are looked through every hour, and so are files for damage; whether there is
+anything to do then is decided by those who do it.
 
 apscheduler plans by the wall clock, which on a box without a battery jumps by years. So everything planned jumps along:
 what was to happen in five minutes happens in five minutes, once.
@@ -19,6 +20,7 @@ from content_packs.base.clock import Clock, SystemClock
 
 SYNC_JOB = "sync"
 FETCH_JOB = "fetch"
+FORWARD_JOB = "forward"
 LINK_JOB = "link"
 FETCH_MINUTES = 10.0
 AFTER_ACTIVITY_SECONDS = 30.0
@@ -61,7 +63,7 @@ class SteadyScheduler(AsyncIOScheduler):  # type: ignore[misc]
 
 
 class Jobs:
-    """Runs `sync` and `fetch`, which return when to come back in milliseconds UTC, or None for at the usual time."""
+    """Runs its works, which return when to come back in milliseconds UTC, or None for at the usual time."""
 
     def __init__(
         self,
@@ -71,6 +73,7 @@ class Jobs:
         every_minutes: float = 5.0,
         after_activity_seconds: float = AFTER_ACTIVITY_SECONDS,
         fetch: Work | None = None,
+        forward: Work | None = None,
         at_link_up: Work | None = None,
     ) -> None:
         """Take what to run; `at_link_up` does not wait for a time that was set when there was no way out."""
@@ -78,6 +81,7 @@ class Jobs:
         self._after_activity_seconds = after_activity_seconds
         self._works: dict[str, Work] = {SYNC_JOB: sync}
         self._works |= {} if fetch is None else {FETCH_JOB: fetch}
+        self._works |= {} if forward is None else {FORWARD_JOB: forward}
         self._works |= {} if at_link_up is None else {LINK_JOB: at_link_up}
         self._link_up_ms: int | None = None
         self._scheduler = SteadyScheduler(
@@ -86,6 +90,8 @@ class Jobs:
         self._scheduler.add_job(self._run, "interval", [SYNC_JOB], minutes=every_minutes, id=SYNC_JOB)
         if fetch is not None:
             self._scheduler.add_job(self._run, "interval", [FETCH_JOB], minutes=FETCH_MINUTES, id=FETCH_JOB)
+        if forward is not None:
+            self._scheduler.add_job(self._run, "interval", [FORWARD_JOB], minutes=every_minutes, id=FORWARD_JOB)
 
     def add_hourly(self, name: str, work: Callable[[], Awaitable[object]]) -> None:
         """Do `work` every hour, the first time a few minutes after the start, when the class has its pages."""

@@ -14,6 +14,7 @@ from edgebox.services.documents import Documents
 from edgebox.services.exchanging import Exchanging
 from edgebox.services.exporting import Exporting
 from edgebox.services.fetching import Fetching
+from edgebox.services.forwarding import Forwarding
 from edgebox.services.hand_ins import HandIns
 from edgebox.services.health import Health
 from edgebox.services.hub_news import HubNews
@@ -56,6 +57,7 @@ class Box:
     record_check: RecordCheck
     record_store: RecordStore
     retention: Retention
+    forwarding: Forwarding
     documents: Documents
     class_records: ClassRecords
     clients: Clients

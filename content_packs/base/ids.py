@@ -12,6 +12,11 @@ def random_bytes(count: int) -> bytes:
     return os.urandom(count)
 
 
+def random_unit() -> float:
+    """Return a random number in [0, 1), for waiting times."""
+    return int.from_bytes(random_bytes(4), "big") / (1 << 32)
+
+
 def new_token() -> str:
     """Return 160 random bits as 40 hexadecimal digits, for sessions and one-time codes."""
     return os.urandom(20).hex()

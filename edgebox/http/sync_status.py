@@ -164,15 +164,15 @@ async def _state(request: web.Request) -> dict[str, Any]:
         "box_id": status.box_id[:12],
         "waiting": status.waiting_changes,
         "waiting_size": size_text(status.waiting_bytes) if status.waiting_bytes else "",
-        "last": "" if status.last_success_ms is None else _ago(request, now_ms - status.last_success_ms),
-        "next": "" if status.next_try_ms is None else _ahead(request, status.next_try_ms - now_ms),
+        "last": "" if status.last_success_ms is None else ago_text(request, now_ms - status.last_success_ms),
+        "next": "" if status.next_try_ms is None else ahead_text(request, status.next_try_ms - now_ms),
         "is_sending": status.is_sending,
         "renewed": _renewed(request, status, now_ms),
         "state_problem": recorded_problem(request, status.last_error),
     }
 
 
-def _ago(request: web.Request, passed_ms: int) -> str:
+def ago_text(request: web.Request, passed_ms: int) -> str:
     """Return a time in the past in words, in the largest unit that fits."""
     words, minutes = page_words(request), max(passed_ms, 0) // _MINUTE_MS
     if minutes < 1:
@@ -186,7 +186,8 @@ def _ago(request: web.Request, passed_ms: int) -> str:
     return str(words.ngettext("%(num)s day ago", "%(num)s days ago", days) % {"num": days})
 
 
-def _ahead(request: web.Request, left_ms: int) -> str:
+def ahead_text(request: web.Request, left_ms: int) -> str:
+    """Return a time to come in words, in minutes."""
     words, minutes = page_words(request), max(left_ms, 0) // _MINUTE_MS
     if minutes < 1:
         return str(words.gettext("in a moment"))

@@ -233,7 +233,7 @@ class Syncing:
             finally:
                 # A cancelled task or a fault of ours must not leave a bundle on its way for ever.
                 if self._sender.phase is Phase.SENDING:
-                    self._advance(Failed(self._clock.now_ms(), _random_unit()))
+                    self._advance(Failed(self._clock.now_ms(), ids.random_unit()))
 
     async def _send_all(self, url: str, hub: Hub, *, is_asked: bool) -> None:
         restarts = 0
@@ -324,7 +324,7 @@ class Syncing:
             self._failure.error = error
             await self.introducing.note_error(error)
             now_ms, has_progressed = self._clock.now_ms(), self._uploading.has_progressed
-            return Failed(now_ms, _random_unit(), error.retryable, has_progressed)
+            return Failed(now_ms, ids.random_unit(), error.retryable, has_progressed)
         self._failure.error = None
         return Acknowledged(ack.vector.through_seq, ack.vector.ranges)
 
@@ -368,7 +368,3 @@ class Syncing:
 
 async def _nobody_listens(_source: Source, _told_ms: int) -> None:
     return None
-
-
-def _random_unit() -> float:
-    return int.from_bytes(ids.random_bytes(4), "big") / (1 << 32)

@@ -12,7 +12,20 @@ from pathlib import Path
 from typing import Any
 
 from content_packs.base.starting import StoreDamaged
-from edgebox.store import clients, copying, listing, outside, remnants, repairs, salvage, seals, sessions, uncounted
+from edgebox.store import (
+    clients,
+    copying,
+    forwards,
+    listing,
+    outside,
+    remnants,
+    removed,
+    repairs,
+    salvage,
+    seals,
+    sessions,
+    uncounted,
+)
 from edgebox.store.copying import LARGE, STATEMENT, UNREADABLE, Rows, copy_table, insert_rows
 from edgebox.store.repairs import Repair, RepairKind
 from edgebox.store.upgrade import SCHEMA_VERSION, upgrade
@@ -193,6 +206,7 @@ def _settle(out: sqlite3.Connection, before: dict[int, int], unread: tuple[str, 
         out.execute(_LOG_AGAIN, (int(Kind.STATEMENT),))
         outside.refit(out)
         listing.drop(out)
+        forwards.begin_again(out, is_certain="forward" not in unread)
         uncounted.count(out)
     repairs.add(out, Repair(RepairKind.REBUILT, now_ms, lost))
     return Rebuilt(out.execute("SELECT count(*) FROM statement").fetchone()[0], lost, unread)

@@ -20,7 +20,7 @@ from edgebox.domain.progress import Progress, Step, step_of
 from edgebox.domain.retention import SETTLED_MS, Policy, make_policy
 from edgebox.domain.verbs import name_of
 from edgebox.domain.versions import OPEN_MS
-from edgebox.store import changes, listing, outside, removed, returning, seals
+from edgebox.store import changes, forwards, listing, outside, removed, returning, seals
 from edgebox.store.boots import find_timeline
 from edgebox.store.listing import Listed
 from edgebox.store.statement_filters import Filter, find_range
@@ -78,7 +78,10 @@ def _find_confirmed(connection: sqlite3.Connection, now_ms: int) -> int:
 
 
 # Whoever reads the log says here up to which change it needs no statement any more.
-_DONE_WITH: tuple[Callable[[sqlite3.Connection, int], int], ...] = (_find_confirmed,)
+_DONE_WITH: tuple[Callable[[sqlite3.Connection, int], int], ...] = (
+    _find_confirmed,
+    forwards.find_done_with,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,7 @@ _STEPS: tuple[tuple[str, FollowUp | None], ...] = (
     ("0010_files", None),
     ("0011_xapi", None),
     ("0012_seals", seal_all),
+    ("0014_forwards", None),
     ("0015_retention", None),
     ("0016_row_seals", _fill_and_seal),
 )

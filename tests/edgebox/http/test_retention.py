@@ -13,6 +13,7 @@ import pytest
 from content_packs.base.clock import SystemClock
 from content_packs.installer import DiskSpace
 from edgebox.app import Part, running_box
+from edgebox.domain.xapi.version import Version
 from edgebox.keys import Box
 from edgebox.services.box_clock import BoxClock
 from edgebox.store import listing, statement_queries
@@ -178,3 +179,13 @@ async def test_teacher_is_told_of_a_card_that_fills_up_while_everything_is_kept(
         await choose(browser)
         _, text = await browser.get("/staff/classes")
         assert "The card of this box is nearly full." not in text
+
+
+async def test_what_another_store_still_waits_for_stays(old: Old) -> None:
+    async with old.site.teacher() as browser:
+        await choose(browser)
+    forwarding = old.box.forwarding
+    await forwarding.set_up("https://lrs.example/xapi", "box", "secret", Version.ONE, sends_given=False)
+    assert await old.box.retention.remove(BUDGET_MS) == 0
+    await forwarding.end()
+    assert await old.box.retention.remove(BUDGET_MS) > 0
