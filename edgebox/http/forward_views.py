@@ -41,18 +41,21 @@ async def show_state(request: web.Request) -> web.StreamResponse:
 async def set_up(request: web.Request) -> web.StreamResponse:
     """Take over where records go, and send what waits when it is time to."""
     form = await read_form(request)
-    typed = {name: form.get(name, "").strip() for name in ("url", "login")}
+    sends_given = form.get("sends_given") == "on"
+    typed = {name: form.get(name, "").strip() for name in ("url", "login", "version")}
     versions = {one.title: one for one in Version}
     try:
         await request.app[BOX].forwarding.set_up(
             typed["url"],
             typed["login"],
             form.get("secret", ""),
-            versions.get(form.get("version", ""), Version.ONE),
-            sends_given=form.get("sends_given") == "on",
+            versions.get(typed["version"], Version.ONE),
+            sends_given=sends_given,
         )
     except EdgeboxError as error:
-        return await _show(request, problem_text(request, error), error.status, typed=typed)
+        return await _show(
+            request, problem_text(request, error), error.status, typed=typed | {"sends_given": sends_given}
+        )
     raise web.HTTPSeeOther(f"{HERE}?done=saved")
 
 
@@ -76,8 +79,9 @@ async def end(request: web.Request) -> web.StreamResponse:
 
 
 async def _show(
-    request: web.Request, problem: str = "", status: int = 200, *, typed: dict[str, str] | None = None
+    request: web.Request, problem: str = "", status: int = 200, *, typed: dict[str, Any] | None = None
 ) -> web.StreamResponse:
+    state = await _state(request)
     done = _DONE_TEXTS.get(request.query.get("done", ""), "") if not problem else ""
     return page(
         request,
@@ -87,8 +91,8 @@ async def _show(
         problem=problem,
         done=page_words(request).gettext(done) if done else "",
         versions=[one.title for one in Version],
-        typed=typed or {},
-        **await _state(request),
+        form=typed or {name: state.get(name, "") for name in ("url", "login", "version", "sends_given")},
+        **state,
     )
 
 
