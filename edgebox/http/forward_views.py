@@ -108,6 +108,7 @@ async def _state(request: web.Request) -> dict[str, Any]:
         "version": state.version.title,
         "sends_given": state.sends_given,
         "is_paused": state.is_paused,
+        "is_denied": state.is_denied,
         "is_sending": state.is_sending,
         "progress": progress,
         "through": "" if progress.last_stored_ms is None else moment_text(progress.last_stored_ms),

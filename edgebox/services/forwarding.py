@@ -46,6 +46,7 @@ class State:
     version: Version
     sends_given: bool
     is_paused: bool
+    is_denied: bool
     is_sending: bool
     next_try_ms: int | None
     progress: Progress
@@ -90,6 +91,7 @@ class Forwarding:
             target.version,
             target.sends_given,
             target.is_paused,
+            target.is_denied,
             self._is_running,
             target.next_try_ms,
             progress,
