@@ -101,10 +101,11 @@ class Sending:
             answer = await client.post(f"{self.address}api/outbox", json=self.tablet.request(*events))
             assert answer.status == 200, await answer.text()
 
-    async def forward_to(self, address: str, login: str = "box", secret: str = "secret", **options: Any) -> None:
+    async def forward_to(
+        self, address: str, login: str = "box", secret: str = "secret", *, sends_given: bool = False
+    ) -> None:
         """Name a store."""
-        options = {"sends_given": False, "version": Version.ONE} | options
-        await self.box.forwarding.set_up(address, login, secret, **options)
+        await self.box.forwarding.set_up(address, login, secret, Version.ONE, sends_given=sends_given)
 
     async def ids(self) -> list[str]:
         """Return the ids of all statements of the box, the oldest first."""

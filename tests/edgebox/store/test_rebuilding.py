@@ -16,7 +16,8 @@ from content_packs.base.clock import SystemClock
 from edgebox.app import make_app, open_box
 from edgebox.domain.caller import Reach
 from edgebox.domain.statement_in import from_record
-from edgebox.store import copying, recovery, remnants, scrubbing
+from edgebox.domain.xapi.version import Version
+from edgebox.store import copying, forwards, recovery, remnants, scrubbing
 from edgebox.store.connections import open_writer
 from edgebox.store.log import append_change
 from edgebox.store.outside import TERMS_MAX, refit
@@ -287,3 +288,20 @@ def test_memory_of_a_refit_does_not_grow_with_the_table(tmp_path: Path) -> None:
         moved = "SELECT count(*) FROM outside JOIN change USING (seq) WHERE change.key = outside.id"
         assert connection.execute(moved).fetchone()[0] == OUTSIDE_ROWS
     assert peak_bytes < OUTSIDE_ROWS * len(terms) / 2
+
+
+@pytest.mark.parametrize("table", ["change", "forward"])
+async def test_a_store_outside_gets_everything_once_more_and_waits_for_staff_where_it_was_lost(
+    school: School, table: str
+) -> None:
+    path = database(school)
+    async with open_box(school.settings) as box:
+        await box.forwarding.set_up("https://lrs.example/", "box", "secret", Version.ONE, sends_given=True)
+        await box.database.write(lambda db: db.execute("UPDATE forward SET seq = 1000").rowcount)
+        await box.record_check.scrub(None)  # which makes the copy
+    await asyncio.to_thread(spoil, path, table)
+    assert await asyncio.to_thread(recover, path, SystemClock().now_ms(), nothing) is not None
+    async with open_box(school.settings) as box:
+        target = await box.database.read(forwards.find_target)
+        assert target is not None
+        assert (target.seq, target.is_paused, target.secret) == (0, table == "forward", "secret")
