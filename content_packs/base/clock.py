@@ -1,12 +1,15 @@
 """The one place that reads the time of day."""
 
+import os
 import time
 from pathlib import Path
 from typing import Protocol
 
 # systemd makes this file once a time server has set the clock; without one the clock of a box is anybody's guess.
 _SET_BY_A_SERVER = Path("/run/systemd/timesync/synchronized")
+# The kernel's name of this run, and the same from systemd, which tells it to services that cannot see the file.
 _RUN_ID = Path("/proc/sys/kernel/random/boot_id")
+_TOLD_RUN_ID = "EDGEBOX_RUN_ID"
 # Goes on while the machine sleeps, where there is such a clock.
 _STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
@@ -44,7 +47,9 @@ class SystemClock:
 
     def run_id(self) -> str:
         """Return the kernel's name of this run, empty where there is none."""
-        return _RUN_ID.read_text().strip() if _RUN_ID.exists() else ""
+        told = os.environ.get(_TOLD_RUN_ID) or (_RUN_ID.read_text() if _RUN_ID.exists() else "")
+        # The kernel writes it with dashes and systemd without; a command in a shell and the service name the same run.
+        return told.strip().replace("-", "")
 
     def is_set(self) -> bool:
         """Return whether systemd says that a time server has set the clock."""

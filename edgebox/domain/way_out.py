@@ -7,7 +7,7 @@ _NOTHING_IPV6 = "0" * 32
 
 
 def interfaces_out(routes: str, ipv6_routes: str) -> set[str]:
-    """Return the interfaces with a default route, from /proc/net/route and /proc/net/ipv6_route."""
+    """Return the interfaces with a default route, from /proc/self/net/route and /proc/self/net/ipv6_route."""
     found = set()
     for line in routes.splitlines()[1:]:
         name, to, _gateway, flags, *_, mask, _mtu, _window, _irtt = line.split()

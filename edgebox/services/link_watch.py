@@ -12,7 +12,8 @@ from edgebox.domain.way_out import interfaces_out
 
 # A dial-up changes a dozen things within a moment; what counts is how it ends.
 SETTLE_SECONDS = 0.5
-_PROC = Path("/proc/net")
+# Of `/proc`, a service on the image sees processes and nothing else.
+_PROC = Path("/proc/self/net")
 _INTERFACES = Path("/sys/class/net")
 # linux/rtnetlink.h: links, and routes of both families.
 _GROUPS = 0x1 | 0x40 | 0x400

@@ -1,18 +1,31 @@
 """The services of a box run with little: systemd's own judgement stays low."""
 
+import ast
+import os
 import re
 import shutil
 import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from content_packs.base.clock import SystemClock
 from edgebox.settings import MOUNT_ROOTS
 
-PI = Path(__file__).parents[2] / "deploy" / "raspberry-pi"
+ROOT = Path(__file__).parents[2]
+PI = ROOT / "deploy" / "raspberry-pi"
 UNITS = sorted((PI / "systemd").glob("*.service"))
 RULE = PI / "99-edgebox-stick.rules"
 EXPOSURE_MAX = 2.0
+# In a mount namespace of its own, where `/proc` shows what the service sees of it.
+HIDDEN = ("unshare", "--mount", "sh", "-c", 'mount -t proc -o subset=pid proc /proc && exec "$@"', "sh")
+LOOK = """
+from content_packs.base.clock import SystemClock
+from edgebox.services import link_watch
+print((link_watch._PROC / "route").read_text()[:5], SystemClock().run_id())
+"""
 
 
 def test_there_are_units_for_both_processes() -> None:
@@ -56,3 +69,41 @@ def test_exposure_stays_low(unit: Path) -> None:
     found = re.search(r"exposure level for \S+: ([0-9.]+)", output)
     assert found is not None, output
     assert float(found[1]) <= EXPOSURE_MAX
+
+
+def test_of_proc_the_box_reads_nothing_that_the_unit_hides_but_what_the_unit_tells_it() -> None:
+    pages = UNITS[1].read_text().splitlines()
+    assert "ProcSubset=pid" in pages
+    hidden = {path for path in _paths_in_proc() if not path.startswith("/proc/self/")}
+    assert hidden == {"/proc/sys/kernel/random/boot_id"}
+    assert "Environment=EDGEBOX_RUN_ID=%b" in pages
+
+
+@pytest.mark.parametrize("told", ["", "0f-1e"])
+def test_where_proc_shows_processes_only_the_way_out_and_the_run_are_known(told: str) -> None:
+    if (
+        shutil.which("unshare") is None
+        or subprocess.run([*HIDDEN, "true"], check=False, capture_output=True).returncode
+    ):
+        pytest.skip("no right to mount: run as root")
+    environment = {**os.environ, "EDGEBOX_RUN_ID": told}
+    command = [*HIDDEN, sys.executable, "-c", LOOK]
+    output = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
+    assert output.split() == (["Iface", "0f1e"] if told else ["Iface"])
+
+
+def test_a_command_in_a_shell_names_the_run_like_the_service_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EDGEBOX_RUN_ID", raising=False)
+    of_kernel = SystemClock().run_id()
+    assert re.fullmatch("[0-9a-f]{32}", of_kernel)
+    monkeypatch.setenv("EDGEBOX_RUN_ID", of_kernel)
+    assert SystemClock().run_id() == of_kernel
+
+
+def _paths_in_proc() -> Iterator[str]:
+    """Yield every text that begins like a path there, of everything that runs on a box."""
+    for package in ("edgebox", "sync", "content_packs"):
+        for path in (ROOT / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("/proc/"):
+                    yield node.value
