@@ -27,7 +27,7 @@ class Asking:
 
     Attributes:
         has_waiting: the hub said that something waits.
-        may_ask: whether nothing is to go up first.
+        may_ask: whether nothing is on its way up; what waits there, or was refused, keeps nothing from coming down.
         bringing: what was begun last without waiting for its end.
     """
 

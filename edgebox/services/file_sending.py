@@ -8,7 +8,7 @@ down with the other records, by line or by stick, and until then the file goes a
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,7 +50,11 @@ class Sent:
 
 
 class FileSending:
-    """Sends one file at a time while somebody holds the line."""
+    """Sends one file at a time while somebody holds the line.
+
+    Attributes:
+        may_give_way: whether what is new in the log would go if an upload ended for it.
+    """
 
     def __init__(
         self,
@@ -78,6 +82,7 @@ class FileSending:
         self._looking: asyncio.Task[None] | None = None
         self._refused_ms: dict[int, int] = {}
         self._at_spool = asyncio.Lock()
+        self.may_give_way: Callable[[], bool] = lambda: True
 
     def begin_anew(self) -> None:
         """Forget what the hub before did not want."""
@@ -204,7 +209,7 @@ class FileSending:
             self._looking.add_done_callback(log_failure)
 
     async def _look(self) -> None:
-        if (await self._database.read(changes.find_backlog)).changes:
+        if self.may_give_way() and (await self._database.read(changes.find_backlog)).changes:
             await self._uploading.end()
 
     async def _sealed(self, file: FileRow, hub: Hub) -> bytes | None:

@@ -71,6 +71,7 @@ class Syncing:
         self.introducing = Introducing(database, identity, clock)
         self._uploading = Uploading(identity, make_link)
         self._failure = LastFailure()
+        self._refusal: EdgeboxError | None = None
         self._sender = Sender()
         self._fresh: Made | None = None
         self._sending = asyncio.Lock()
@@ -78,7 +79,8 @@ class Syncing:
         way_up = line, self._uploading, self.introducing, self._failure
         self.files = FileSending(database, identity, clock, blobs, spool / "files", *way_up)
         self._asking = Asking(database, receiving, line, clock, self._uploading, self.files, self._failure)
-        self._asking.may_ask = lambda: self._sender.phase is Phase.IDLE
+        self._asking.may_ask = lambda: self._sender.phase is not Phase.SENDING
+        self.files.may_give_way = self._may_send
         self._settling = Settling(database, clock, self._spool, self.introducing, self._asking, self._uploading)
         self.expressing = Expressing(database, clock, self._spool, self._uploading, self._books)
         self.expressing.left_bytes = lambda: self._line.left_bytes(Lane.PROGRESS)
@@ -135,7 +137,7 @@ class Syncing:
         """Return what the teacher's page shows."""
         stored = self._database, self._identity.box_id, self.introducing, self._uploading
         is_sending = self._sender.phase is Phase.SENDING
-        return await read_status(*stored, self._next_try_ms(), self._failure.error, is_sending=is_sending)
+        return await read_status(*stored, self._next_try_ms(), self._shown_error(), is_sending=is_sending)
 
     async def prepare(self) -> list[Made]:
         """Make bundles of everything the hub does not have, and return those that wait, in order. Safe to repeat.
@@ -225,6 +227,8 @@ class Syncing:
                     await self._spool.sweep()
                 await self._send_all(*found, is_asked=is_asked)
                 while await self._send_file(*found):
+                    # What was refused is asked about once, and not again after each file.
+                    is_asked = is_asked and self._sender.phase is not Phase.REFUSED
                     await self._send_all(*found, is_asked=is_asked)
             except (LinePaused, StoreUnavailable) as error:
                 log.warning("sync.stopped %s", error)
@@ -251,8 +255,11 @@ class Syncing:
                 seq = await self._queue_and_start(hub, is_asked=is_asked)
 
     async def _send_file(self, url: str, hub: Hub) -> bool:
-        """Send one file, or a part of one if there is something to send before it; return whether to look on."""
-        if self._sender.phase is not Phase.IDLE or self._uploading.is_closing:
+        """Send one file, or a part of one if there is something to send before it; return whether to look on.
+
+        Behind a bundle that the hub refused, for days maybe, files go on: they are no part of its chain.
+        """
+        if self._sender.phase not in (Phase.IDLE, Phase.REFUSED) or self._uploading.is_closing:
             return False
         sent = await self.files.send_next(url, hub)
         if sent is None:
@@ -321,7 +328,7 @@ class Syncing:
             raise
         except EdgeboxError as error:
             log.warning("sync.not_sent %s", error)
-            self._failure.error = error
+            self._failure.error = self._refusal = error
             await self.introducing.note_error(error)
             now_ms, has_progressed = self._clock.now_ms(), self._uploading.has_progressed
             return Failed(now_ms, ids.random_unit(), error.retryable, has_progressed)
@@ -355,6 +362,15 @@ class Syncing:
             if not self._sender.pending:
                 # What the line could not do, the courier did.
                 self._failure.error = None
+
+    def _may_send(self) -> bool:
+        """Return whether a bundle would go now if nothing else were on its way."""
+        return self._sender.phase is not Phase.REFUSED or self._sender.next_try_ms <= self._clock.now_ms()
+
+    def _shown_error(self) -> EdgeboxError | None:
+        """Return what went wrong last; while the hub refuses a bundle, that: no file that arrives makes it good."""
+        is_refused = self._sender.phase is Phase.REFUSED and self._sender.pending
+        return self._refusal if is_refused else self._failure.error
 
     async def _start_over(self) -> None:
         await self._settling.start_over()
