@@ -1,9 +1,12 @@
 """What learners hand in: a text, a photo, a recording or a PDF for a lesson they were given.
 
-The file is on the disk before its row is. It never travels under a name, and nothing that it calls itself is believed.
+The file is on the disk before its row is, and before the file a note that its row is still to come: a file whose row
+could not be written is told by that from one whose row a rebuilt database does not have back yet. It never travels
+under a name, and nothing that it calls itself is believed.
 """
 
 import asyncio
+import logging
 import os
 import unicodedata
 from collections.abc import AsyncIterator, Callable
@@ -12,12 +15,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from content_packs.base import atomic
 from content_packs.base.clock import Clock
 from content_packs.base.errors import N_, EdgeboxError
 from content_packs.base.hashing import Hasher, blake2b_256
 from content_packs.format.errors import PackSpace
 from content_packs.installer import measure_disk
-from content_packs.installer.blobs import BlobStore
+from content_packs.installer.blobs import INCOMING, BlobStore
 from content_packs.installer.install import full_disk
 from content_packs.installer.planning import MeasureDisk, reserve_bytes
 from content_packs.usb.writing import write_all
@@ -34,6 +38,9 @@ TEXT_MAX_CHARACTERS = 20_000
 HAND_INS_MAX = 20
 # Learners' work may use most of what packs must leave free, but the database has to go on.
 _KEPT_SHARE = 4
+_UNSETTLED = ".unsettled"
+
+log = logging.getLogger(__name__)
 
 
 class HandInRefused(EdgeboxError):
@@ -195,11 +202,12 @@ class HandIns:
             await self._database.write(lambda connection: hand_ins.release(connection, file_no))
 
     async def sweep(self) -> None:
-        """Remove what a power cut left of files that did not come whole; only before any is taken.
+        """Remove what a power cut left of files that did not come whole, or without a row; only before any is taken.
 
         Files whose records came back from the hub, after the database was made anew, become due again.
         """
         await asyncio.to_thread(self.blobs.sweep_incoming)
+        await self._settle()
         unnoted = await self._database.read(hand_ins.list_unnoted_files)
         here = await asyncio.to_thread(lambda: [each for each in unnoted if self.blobs.has(*each)])
         if here:
@@ -223,14 +231,43 @@ class HandIns:
         async with self._keeping:
             try:
                 with full_disk(taken.size_bytes):
-                    await asyncio.to_thread(self.blobs.adopt, taken.beside, taken.hash)
-                return await self._note(assigned, taken.media_type, taken.size_bytes, taken.hash, text)
-            except HandInRefused:
-                if not await self._database.read(lambda connection: hand_ins.is_named(connection, taken.hash)):
-                    await asyncio.to_thread(self.blobs.remove, taken.hash)
+                    await asyncio.to_thread(self._adopt, taken)
+                is_new = await self._note(assigned, taken.media_type, taken.size_bytes, taken.hash, text)
+            except (HandInRefused, PackSpace, OSError):  # a row that the database refused may come yet
+                await self._settle()
                 raise
             finally:
                 await self.drop(taken)
+            await self._settle()
+        return is_new
+
+    def _adopt(self, taken: Taken) -> None:
+        """Make a file visible; one that is not there yet may go again until its row is written."""
+        if not self.blobs.has(taken.hash, taken.size_bytes):
+            atomic.write_file(taken.beside.with_name(taken.hash.hex() + _UNSETTLED), b"", mode=atomic.PRIVATE_MODE)
+        self.blobs.adopt(taken.beside, taken.hash)
+
+    async def _settle(self) -> None:
+        """Remove the files whose rows could not be written. Never raises: what it cannot do is done the next time.
+
+        Only while no row may come yet: at the start, when one was just written, and when none was begun.
+        """
+        try:
+            found = await asyncio.to_thread(lambda: list((self.blobs.root / INCOMING).glob(f"*{_UNSETTLED}")))
+            for path in found:
+                digest = bytes.fromhex(path.stem)
+                is_named = await self._database.read(partial(hand_ins.is_named, digest=digest))
+                await asyncio.to_thread(self._settle_one, path, digest, is_named=is_named)
+        except (EdgeboxError, OSError) as error:
+            log.warning("hand_ins.not_settled %s", error)
+
+    def _settle_one(self, path: Path, digest: bytes, *, is_named: bool) -> None:
+        if not is_named:
+            log.warning("hand_ins.removed_without_row %s", digest.hex()[:12])
+            self.blobs.remove(digest)
+        path.unlink(missing_ok=True)
+        # A note that came back, and a database that did not, would take a file that was promised.
+        atomic.sync_directory(path.parent)
 
     async def _note(self, assigned: Assigned, media_type: str, size_bytes: int, digest: bytes, text: str) -> bool:
         insert = partial(
