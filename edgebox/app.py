@@ -170,6 +170,7 @@ async def _open_exchange(
         return HttpTransport(url, authorities=settings.hub_ca, wire=wire, down=down)
 
     syncing = Syncing(database, identity, clock, settings.spool, line, receiving, make_link, hand_ins.blobs)
+    syncing.files.has_room = hand_ins.has_room
     syncing.on_told_time = timekeeping.hear
     carrying = Carrying(database, identity, clock, syncing, receiving, settings.spool)
     exchanging = Exchanging(database, identity, syncing, receiving, loading.sticks, StickIds(database, clock))
@@ -349,6 +350,7 @@ async def running_box(
             await box.local_packs.sweep()
             await box.importing.sweep()
             await box.hand_ins.sweep()
+            await box.syncing.files.tidy()
             box.loading.resume()
             box.checking.resume()
             box.exchanging.resume()

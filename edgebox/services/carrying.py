@@ -118,6 +118,7 @@ class Carrying:
     async def take_down(self, content: bytes) -> None:
         """Take a bundle of the hub for this box. Safe to repeat. Raises like `take`, and HubForked."""
         await self._take(self._receiving.receive, content)
+        await self._syncing.files.tidy()
 
     async def admit_down(self, start: bytes, size_bytes: int) -> None:
         """Return if a bundle of which only the start was read may be the hub's for this box.

@@ -174,6 +174,7 @@ class Exchanging:
         acks = [ack for path in await self._list_acks(stick) if (ack := await self._take_ack(path)) is not None]
         await remove_confirmed(self._database, self._identity, stick, acks)
         taken = len(acks) + await self._receiving.import_(stick, on_progress)
+        await self._syncing.files.tidy()
         await self._syncing.files.tidy_stick(stick)
         return taken
 
@@ -278,7 +279,7 @@ class Exchanging:
         # What goes wrong with a file, or a stick that is too small for it, costs none of the records.
         await asyncio.to_thread(writer.settle)
         for file in files:
-            if (found := await self._syncing.files.read_for_stick(file)) is not None:
+            if (found := await self._syncing.files.read_for_stick(file, stick)) is not None:
                 await asyncio.to_thread(writer.put, *found)
             put_bytes += file.size_bytes
             await note(done_bytes=max(2 * put_bytes - writer.pending_bytes, 0))

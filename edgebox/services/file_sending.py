@@ -1,14 +1,16 @@
 """Files that were handed in, on their way to the hub: with the line, at its hours, or on a stick, by their size.
 
-A file is sealed once for its hub and kept in the spool until the hub has said that it has it, so that an upload goes on
-where it broke off. That the hub answered to its last byte is no such word: an old answer looks the same. The word comes
-down with the other records, by line or by stick, and until then the file goes again after a day, or on the next stick.
+For the line a file is sealed once for its hub, and kept in the spool until the hub has said that it has it, so that an
+upload goes on where it broke off; not where that would take the room that the database needs. A stick gets what is
+sealed already, in the spool or on it, or a sealed file that the box keeps no copy of. That the hub answered to its last
+byte is no such word: an old answer looks the same. The word comes down with the other records, by line or by stick, and
+until then the file goes again after a day, or on the next stick.
 """
 
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +55,7 @@ class FileSending:
     """Sends one file at a time while somebody holds the line.
 
     Attributes:
+        has_room: whether the card has room for so many bytes more.
         may_give_way: whether what is new in the log would go if an upload ended for it.
     """
 
@@ -82,6 +85,7 @@ class FileSending:
         self._looking: asyncio.Task[None] | None = None
         self._refused_ms: dict[int, int] = {}
         self._at_spool = asyncio.Lock()
+        self.has_room: Callable[[int], Awaitable[bool]] = _always
         self.may_give_way: Callable[[], bool] = lambda: True
 
     def begin_anew(self) -> None:
@@ -117,18 +121,30 @@ class FileSending:
         """Return the files that the hub has not said to have; all of them go on a stick."""
         return await self._database.read(hand_ins.list_due_files)
 
-    async def read_for_stick(self, file: FileRow) -> tuple[Path, bytes] | None:
+    async def read_for_stick(self, file: FileRow, root: Path) -> tuple[Path, bytes] | None:
         """Return where a file lies on a stick, and its bundle; None when no hub is known or the disk lost the file."""
         found = await self._database.read(changes.find_hub)
+        if found is None:
+            return None
         epoch = await self._database.read(changes.find_epoch)
-        content = None if found is None else await self._sealed(file, found[1])
-        return None if content is None else (folder.file_place(self._identity.box_id, epoch, file.no), content)
+        place = folder.file_place(self._identity.box_id, epoch, file.no)
+
+        def read_or_make() -> bytes | None:
+            order = file, found[1], epoch
+            return self._read_sealed(*order) or self._read_sealed(*order, on_stick=root / place) or self._make(*order)
+
+        async with self._at_spool:
+            content = await asyncio.to_thread(read_or_make)
+        return None if content is None else (place, content)
 
     async def tidy(self) -> None:
-        """Remove what the hub has by now from the spool. Safe to repeat."""
+        """Remove what the hub has by now from the spool; after all that may have brought its word. Safe to repeat."""
         async with self._at_spool:
             arrived = await self._database.read(hand_ins.list_arrived_files)
-            await asyncio.to_thread(self._sweep, arrived)
+            try:
+                await asyncio.to_thread(self._sweep, arrived)
+            except OSError as error:
+                log.warning("sync.spool_not_tidied %s", error)
 
     async def tidy_stick(self, root: Path) -> None:
         """Remove what the hub said to have from a stick, if that can be written.
@@ -197,7 +213,7 @@ class FileSending:
                     self._looking = None
         if ack is not None:
             await self._database.write(lambda connection: hand_ins.note_sent(connection, file.no, now_ms))
-            await asyncio.to_thread((self._folder / f"{file.no}{_SUFFIX}").unlink, missing_ok=True)
+            await asyncio.to_thread(self._place(file).unlink, missing_ok=True)
         return ack
 
     def _note_progress(self, stored_bytes: int, size_bytes: int) -> None:
@@ -213,30 +229,40 @@ class FileSending:
             await self._uploading.end()
 
     async def _sealed(self, file: FileRow, hub: Hub) -> bytes | None:
-        """Return the bundle of a file for this hub, made if need be; None when the disk lost the file."""
+        """Return the bundle of a file for this hub, made and kept if need be; None when the disk lost the file."""
+
+        def read_or_make() -> bytes | None:
+            content = self._read_sealed(file, hub, epoch)
+            if content is None and (content := self._make(file, hub, epoch)) is not None and has_room:
+                self._keep(file, content)
+            return content
+
+        has_room = await self.has_room(file.size_bytes)
         # What tidies would take away the half file of one that is being sealed.
         async with self._at_spool:
             epoch = await self._database.read(changes.find_epoch)
-            return await asyncio.to_thread(self._read_or_make, file, hub, epoch)
+            return await asyncio.to_thread(read_or_make)
 
-    def _read_or_make(self, file: FileRow, hub: Hub, epoch: int) -> bytes | None:
-        path = self._folder / f"{file.no}{_SUFFIX}"
+    def _read_sealed(self, file: FileRow, hub: Hub, epoch: int, on_stick: Path | None = None) -> bytes | None:
+        """Return the bundle that was made before, if it is still for this hub and whole."""
+        path = on_stick or self._place(file)
         try:
-            content = path.read_bytes()
+            if not path.is_file():
+                return None
+            content = folder.read_bundle(path) if on_stick else path.read_bytes()
             head = verify_bundle(content, {self._identity.box_id: self._identity.signing.verify_key}, ONLY_FILE).head
-            if (head.epoch, head.seq, head.sealed_to) == (epoch, file.no, sealing_key_id(hub.sealing_key)):
+            found = head.epoch, head.seq, head.plain_bytes, head.sealed_to
+            if found == (epoch, file.no, file.size_bytes, sealing_key_id(hub.sealing_key)):
                 return content
-        except FileNotFoundError:
-            pass
         except (EdgeboxError, OSError) as error:
             log.warning("sync.sealed_file_damaged %d %s", file.no, error)
-        return self._make(path, file, hub, epoch)
+        return None
 
-    def _make(self, path: Path, file: FileRow, hub: Hub, epoch: int) -> bytes | None:
+    def _make(self, file: FileRow, hub: Hub, epoch: int) -> bytes | None:
         plain = self._read(file)
         if plain is None:
             return None
-        content = write_file_bundle(
+        return write_file_bundle(
             plain,
             epoch=epoch,
             no=file.no,
@@ -244,13 +270,18 @@ class FileSending:
             receiver_public=hub.sealing_key,
             created_ms=self._clock.now_ms(),
         )
+
+    def _keep(self, file: FileRow, content: bytes) -> None:
+        path = self._place(file)
         try:
             path.parent.mkdir(exist_ok=True)
             atomic.write_file(path, content, mode=atomic.PRIVATE_MODE)
         except OSError as error:
             # Without a copy of it an upload that breaks off begins anew, which is better than none.
             log.warning("sync.sealed_file_not_kept %d %s", file.no, error)
-        return content
+
+    def _place(self, file: FileRow) -> Path:
+        return self._folder / f"{file.no}{_SUFFIX}"
 
     def _read(self, file: FileRow) -> bytes | None:
         """Return what was handed in; None when the disk lost it, or cannot read it now."""
@@ -267,3 +298,7 @@ class FileSending:
         for path in self._folder.iterdir() if self._folder.is_dir() else ():
             if path.suffix == ".part" or path.name in names:
                 path.unlink(missing_ok=True)
+
+
+async def _always(_size_bytes: int) -> bool:
+    return True

@@ -142,8 +142,7 @@ class HandIns:
         Raises:
             PackSpace: it would leave too little for the database.
         """
-        space = await asyncio.to_thread(self._measure, self._data)
-        usable_bytes = space.free_bytes - reserve_bytes(space.total_bytes) // _KEPT_SHARE - self._promised_bytes
+        usable_bytes = await self._usable_bytes()
         if size_bytes > usable_bytes:
             raise PackSpace(needed_bytes=size_bytes, usable_bytes=max(usable_bytes, 0))
         self._promised_bytes += size_bytes
@@ -151,6 +150,10 @@ class HandIns:
             yield
         finally:
             self._promised_bytes -= size_bytes
+
+    async def has_room(self, size_bytes: int) -> bool:
+        """Return whether there is room for a copy of a file beside what is promised and what the database needs."""
+        return size_bytes <= await self._usable_bytes()
 
     async def take(self, content: AsyncIterator[bytes]) -> Taken | None:
         """Write a file as it comes and return it, or None when it is empty; then hand it in or `drop` it.
@@ -213,6 +216,10 @@ class HandIns:
         if here:
             now_ms = self._clock.now_ms()
             await self._database.write(lambda connection: hand_ins.add_files(connection, here, now_ms))
+
+    async def _usable_bytes(self) -> int:
+        space = await asyncio.to_thread(self._measure, self._data)
+        return space.free_bytes - reserve_bytes(space.total_bytes) // _KEPT_SHARE - self._promised_bytes
 
     async def _take_text(self, raw: bytes) -> Taken:
         beside = await asyncio.to_thread(self.blobs.begin)

@@ -29,7 +29,7 @@ async def send(scene: SchoolScene) -> None:
 async def take(scene: SchoolScene) -> None:
     """Let the hub take in the file."""
     files = scene.box.syncing.files
-    found = await files.read_for_stick((await files.list_due())[0])
+    found = await files.read_for_stick((await files.list_due())[0], scene.folder / "stick")
     assert found is not None
     await scene.hub.listening.hub.receiving.receive(found[1])
 

@@ -9,14 +9,13 @@ from sqlite3 import Connection
 
 import pytest
 
-from content_packs.base import atomic
 from content_packs.base.hashing import blake2b_256
 from content_packs.format.errors import StickGone
 from content_packs.format.manifest import Lesson
 from content_packs.installer.blobs import BlobStore
 from edgebox.keys import Box
 from edgebox.services import file_sending
-from edgebox.store import changes, marks, own_lessons, teaching
+from edgebox.store import marks, own_lessons, teaching
 from edgebox.store.catalogue import ListedLesson
 from sync.bundle.file import write_file_bundle
 from sync.engine.lanes import Lane, Tariff
@@ -159,9 +158,7 @@ async def test_a_stick_takes_every_file_and_brings_the_word_back(scene: SchoolSc
     await at_the_hub(scene)
     assert sorted(await hub_files(scene)) == sorted([blake2b_256(photo(LARGE)), blake2b_256(photo(SMALL))])
     await at_the_box(scene)
-    assert await due(scene) == [] == on_stick(scene)
-    await scene.box.syncing.files.tidy()
-    assert await spooled(scene) == []
+    assert await due(scene) == [] == on_stick(scene) == await spooled(scene)
 
 
 async def test_stick_and_line_at_once_and_twice_store_a_file_once(scene: SchoolScene) -> None:
@@ -180,7 +177,7 @@ async def test_a_file_before_its_record_is_told_of_when_the_record_comes(scene: 
     content = photo(SMALL)
     await give(scene, "", content)
     files = scene.box.syncing.files
-    found = await files.read_for_stick((await files.list_due())[0])
+    found = await files.read_for_stick((await files.list_due())[0], scene.folder / "stick")
     assert found is not None
     await scene.hub.listening.hub.receiving.receive(found[1])
     assert await hub_files(scene) == [blake2b_256(content)]
@@ -312,17 +309,6 @@ async def test_a_file_that_the_disk_changed_is_not_sent(scene: SchoolScene) -> N
     assert on_stick(scene) == []
 
 
-async def test_a_sealed_file_that_the_disk_changed_is_sealed_again(scene: SchoolScene) -> None:
-    await give(scene, "", photo(LARGE))
-    await at_the_box(scene)
-    for folder in (scene.school.settings.spool / "files", scene.folder / "stick"):
-        for path in await asyncio.to_thread(lambda folder=folder: list(folder.rglob("*.ebf"))):
-            await asyncio.to_thread(path.write_bytes, b"damaged")
-    await at_the_box(scene)
-    await at_the_hub(scene)
-    assert await hub_files(scene) == [blake2b_256(photo(LARGE))]
-
-
 @pytest.mark.parametrize("fault", [errno.EIO, errno.ENOSPC])
 async def test_a_file_that_cannot_be_read_keeps_nothing_else_from_the_hub(
     scene: SchoolScene, monkeypatch: pytest.MonkeyPatch, fault: int
@@ -344,27 +330,6 @@ async def test_a_file_that_cannot_be_read_keeps_nothing_else_from_the_hub(
     assert await due(scene) == []
 
 
-async def test_a_full_spool_keeps_no_file_from_line_and_stick(
-    scene: SchoolScene, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write_file = atomic.write_file
-
-    def full(path: Path, content: bytes, **options: int) -> None:
-        if path.suffix == ".ebf":
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        write_file(path, content, **options)
-
-    await give(scene, "", photo(LARGE))
-    await give(scene, "", photo(SMALL), learner=1)
-    with monkeypatch.context() as patched:
-        patched.setattr(atomic, "write_file", full)
-        files = scene.box.syncing.files
-        assert [await files.read_for_stick(file) is not None for file in await files.list_due()] == [True, True]
-        hub = await scene.box.database.read(changes.find_hub)
-        assert hub is not None and await files.send_next(*hub) is not None
-    assert await hub_files(scene) == [blake2b_256(photo(SMALL))]
-
-
 async def test_the_records_are_safe_on_a_stick_before_the_first_file_is_read(
     scene: SchoolScene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -377,15 +342,6 @@ async def test_the_records_are_safe_on_a_stick_before_the_first_file_is_read(
         await scene.box.exchanging.export(scene.folder / "stick")
     await at_the_hub(scene)
     assert len(await hub_records(scene)) == 1
-
-
-async def test_what_a_box_does_not_know_any_more_stays_on_stick_and_in_the_spool(scene: SchoolScene) -> None:
-    await give(scene, "", photo(LARGE))
-    await at_the_box(scene)
-    await scene.box.database.write(lambda db: db.execute("DELETE FROM file") and None)
-    await scene.box.syncing.files.tidy()
-    await scene.box.syncing.files.tidy_stick(scene.folder / "stick")
-    assert (await spooled(scene), on_stick(scene)) == (["1.ebf"], ["1-1.ebf"])
 
 
 async def test_a_number_of_an_epoch_that_was_thrown_away_confirms_nothing(scene: SchoolScene) -> None:
@@ -432,31 +388,6 @@ async def test_a_file_that_the_hub_refuses_is_asked_about_once_a_day_and_by_itse
         await scene.box.syncing.enroll(other.url, await other.listening.hub.enrolling.make_code("Hill School"))
         assert await scene.sync() is None
         assert len(asked) == 3
-
-
-async def test_what_tidies_waits_for_a_file_that_is_being_sealed(
-    scene: SchoolScene, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await give(scene, "", photo(LARGE))
-    files, loop, write_file = scene.box.syncing.files, asyncio.get_running_loop(), atomic.write_file
-    tidied: list[asyncio.Task[None]] = []
-
-    def slowly(path: Path, content: bytes, **options: int) -> None:
-        if path.suffix == ".ebf":
-            beside = path.with_name(path.name + ".part")
-            beside.write_bytes(b"half")
-            asyncio.run_coroutine_threadsafe(begin_to_tidy(), loop).result()
-            assert beside.exists()
-        write_file(path, content, **options)
-
-    async def begin_to_tidy() -> None:
-        tidied.append(asyncio.ensure_future(files.tidy()))
-        await asyncio.wait(tidied, timeout=0.2)
-
-    monkeypatch.setattr(atomic, "write_file", slowly)
-    assert await files.read_for_stick((await files.list_due())[0]) is not None
-    await asyncio.gather(*tidied)
-    assert await spooled(scene) == ["1.ebf"]
 
 
 def file_of(maker: Maker, content: bytes, **changes: object) -> bytes:
