@@ -28,9 +28,10 @@ from edgebox.services.uploading import NOT_AN_ACK
 from edgebox.store import changes
 from edgebox.store.changes import Made
 from edgebox.store.database import Database
+from edgebox.store.hand_ins import FileRow
 from sync.bundle.layout import AckHead
 from sync.transport import folder
-from sync.transport.errors import StickMissing, StickUnwritable
+from sync.transport.errors import StickFilled, StickMissing, StickUnwritable
 from sync.transport.stick_writing import StickWriter
 
 log = logging.getLogger(__name__)
@@ -195,7 +196,14 @@ class Exchanging:
         await self._syncing.introducing.put_on_stick(stick)
         for _ in range(RESTARTS_MAX):
             waiting = await self._syncing.prepare()
-            if await self._put_all(stick, waiting, note):
+            try:
+                is_whole = await self._put_all(stick, waiting, note)
+            except StickFilled:
+                # Without the word on what this box holds, the hub would send it again.
+                with contextlib.suppress(EdgeboxError):
+                    await self._receiving.export(stick)
+                raise
+            if is_whole:
                 await self._receiving.export(stick)
                 return len(waiting)
         raise StickUnwritable(reason="spool")
@@ -267,26 +275,56 @@ class Exchanging:
             with contextlib.suppress(EdgeboxError):  # nothing has to be written, so the stick may refuse it
                 await asyncio.to_thread(_leave_ready, writer, stick, box_id)
             return True
+        try:
+            if not await self._put_bundles(writer, waiting, note):
+                return False
+            await self._put_files(writer, stick, files, size_bytes, note)
+        except StickFilled:
+            with contextlib.suppress(EdgeboxError):
+                await asyncio.to_thread(_leave_ready, writer, stick, box_id)
+            raise
+        await asyncio.to_thread(_leave_ready, writer, stick, box_id)
+        return True
+
+    async def _put_bundles(self, writer: StickWriter, waiting: list[Made], note: Note) -> bool:
         put_bytes = 0
         for made in waiting:
             content = await self._syncing.read_waiting(made)
             if content is None:
                 return False
-            place = folder.bundle_place(box_id, made.epoch, made.seq, is_express=made.is_express)
+            place = folder.bundle_place(self._identity.box_id, made.epoch, made.seq, is_express=made.is_express)
             await asyncio.to_thread(writer.put, place, content)
             put_bytes += made.size_bytes
             await note(done_bytes=2 * put_bytes - writer.pending_bytes)
         # What goes wrong with a file, or a stick that is too small for it, costs none of the records.
         await asyncio.to_thread(writer.settle)
+        return True
+
+    async def _put_files(
+        self, writer: StickWriter, stick: Path, files: list[FileRow], size_bytes: int, note: Note
+    ) -> None:
+        """Put the files on the stick of which, with the bundles before them, all are `size_bytes`.
+
+        Raises:
+            StickFilled: one did not fit; those that are smaller and do are on the stick.
+        """
+        put_bytes, filled = size_bytes - sum(file.size_bytes for file in files), None
+        too_large_bytes = max((file.size_bytes for file in files), default=0) + 1
         for file in files:
-            if (found := await self._syncing.files.read_for_stick(file, stick)) is not None:
-                await asyncio.to_thread(writer.put, *found)
+            if file.size_bytes >= too_large_bytes:
+                continue
+            try:
+                if (found := await self._syncing.files.read_for_stick(file, stick)) is not None:
+                    await asyncio.to_thread(writer.put, *found)
+            except StickFilled as error:
+                filled, too_large_bytes = error, file.size_bytes
+                continue
             put_bytes += file.size_bytes
             await note(done_bytes=max(2 * put_bytes - writer.pending_bytes, 0))
         await asyncio.to_thread(writer.settle)
         await note(done_bytes=2 * put_bytes)
-        await asyncio.to_thread(_leave_ready, writer, stick, box_id)
-        return True
+        if filled is not None:
+            raise filled
 
     async def _note(self, **values: Any) -> None:
         assert self.current is not None

@@ -12,9 +12,11 @@ import pytest
 from content_packs.base import atomic
 from content_packs.base.hashing import blake2b_256
 from content_packs.installer.planning import DiskSpace
+from content_packs.usb.writing import BESIDE
 from edgebox.app import running_box
 from edgebox.store import changes
-from sync.transport.errors import LinkDown
+from sync.transport import stick_writing
+from sync.transport.errors import LinkDown, StickFilled
 from sync.transport.http import HttpTransport
 from tests.support.hand_ins import give_lesson, photo
 from tests.sync.school_scene import SchoolScene, school_scene
@@ -191,6 +193,35 @@ async def test_what_the_hub_had_before_the_start_leaves_the_spool_at_the_start(s
     await scene.stop()
     async with running_box(replace(scene.school.settings, port=0, content_port=0)):
         assert await spooled(scene) == []
+
+
+async def test_a_file_that_is_too_large_for_a_stick_keeps_no_smaller_one_and_no_word_off_it(
+    scene: SchoolScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_beside, tried = stick_writing.write_beside, list[int]()
+
+    def write_what_fits(path: Path, content: bytes) -> None:
+        if path.suffix == ".ebf":
+            tried.append(len(content))
+        if len(content) > 1_000_000:
+            path.with_name(path.name + BESIDE).write_bytes(content[:1_000])
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write_beside(path, content)
+
+    for learner, size_bytes in ((0, LARGE), (0, LARGE + 1), (1, SMALL)):
+        await give(scene, "", photo(size_bytes), learner=learner)
+    await scene.send()
+    for content in await scene.prepared():
+        await scene.box.receiving.receive(content)
+    monkeypatch.setattr(stick_writing, "write_beside", write_what_fits)
+    with pytest.raises(StickFilled):
+        await scene.box.exchanging.export(scene.folder / "stick")
+    assert (on_stick(scene), len(tried)) == (["1-3.ebf"], 2)
+    assert await asyncio.to_thread(lambda: list((scene.folder / "stick").rglob(f"*{BESIDE}"))) == []
+    monkeypatch.undo()
+    await at_the_hub(scene)
+    assert await hub_files(scene) == [blake2b_256(photo(SMALL))]
+    assert await scene.waiting() == 1  # the hub's word on that file; what came before it is settled
 
 
 async def sealed(scene: SchoolScene) -> bytes:
