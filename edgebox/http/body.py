@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable
+from math import inf
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
@@ -13,7 +14,8 @@ from edgebox.http import problems
 T = TypeVar("T")
 
 PROGRESS_SECONDS = 15.0
-TOTAL_SECONDS = 60.0  # a body of 256 kB, the largest allowed anywhere, at 4 kB a second
+TOTAL_SECONDS = 60.0  # a body of 256 kB, the largest that is read at once, at 4 kB a second
+LEAST_BYTES_PER_SECOND = 4_000
 # A stick with three hundred packs of four parts each, all of them ticked.
 FORM_MAX_BYTES = 256 * 1024
 FIELDS_MAX = 2_000
@@ -66,14 +68,20 @@ async def read_form(request: web.Request) -> dict[str, str]:
     return dict(pairs)
 
 
-async def in_time(reading: Awaitable[T]) -> T:
-    """Return what is read next of a body that is read in parts.
+def end_seconds(size_bytes: int) -> float:
+    """Return until when, by the clock of the loop, a large body of this size may come: at 4 kB a second at least."""
+    return asyncio.get_running_loop().time() + TOTAL_SECONDS + size_bytes / LEAST_BYTES_PER_SECOND
+
+
+async def in_time(reading: Awaitable[T], until_seconds: float = inf) -> T:
+    """Return what is read next of a body that is read in parts, all of them until a time of the loop's clock.
 
     Raises:
-        BodyTooSlow: nothing arrived for 15 seconds.
+        BodyTooSlow: nothing arrived for 15 seconds, or not everything by then.
     """
+    left_seconds = until_seconds - asyncio.get_running_loop().time()
     try:
-        async with asyncio.timeout(PROGRESS_SECONDS):
+        async with asyncio.timeout(min(PROGRESS_SECONDS, left_seconds)):
             return await reading
     except TimeoutError as error:
         raise problems.BodyTooSlow from error

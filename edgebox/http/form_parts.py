@@ -1,6 +1,7 @@
 """The parts of a form with a file (`multipart/form-data`), read as they come and each against a limit."""
 
 from collections.abc import AsyncIterator, Awaitable
+from math import inf
 from typing import TypeVar
 
 from aiohttp import BodyPartReader, web
@@ -25,14 +26,14 @@ def check_csrf(request: web.Request, fields: dict[str, str]) -> None:
         raise problems.OriginRefused
 
 
-async def read_part(part: BodyPartReader, limit_bytes: int) -> str:
+async def read_part(part: BodyPartReader, limit_bytes: int, until_seconds: float = inf) -> str:
     """Return a field.
 
     Raises:
         BodyTooLarge, BodyTooSlow, BodyMalformed.
     """
     content = b""
-    async for chunk in chunks_of(part, limit_bytes):
+    async for chunk in chunks_of(part, limit_bytes, until_seconds):
         content += chunk
         if len(content) > limit_bytes:
             raise problems.BodyTooLarge(limit_bytes=limit_bytes)
@@ -42,19 +43,21 @@ async def read_part(part: BodyPartReader, limit_bytes: int) -> str:
         raise problems.BodyMalformed(reason="form") from error
 
 
-async def chunks_of(part: BodyPartReader, chunk_bytes: int = CHUNK_BYTES) -> AsyncIterator[bytes]:
+async def chunks_of(
+    part: BodyPartReader, chunk_bytes: int = CHUNK_BYTES, until_seconds: float = inf
+) -> AsyncIterator[bytes]:
     """Yield a part as it comes.
 
     Raises:
-        BodyTooSlow: nothing came for 15 seconds; BodyMalformed: it broke off.
+        BodyTooSlow: nothing came for 15 seconds, or not all by the loop's clock in time; BodyMalformed: it broke off.
     """
-    while chunk := await wait_for_part(part.read_chunk(chunk_bytes)):
+    while chunk := await wait_for_part(part.read_chunk(chunk_bytes), until_seconds):
         yield chunk
 
 
-async def wait_for_part(reading: Awaitable[T]) -> T:
+async def wait_for_part(reading: Awaitable[T], until_seconds: float = inf) -> T:
     """Wait for a part, or more of one. Raises like `chunks_of`."""
     try:
-        return await in_time(reading)
+        return await in_time(reading, until_seconds)
     except (web.RequestPayloadError, BadHttpMessage, ValueError) as error:
         raise problems.BodyMalformed(reason="form") from error

@@ -10,7 +10,7 @@ from content_packs.base.language import choose
 from content_packs.format.errors import PackNotFound
 from edgebox.domain.media_type import ENDINGS
 from edgebox.http import problems
-from edgebox.http.body import read_form
+from edgebox.http.body import end_seconds, read_form
 from edgebox.http.form_parts import check_csrf, chunks_of, read_part, wait_for_part
 from edgebox.http.guard import IS_SANDBOXED
 from edgebox.http.render import page, page_words
@@ -56,10 +56,12 @@ async def hand_in(request: web.Request) -> web.StreamResponse:
     try:
         if (request.content_length or 0) > FORM_MAX_BYTES:
             raise problems.BodyTooLarge(limit_bytes=FORM_MAX_BYTES)
-        async with hand_ins.room(request.content_length or FORM_MAX_BYTES):
-            taken = await _read_parts(request, fields)
-            check_csrf(request, fields)
-            await hand_ins.hand_in(request[SESSION].person_no, assigned.no, fields.get("text", ""), taken)
+        size_bytes = request.content_length or FORM_MAX_BYTES
+        with hand_ins.under_way(request[SESSION].person_no):
+            async with hand_ins.room(size_bytes):
+                taken = await _read_parts(request, fields, end_seconds(size_bytes))
+                check_csrf(request, fields)
+                await hand_ins.hand_in(request[SESSION].person_no, assigned.no, fields.get("text", ""), taken)
     except problems.OriginRefused:
         raise
     except EdgeboxError as error:
@@ -167,8 +169,8 @@ async def _title(request: web.Request, assigned: Assigned) -> Any:
     return None
 
 
-async def _read_parts(request: web.Request, fields: dict[str, str]) -> Taken | None:
-    """Read the fields of the form and write its file; the `csrf` field comes first.
+async def _read_parts(request: web.Request, fields: dict[str, str], until_seconds: float) -> Taken | None:
+    """Read the fields of the form and write its file, all until then; the `csrf` field comes first.
 
     Raises:
         OriginRefused, BodyMalformed, BodyTooLarge, BodyTooSlow, HandInRefused, PackSpace.
@@ -180,14 +182,14 @@ async def _read_parts(request: web.Request, fields: dict[str, str]) -> Taken | N
     try:
         reader = await request.multipart()
         for _ in range(FIELDS_MAX):
-            part = await wait_for_part(reader.next())
+            part = await wait_for_part(reader.next(), until_seconds)
             if not isinstance(part, BodyPartReader):
                 break
             if part.name == "file" and taken is None:
                 check_csrf(request, fields)
-                taken = await hand_ins.take(chunks_of(part))
+                taken = await hand_ins.take(chunks_of(part, until_seconds=until_seconds))
             else:
-                fields[part.name or ""] = await read_part(part, FIELD_MAX_BYTES)
+                fields[part.name or ""] = await read_part(part, FIELD_MAX_BYTES, until_seconds)
     except BaseException as error:
         # Also when the line broke, or the box stops.
         if taken is not None:

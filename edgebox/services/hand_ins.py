@@ -9,8 +9,9 @@ import asyncio
 import logging
 import os
 import unicodedata
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -36,6 +37,7 @@ from sync.records.sizes import TEXT_TYPE, text_travels
 FILE_MAX_BYTES = 20_000_000
 TEXT_MAX_CHARACTERS = 20_000
 HAND_INS_MAX = 20
+AT_ONCE_MAX = 2
 # Learners' work may use most of what packs must leave free, but the database has to go on.
 _KEPT_SHARE = 4
 _UNSETTLED = ".unsettled"
@@ -79,6 +81,7 @@ class HandIns:
         self._clock = clock
         self._measure = measure
         self._promised_bytes = 0
+        self._under_way: Counter[int] = Counter()
         self._keeping = asyncio.Lock()
         self.on_stored: Callable[[], None] = lambda: None
 
@@ -134,6 +137,21 @@ class HandIns:
         if not handed.has_file or not await asyncio.to_thread(self.blobs.has, record.hash, record.size_bytes):
             raise ResourceGone(pack="", name=str(handed.no))
         return self.blobs.path_of(record.hash)
+
+    @contextmanager
+    def under_way(self, person_no: int) -> Iterator[None]:
+        """Count what a learner is handing in: each has room promised that others lack, however slowly it comes.
+
+        Raises:
+            HandInRefused: too much at once.
+        """
+        if self._under_way[person_no] >= AT_ONCE_MAX:
+            raise HandInRefused(reason=N_("two files of yours are still on their way"))
+        self._under_way[person_no] += 1
+        try:
+            yield
+        finally:
+            self._under_way[person_no] -= 1
 
     @asynccontextmanager
     async def room(self, size_bytes: int) -> AsyncIterator[None]:
