@@ -40,19 +40,27 @@ class LinkWatch:
     async def run(self) -> None:
         """Listen until cancelled."""
         loop = asyncio.get_running_loop()
-        self._is_up = await asyncio.to_thread(self._has_way_out)
+        self._is_up = await self._look()
         loop.add_reader(self._radio, self._hear)
         try:
             while True:
                 await self._news.wait()
                 await asyncio.sleep(self._settle_seconds)
                 self._news.clear()
-                before, self._is_up = self._is_up, await asyncio.to_thread(self._has_way_out)
+                before, self._is_up = self._is_up, await self._look()
                 if self._is_up and not before:
                     log.info("link.up")
                     self._on_up()
         finally:
             loop.remove_reader(self._radio)
+
+    async def _look(self) -> bool:
+        """Return whether there is a way out; when that cannot be read, whether there was one."""
+        try:
+            return await asyncio.to_thread(self._has_way_out)
+        except (OSError, ValueError) as error:
+            log.warning("link.not_read %s", error)
+            return self._is_up
 
     def _hear(self) -> None:
         """Take what the kernel says; that it says something is enough, also when it was too much to keep."""

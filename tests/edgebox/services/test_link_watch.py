@@ -1,6 +1,7 @@
 """A way out that appears is heard, once; what is no way out is none. The radio is one end of a pair of sockets."""
 
 import asyncio
+import errno
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -29,12 +30,15 @@ class Radio:
 
     end: socket.socket
     is_up: bool = False
+    fault: Exception | None = None
     looks: int = 0
     ups: int = 0
     up: asyncio.Event = field(default_factory=asyncio.Event)
 
     def has_way_out(self) -> bool:
         self.looks += 1
+        if self.fault is not None:
+            raise self.fault
         return self.is_up
 
     def note(self) -> None:
@@ -77,6 +81,20 @@ async def test_a_link_that_was_there_before_is_no_news_and_one_that_comes_back_i
         await radio.turn(is_up=True)
         await radio.turn(is_up=False)
         assert radio.ups == 0
+        await radio.turn(is_up=True)
+        await radio.up.wait()
+        assert radio.ups == 1
+
+
+@pytest.mark.parametrize("fault", [OSError(errno.EIO, "broken"), ValueError("no route")])
+async def test_a_look_that_fails_ends_no_watch_and_is_no_link_that_went(fault: Exception) -> None:
+    async with asyncio.timeout(20), radio_with(is_up=True) as radio:
+        radio.fault = fault
+        await radio.turn(is_up=False)
+        radio.fault = None
+        await radio.turn(is_up=True)
+        assert radio.ups == 0
+        await radio.turn(is_up=False)
         await radio.turn(is_up=True)
         await radio.up.wait()
         assert radio.ups == 1
