@@ -22,7 +22,9 @@ from sync.records.kinds import RecordMalformed, check, find_flaw, kind_of
 from sync.records.rows import Record
 
 CHILD = ("-I", "-m", "edgebox.services.packing")
-CHILD_SECONDS = 600.0
+# 20,000 changes take 3 s on a PC, and a box may be ten times slower; a stick waits for whoever packs.
+CHILD_SECONDS = 30.0
+CHANGE_SECONDS = 0.003
 ANSWER_MAX_BYTES = 2 * SEALED_MAX_BYTES
 STAYING_MAX = 20
 NOT_PACKED = N_("what waits for the hub could not be read")
@@ -97,11 +99,16 @@ class Packing:
         arguments = (*CHILD, *(str(int(value) if isinstance(value, bool) else value) for value in astuple(order)))
         with Path(os.devnull).open("rb") as nothing:
             # Known before it starts: one that is killed before does not start.
-            self._child = child = LimitedChild(arguments, nothing, seconds=CHILD_SECONDS)
+            self._child = child = LimitedChild(arguments, nothing, seconds=child_seconds(order.max_changes))
             if self.is_held:
                 return None
             with child:
                 return child.read_all(ANSWER_MAX_BYTES)
+
+
+def child_seconds(changes: int) -> float:
+    """Return how long a process may take for so many changes: what hangs with many is soon tried with few."""
+    return CHILD_SECONDS + changes * CHANGE_SECONDS
 
 
 def sort_out(records: list[Record]) -> tuple[list[Record], list[str]]:

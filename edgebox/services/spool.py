@@ -74,6 +74,7 @@ class Spool:
         self._clock = clock
         self._folder = place
         self.packing = Packing()
+        self._packed_at_most = CHANGES_PER_BUNDLE
 
     async def list_waiting(self) -> list[Made]:
         """Return the bundles that the hub has not confirmed, in order."""
@@ -91,7 +92,9 @@ class Spool:
         word = await self._find_word(hub, quality)
         # No bundle spans two boots: its head says how good the clock was.
         last = await self._database.read(changes.find_last_change) if next_boot is None else next_boot - 1
-        max_changes = min(CHANGES_PER_BUNDLE, last - first + 1)
+        if last < first:
+            self._packed_at_most = CHANGES_PER_BUNDLE
+        max_changes = min(self._packed_at_most, last - first + 1)
         while max_changes > 0:
             try:
                 if max_changes > PAIRED_MAX_RECORDS:
@@ -104,11 +107,14 @@ class Spool:
             except _StatementDamaged:
                 await self._put_right(first)
                 continue
-            except (BundleTooLarge, StoreUnavailable):
-                # Half of it is smaller, and takes less memory to pack.
+            except (BundleTooLarge, StoreUnavailable) as error:
+                # Half of it is smaller, and takes less memory and time to pack.
                 max_changes //= 2
                 if self.packing.is_held or not max_changes:
                     raise
+                if isinstance(error, StoreUnavailable):
+                    # Whoever waits for the rest of the log does not wait for that again.
+                    self._packed_at_most = max(max_changes, PAIRED_MAX_RECORDS)
                 continue
             return None if found is None else await self._keep(*found)
         return None

@@ -5,6 +5,7 @@ import random
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -91,6 +92,38 @@ async def test_where_no_process_can_pack_much_little_is_packed_at_a_time(
             content = await box.syncing.read_waiting(made)
             await hub.listening.hub.receiving.receive(content or b"")
         assert await hub.rows("SELECT count(*) FROM statement") == [(5_000,)]
+
+
+async def test_a_stick_waits_once_and_shortly_for_a_process_that_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[float] = []
+
+    class Hasty(limited.LimitedChild):
+        def __init__(self, arguments: tuple[str, ...], source: BinaryIO, *, seconds: float) -> None:
+            given.append(seconds)
+            super().__init__(arguments, source, seconds=0.2)
+
+    monkeypatch.setattr(spool, "CHANGES_PER_BUNDLE", BUNDLE_CHANGES)
+    monkeypatch.setattr(packing, "LimitedChild", Hasty)
+    monkeypatch.setattr(packing, "CHILD", ("-c", "import signal; signal.pause()"))
+    school = await asyncio.to_thread(make_school, tmp_path / "box")
+    await asyncio.to_thread(fill, school.settings.data / "box.db", 9_000)
+    clock = FakeClock(NOW_MS)
+    async with hub_on(tmp_path / "hub", clock) as hub, open_box(school.settings, clock) as box:
+        await box.syncing.enroll(hub.url, await hub.listening.hub.enrolling.make_code(HILL))
+        waiting = await box.syncing.prepare()
+        assert sum(made.through_change - made.from_change + 1 for made in waiting) >= 9_000
+        assert given == [packing.child_seconds(BUNDLE_CHANGES)]
+        # The next time it is tried again: it may have been ended by something that has passed.
+        await box.syncing._start_over()
+        await box.syncing.prepare()
+        assert given == 2 * [packing.child_seconds(BUNDLE_CHANGES)]
+
+
+def test_all_tries_to_pack_a_whole_bundle_take_less_than_four_minutes() -> None:
+    halves = [changes for n in range(20) if (changes := spool.CHANGES_PER_BUNDLE >> n) > spool.PAIRED_MAX_RECORDS]
+    assert sum(packing.child_seconds(changes) for changes in halves) < 240
 
 
 async def test_who_stops_the_box_does_not_wait_for_what_is_being_packed(
