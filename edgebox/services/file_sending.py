@@ -27,6 +27,7 @@ from edgebox.store import changes, hand_ins
 from edgebox.store.changes import Made
 from edgebox.store.database import Database
 from edgebox.store.hand_ins import FileRow
+from sync.bundle.errors import BundleUnknownOrigin, BundleUnsupported
 from sync.bundle.file import write_file_bundle
 from sync.bundle.layout import ONLY_FILE, AckHead
 from sync.bundle.read import verify_bundle
@@ -42,6 +43,8 @@ log = logging.getLogger(__name__)
 
 SENT_AGAIN_MS = 86_400_000
 _SUFFIX = ".ebf"
+_ALL_FILES = 0  # the numbers of files begin with 1
+_REFUSES_THE_BOX = frozenset({BundleUnknownOrigin.code, "hub.box_revoked"})
 
 
 @dataclass(frozen=True)
@@ -167,8 +170,11 @@ class FileSending:
     async def _send_first(self, url: str, hub: Hub) -> Sent | None:
         """Send the first file that the line has bytes for, or a part of it; None when there is none.
 
+        A file that the hub does not want keeps no other back, and a hub of a time before files is not asked for each.
+
         Raises:
             LinkDown, LinkCaptured, HubBusy: like `Transport`; the hub keeps what it has of it.
+            HubRefused: the hub takes nothing of this box.
         """
         for file, lane in await self._list_for_line():
             if self._line.left_bytes(lane) == 0 or (content := await self._sealed(file, hub)) is None:
@@ -178,9 +184,14 @@ class FileSending:
             except LinePaused:
                 continue
             except HubRefused as error:
-                # A hub of a time before files, or one that does not want this one; the other work goes on.
                 log.warning("sync.file_refused %d %s", file.no, error)
-                self._refused_ms[file.no] = self._clock.monotonic_ms()
+                hub_code = error.fields["hub_code"]
+                if hub_code in _REFUSES_THE_BOX:
+                    raise
+                is_of_all = hub_code == BundleUnsupported.code
+                self._refused_ms[_ALL_FILES if is_of_all else file.no] = self._clock.monotonic_ms()
+                if is_of_all:
+                    return None
         return None
 
     async def _list_for_line(self) -> list[tuple[FileRow, Lane]]:
@@ -191,7 +202,8 @@ class FileSending:
             lane = tariff.lane_of_file(file.size_bytes, is_released=file.is_released)
             # A clock that was set back must not keep a file here for years.
             is_sent = file.sent_ms is not None and file.sent_ms <= now_ms < file.sent_ms + SENT_AGAIN_MS
-            if lane is not None and not is_sent and not self._was_refused(file.no):
+            was_refused = self._was_refused(_ALL_FILES) or self._was_refused(file.no)
+            if lane is not None and not is_sent and not was_refused:
                 found.append((file, lane))
         return sorted(found, key=lambda each: each[1])
 

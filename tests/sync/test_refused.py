@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from edgebox.services.file_sending import SENT_AGAIN_MS
 from sync.engine.lanes import Lane, Tariff
 from sync.engine.sender import REFUSED_WAIT_MS
 from sync.transport.errors import HubRefused
@@ -49,7 +50,7 @@ def fussy(scene: SchoolScene, monkeypatch: pytest.MonkeyPatch) -> Fussy:
     async def deliver_fussily(self: HttpTransport, bundle: bytes, *, lane: Lane, **options: object) -> bytes:
         line.hears.append(lane)
         if lane is Lane.PROGRESS and line.refuses:
-            raise HubRefused(status=422, hub_code=CODE)
+            raise HubRefused(hub_code=CODE)
         told = options.pop("on_stored")
 
         def on_stored(stored_bytes: int) -> None:
@@ -130,3 +131,37 @@ async def test_a_long_file_gives_way_to_the_refused_bundle_when_that_is_due_agai
     assert await scene.box.syncing.sync_when_due() is not None
     assert await files_at_hub(scene) == 2
     assert (fussy.hears[:3], fussy.hears[-1]) == ([Lane.LARGE, Lane.PROGRESS, Lane.LARGE], Lane.LARGE)
+
+
+@pytest.mark.parametrize(
+    ("hub_code", "asked_first", "asked_at_last"),
+    [
+        ("sync.bundle_unsupported", 1, 2),  # it reads no files
+        ("hub.box_revoked", 2, 3),  # it takes nothing of this box, for now
+        ("hub.no_such_file", 2, 4),
+    ],
+)
+async def test_a_hub_that_refuses_every_file_is_not_asked_for_each(
+    scene: SchoolScene, monkeypatch: pytest.MonkeyPatch, hub_code: str, asked_first: int, asked_at_last: int
+) -> None:
+    deliver, asked = HttpTransport.deliver, list[int]()
+
+    async def deliver_records(self: HttpTransport, bundle: bytes, *, lane: Lane, **options: object) -> bytes:
+        if lane is Lane.PROGRESS:
+            return await deliver(self, bundle, lane=lane, **options)  # type: ignore[arg-type]
+        asked.append(len(bundle))
+        raise HubRefused(hub_code=hub_code)
+
+    monkeypatch.setattr(HttpTransport, "deliver", deliver_records)
+    await give(scene, photo(SMALL))
+    await give(scene, photo(SMALL + 1))
+    for _ in range(2):
+        await scene.sync()
+    assert len(asked) == asked_first
+    scene.clock.advance(SENT_AGAIN_MS)
+    await scene.sync()
+    assert len(asked) == asked_at_last
+    monkeypatch.undo()
+    scene.clock.advance(SENT_AGAIN_MS)
+    assert await scene.sync() is None
+    assert await files_at_hub(scene) == 2
