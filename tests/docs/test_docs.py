@@ -9,11 +9,13 @@ import pytest
 
 from content_packs.base.errors import EdgeboxError
 from edgebox.cli import make_parser
+from edgebox.settings import Settings
 from tests.docs import protocol
 from tests.docs.errors import error_classes, error_table
 from tests.docs.pages import DOCUMENTS, ROOT, edgebox_commands, relative_links, why_broken
 
 _MACHINE_PATH = re.compile(r"(?<![\w.])(?:/work|/root|/home|/tmp|/Users|[A-Z]:\\)(?:/|\\)?[\w.-]*")
+ARCHITECTURE = ROOT / "docs" / "architecture.md"
 _GUIDES = ("teacher.md", "technician.md", "operator.md")
 _DOCUMENT_IDS = [str(document.relative_to(ROOT)) for document in DOCUMENTS]
 
@@ -35,6 +37,17 @@ def test_every_command_in_a_code_block_is_accepted_by_the_parser(
         except SystemExit:
             refused[" ".join(arguments)] = capsys.readouterr().err
     assert refused == {}
+
+
+def test_every_folder_of_a_box_has_a_row_that_says_whether_it_may_be_deleted() -> None:
+    settings, cells = Settings(Path("box")), re.findall(r"^\| `([^|]+)` \|", ARCHITECTURE.read_text("utf-8"), re.M)
+    members = [getattr(settings, name) for name, found in vars(Settings).items() if isinstance(found, property)]
+    folders = {path.relative_to(settings.data).as_posix() for path in members if isinstance(path, Path)}
+    sources = "".join(path.read_text("utf-8") for path in (ROOT / "edgebox").rglob("*.py"))
+    parts = {f"spool/{name}" for name in re.findall(r'\bspool / "(\w+)"', sources)}
+    assert len(folders) >= 8 and len(parts) >= 4
+    without_row = {each for each in folders | parts if not any(f"{cell}/".startswith(f"{each}/") for cell in cells)}
+    assert without_row == set()
 
 
 def test_the_guides_for_technician_and_operator_print_commands() -> None:
