@@ -40,7 +40,8 @@ def test_every_command_in_a_code_block_is_accepted_by_the_parser(
 
 
 def test_every_folder_of_a_box_has_a_row_that_says_whether_it_may_be_deleted() -> None:
-    settings, cells = Settings(Path("box")), re.findall(r"^\| `([^|]+)` \|", ARCHITECTURE.read_text("utf-8"), re.M)
+    settings = Settings(Path("box"))
+    cells = re.findall(r"^\| `([^|]+)` \|", ARCHITECTURE.read_text("utf-8"), re.MULTILINE)
     members = [getattr(settings, name) for name, found in vars(Settings).items() if isinstance(found, property)]
     folders = {path.relative_to(settings.data).as_posix() for path in members if isinstance(path, Path)}
     sources = "".join(path.read_text("utf-8") for path in (ROOT / "edgebox").rglob("*.py"))
