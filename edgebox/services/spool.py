@@ -74,7 +74,7 @@ class Spool:
         self._clock = clock
         self._folder = place
         self.packing = Packing()
-        self._packed_at_most = CHANGES_PER_BUNDLE
+        self._packed_at_most: int | None = None
 
     async def list_waiting(self) -> list[Made]:
         """Return the bundles that the hub has not confirmed, in order."""
@@ -93,8 +93,8 @@ class Spool:
         # No bundle spans two boots: its head says how good the clock was.
         last = await self._database.read(changes.find_last_change) if next_boot is None else next_boot - 1
         if last < first:
-            self._packed_at_most = CHANGES_PER_BUNDLE
-        max_changes = min(self._packed_at_most, last - first + 1)
+            self._packed_at_most = None
+        max_changes = min(self._packed_at_most or CHANGES_PER_BUNDLE, last - first + 1)
         while max_changes > 0:
             try:
                 if max_changes > PAIRED_MAX_RECORDS:
