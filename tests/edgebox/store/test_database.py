@@ -73,6 +73,7 @@ def count_commits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 async def test_writes_that_wait_together_share_one_commit(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     commits = count_commits(monkeypatch)
+    monkeypatch.setattr(database_module, "GROUP_MAX_SECONDS", 60.0)  # it is about waiting, not about a slow machine
     gate, held = await hold(database)
     tasks = await queued(database, [insert(f"n{number}") for number in range(150)])
     gate.released.set()
