@@ -12,20 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from content_packs.base.starting import StoreDamaged
-from edgebox.store import (
-    clients,
-    copying,
-    forwards,
-    listing,
-    outside,
-    remnants,
-    removed,
-    repairs,
-    salvage,
-    seals,
-    sessions,
-    uncounted,
-)
+from edgebox.store import copying, listing, outside, removed, repairs, salvage, seals, stretches, uncounted
 from edgebox.store.copying import LARGE, STATEMENT, UNREADABLE, Rows, copy_table, insert_rows
 from edgebox.store.repairs import Repair, RepairKind
 from edgebox.store.upgrade import SCHEMA_VERSION, upgrade
@@ -42,8 +29,8 @@ _VERSION_AT = slice(60, 64)  # `user_version`: https://www.sqlite.org/fileformat
 _IS_EMPTY = "SELECT NOT EXISTS (SELECT 1 FROM person) AND NOT EXISTS (SELECT 1 FROM statement)"
 # What the hub brought has no digest and no place: it is in no list, and the hub has it.
 _LOG_AGAIN = """
-INSERT INTO change (kind, key) SELECT ?1, id FROM statement
-WHERE id NOT IN (SELECT key FROM change WHERE kind = ?1) AND (digest <> x'' OR id IN (SELECT id FROM outside))
+INSERT INTO change (kind, key) SELECT ?1, id FROM statement WHERE id NOT IN (SELECT key FROM change WHERE kind = ?1)
+ORDER BY stored_ms
 """
 
 
@@ -208,5 +195,6 @@ def _settle(out: sqlite3.Connection, before: dict[int, int], unread: tuple[str, 
         listing.drop(out)
         forwards.begin_again(out, is_certain="forward" not in unread)
         uncounted.count(out)
+    stretches.make_all(out)
     repairs.add(out, Repair(RepairKind.REBUILT, now_ms, lost))
     return Rebuilt(out.execute("SELECT count(*) FROM statement").fetchone()[0], lost, unread)

@@ -23,7 +23,7 @@ from edgebox.domain.versions import OPEN_MS
 from edgebox.store import changes, forwards, listing, outside, removed, returning, seals
 from edgebox.store.boots import find_timeline
 from edgebox.store.listing import Listed
-from edgebox.store.statement_filters import Filter, find_range
+from edgebox.store.statement_filters import Filter, find_ranges
 from sync.records.activity import parse_activity
 from sync.records.kinds import Kind
 from sync.records.lessons import OWN_PACK
@@ -198,7 +198,8 @@ def _find_through(connection: sqlite3.Connection, wanted: Wanted) -> int:
     The log keeps its last one, from which the next is counted, and what is not in lists yet.
     """
     last = changes.find_last_change(connection) - 1
-    _low, by_time = find_range(connection, Filter(until_ms=wanted.before_ms - 1), last)
+    ranges = find_ranges(connection, Filter(until_ms=wanted.before_ms - 1), last)
+    by_time = ranges[-1][1] if ranges else 0
     listed = listing.count_listed(connection) * listing.BLOCK - 1
     return min(last, by_time, listed, *(find(connection, wanted.now_ms) for find in _DONE_WITH))
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 
-from edgebox.store import repairs, row_seals, seals
+from edgebox.store import repairs, seals, stretches
+from edgebox.store.changes import find_last_change
 from edgebox.store.copying import UNREADABLE, is_unreadable, list_tables, open_source
 from edgebox.store.log import append_change
 from edgebox.store.repairs import Repair, RepairKind
@@ -224,8 +225,10 @@ def put_right(
     if rest.moved:
         marks = ",".join("?" * len(rest.moved))
         connection.execute(_LEAVE_PLACES.format(marks=marks), (int(Kind.STATEMENT), *rest.moved))
+    last = find_last_change(connection)
     for row_id in rest.mended:
         append_change(connection, Kind.STATEMENT, row_id)
+    stretches.note_logged(connection, last)
     lost = outcomes.count(_Outcome.LOST)
     if outcomes:
         repairs.add(connection, Repair(RepairKind.DAMAGED, now_ms, lost))

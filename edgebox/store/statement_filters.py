@@ -1,26 +1,23 @@
-"""From what is asked for to what is looked up: numbers of people, verbs and activities, and a stretch of the log."""
+"""From what is asked for to what is looked up: numbers of people, verbs and activities, and ranges of the log."""
 
 import sqlite3
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from edgebox.domain.statements import StoredStatement
 from edgebox.domain.xapi.mentions import Role, registration_number, term_of
-from edgebox.store import agents, seals
+from edgebox.store import agents, seals, stretches
 from edgebox.store.boots import find_timeline
 from edgebox.store.listing import Group
+from edgebox.store.stretches import Range
 from sync.records.activity import parse_activity, parse_pack
 from sync.records.kinds import Kind
-from sync.records.retiming import Timeline
 
 _VERB = "SELECT no FROM verb WHERE iri = ?"
 _ACTIVITY = "SELECT no FROM activity WHERE iri = ?"
 _PART_OF_PACK = "SELECT no FROM activity WHERE pack = ?"
 _PART_OF_RESOURCE = "SELECT no FROM activity WHERE pack = ? AND resource = ?"
 _ATTEMPT_MASK = (1 << 48) - 1
-_BOOTS = "SELECT first_change FROM boot ORDER BY first_change"
-_FROM = "SELECT seq, key FROM change WHERE kind = ? AND seq BETWEEN ? AND ? ORDER BY seq"
-_BACK = "SELECT seq, key FROM change WHERE kind = ? ORDER BY seq DESC"
+_BACK = "SELECT key FROM change WHERE kind = ? ORDER BY seq DESC"
 _WHOLE = "SELECT * FROM statement WHERE id = ?"
 _WAS_MENDED = "SELECT 1 FROM damaged_statement WHERE id = ? AND found_ms > ?"
 
@@ -139,57 +136,23 @@ def _numbers(connection: sqlite3.Connection, query: str, *values: str | None) ->
     return tuple(row[0] for row in connection.execute(query, values))
 
 
-def find_range(connection: sqlite3.Connection, wanted: Filter, last_seq: int) -> tuple[int, int]:
-    """Return the first and last place of the log where statements stored between the two times can be.
-
-    Within one boot the clock only ever went on, so a place is found by halving; boots may lie in any order.
-    """
+def find_ranges(connection: sqlite3.Connection, wanted: Filter, last_seq: int) -> list[Range]:
+    """Return the ranges of the log, in order, where the statements are that were stored between the two times."""
     if wanted.since_ms is None and wanted.until_ms is None:
-        return 1, last_seq
-    timeline = find_timeline(connection)
-    starts = sorted({1, *(row[0] for row in connection.execute(_BOOTS))})
-    ends = [start - 1 for start in starts[1:]] + [last_seq]
-    lows, highs = [], []
-    for first, last in zip(starts, ends, strict=True):
-        since, until = wanted.since_ms, wanted.until_ms
-        low = first if since is None else _halve(connection, timeline, first, last, since)
-        high = last if until is None else _halve(connection, timeline, first, last, until) - 1
-        if low <= high:
-            lows.append(low)
-            highs.append(high)
-    return (min(lows), max(highs)) if lows else (1, 0)
-
-
-def _halve(connection: sqlite3.Connection, timeline: Timeline, first: int, last: int, moment_ms: int) -> int:
-    """Return the first place from `first` to `last` whose statement was stored after a time, else `last` + 1."""
-    low, high = first, last + 1
-    while low < high:
-        middle = (low + high) // 2
-        row = _first_stored(connection, connection.execute(_FROM, (int(Kind.STATEMENT), middle, high - 1)))
-        if row is None or timeline.repair(row[1], row[1], is_own_page=True).stored_ms > moment_ms:
-            high = middle
-        else:
-            low = row[0] + 1
-    return low
+        return [(1, last_seq)]
+    told = find_timeline(connection).find_told(wanted.since_ms, wanted.until_ms)
+    return stretches.find_ranges(connection, told, last_seq)
 
 
 def find_last_stored(connection: sqlite3.Connection) -> int:
-    """Return when the last statement of the log was stored, 0 when there is none."""
-    row = _first_stored(connection, connection.execute(_BACK, (int(Kind.STATEMENT),)))
-    return 0 if row is None else row[1]
+    """Return when the last statement of the log was stored that is whole, 0 when there is none.
 
-
-def _first_stored(connection: sqlite3.Connection, places: Iterable[tuple[int, bytes]]) -> tuple[int, int] | None:
-    """Return the first of the places in the log whose statement is whole, and when that was stored.
-
-    A damaged time would lead away from statements that are whole, and so would one that was mended: it was stored
-    earlier than its place says.
+    One that was mended was stored earlier than its place says.
     """
-    for seq, key in places:
+    for (key,) in connection.execute(_BACK, (int(Kind.STATEMENT),)):
         names, rows = seals.select(connection, _WHOLE, (key,))
-        if not rows or not seals.is_whole(names, rows[0]):
-            continue
-        stored_ms = rows[0][names.index("stored_ms")]
-        if connection.execute(_WAS_MENDED, (key, stored_ms)).fetchone() is None:
-            return seq, stored_ms
-    return None
+        if rows and seals.is_whole(names, rows[0]):
+            stored_ms = int(rows[0][names.index("stored_ms")])
+            if connection.execute(_WAS_MENDED, (key, stored_ms)).fetchone() is None:
+                return stored_ms
+    return 0

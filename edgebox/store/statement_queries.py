@@ -7,9 +7,10 @@ a bounded number of rows and says where the next one goes on, however few of the
 
 import heapq
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from operator import itemgetter
 from typing import Any
 
@@ -19,6 +20,7 @@ from edgebox.store import listing, row_seals, seals, statement_filters
 from edgebox.store.boots import find_timeline
 from edgebox.store.listing import BLOCK
 from edgebox.store.statement_filters import Filter, Reach
+from edgebox.store.stretches import Range
 from sync.records.activity import Activity
 from sync.records.retiming import Timeline
 
@@ -82,11 +84,11 @@ def list_statements(
         is_found: what else must be true of a statement.
     """
     last_seq = connection.execute(_LAST_SEQ).fetchone()[0]
-    low, high = statement_filters.find_range(connection, wanted, last_seq)
+    ranges = statement_filters.find_ranges(connection, wanted, last_seq)
     if start_seq is not None:
-        low, high = (max(low, start_seq), high) if wanted.is_ascending else (low, min(high, start_seq))
+        ranges = _rest(ranges, start_seq, is_ascending=wanted.is_ascending)
     timeline = find_timeline(connection)
-    looked_at = _Places(connection, wanted, reach, low, high)
+    looked_at = _Places(connection, wanted, reach, ranges)
     found: list[StoredStatement] = []
     step = 1 if wanted.is_ascending else -1
     left_bytes, rows_at_once = PAGE_MAX_BYTES, min(_CHUNK, limit)
@@ -102,13 +104,20 @@ def list_statements(
     return Page(found, looked_at.next_seq)
 
 
-class _Places:
-    """The places of the log where wanted statements may be, in the order of the page."""
+def _rest(ranges: Iterable[Range], start_seq: int, *, is_ascending: bool) -> list[Range]:
+    """Return what of some ranges is left for a page that starts at a place."""
+    if is_ascending:
+        return [(max(low, start_seq), high) for low, high in ranges if high >= start_seq]
+    return [(low, min(high, start_seq)) for low, high in ranges if low <= start_seq]
 
-    def __init__(self, connection: sqlite3.Connection, wanted: Filter, reach: Reach, low: int, high: int) -> None:
+
+class _Places:
+    """The places of the log, within some ranges, where wanted statements may be, in the order of the page."""
+
+    def __init__(self, connection: sqlite3.Connection, wanted: Filter, reach: Reach, ranges: Sequence[Range]) -> None:
         self._connection = connection
         self._is_ascending = wanted.is_ascending
-        self._low, self._high = low, high
+        self._ranges = ranges
         self._left = LOOKED_AT_MAX
         self._stopped_at: int | None = None
         conditions = statement_filters.conditions_of(connection, wanted, reach)
@@ -130,10 +139,17 @@ class _Places:
         if self._stopped_at is not None:
             # The streams go on beyond different places: only what is before the nearer one is known to be complete.
             seqs = [seq for seq in seqs if self._is_before(seq, self._stopped_at)]
-        if self._left <= 0 and seqs and self._stopped_at is None:
-            after = seqs[-1] + (1 if self._is_ascending else -1)
-            self._stopped_at = after if self._low <= after <= self._high else None
+        if self._left <= 0 and seqs:
+            self._stop_behind(seqs[-1])
         return seqs
+
+    def _stop_behind(self, seq: int) -> None:
+        """Let the next page go on behind a place, though a stream may have stopped further on already."""
+        after = seq + (1 if self._is_ascending else -1)
+        if self._stopped_at is not None:
+            self._stopped_at = after if self._is_before(after, self._stopped_at) else self._stopped_at
+        elif self._ranges[0][0] <= after <= self._ranges[-1][1]:
+            self._stopped_at = after
 
     def _is_before(self, seq: int, limit: int) -> bool:
         return seq < limit if self._is_ascending else seq > limit
@@ -181,12 +197,14 @@ class _Places:
             self._stopped_at = at
 
     def _blocks(self) -> Iterable[int]:
-        first, last = self._low // BLOCK, self._high // BLOCK
-        return range(first, last + 1) if self._is_ascending else range(last, first - 1, -1)
+        # Several ranges may be in one block, which is read once.
+        blocks = chain.from_iterable(range(low // BLOCK, high // BLOCK + 1) for low, high in self._ranges)
+        return sorted({*blocks}, reverse=not self._is_ascending)
 
     def _in_order(self, seqs: list[int]) -> Iterator[int]:
         for seq in seqs if self._is_ascending else reversed(seqs):
-            if self._low <= seq <= self._high:
+            at = bisect_left(self._ranges, seq, key=itemgetter(1))
+            if at < len(self._ranges) and self._ranges[at][0] <= seq:
                 yield seq
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from edgebox.domain import progress, sequence
 from edgebox.domain.progress import Progress
 from edgebox.domain.statements import NewStatement
-from edgebox.store import removed, returning, row_seals, seals
+from edgebox.store import removed, returning, seals, stretches
+from edgebox.store.changes import find_last_change
 from edgebox.store.log import append_change, number_key
 from edgebox.store.outside import insert_outside
 from edgebox.store.registry import Numbers, Registry
@@ -99,8 +100,10 @@ def insert_batch(connection: sqlite3.Connection, registry: Registry, batch: Batc
     if not statements:
         return Accepted(find_device(connection, batch.device_id), known, numbers)
     device = find_device(connection, batch.device_id) or _make_device(connection, batch.device_id, now_ms)
+    last = find_last_change(connection)
     for statement in statements:
         _insert(connection, numbers, statement, device.no, now_ms)
+    stretches.note_stored(connection, last, now_ms)
     seqs = [statement.device_seq for statement in batch.statements if statement.device_seq is not None]
     device = _advance_device(connection, device, [*seqs, *batch.refused_seqs], batch.held_from)
     return Accepted(device, known, numbers)
@@ -119,8 +122,10 @@ def insert_statements(
         if connection.execute(_COUNT_CONFLICTS, (statement.id,)).fetchone()[0] < CONFLICTS_MAX:
             _keep_conflict(connection, statement, now_ms)
     if not taken:
+        last = find_last_change(connection)
         for statement in statements:
             _insert(connection, numbers, statement, None, now_ms)
+        stretches.note_stored(connection, last, now_ms)
     return [statement.id for statement in taken], numbers
 
 

@@ -8,6 +8,9 @@ itself says in which boot it was told.
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
+
+EARLIEST_MS, LATEST_MS = -(1 << 62), 1 << 62  # before and after whatever a clock tells
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,22 @@ class Timeline:
         """Return what is to be added to a time that the box told."""
         place = bisect_right(self._starts, told_ms) - 1
         return self._offsets[place] if place >= 0 else 0
+
+    def find_told(self, since_ms: int | None, until_ms: int | None) -> list[tuple[int, int]]:
+        """Return the ranges of told times, in order, that are repaired to after `since_ms` and not after `until_ms`.
+
+        Each is the first and the last time that is in it; None does not restrict.
+        """
+        found: list[tuple[int, int]] = []
+        offsets = [0, *self._offsets]
+        for (start, end), offset in zip(pairwise([EARLIEST_MS, *self._starts, LATEST_MS]), offsets, strict=True):
+            first = start if since_ms is None else max(start, since_ms + 1 - offset)
+            last = end - 1 if until_ms is None else min(end - 1, until_ms - offset)
+            if first <= last and found and found[-1][1] + 1 == first:
+                found[-1] = found[-1][0], last
+            elif first <= last:
+                found.append((first, last))
+        return found
 
     def repair(self, timestamp_ms: int, stored_ms: int, *, is_own_page: bool) -> Repaired:
         """Return the times of a statement as they were; what another clock told stays as it is.

@@ -1,5 +1,7 @@
 """Times told by a wrong clock are repaired, those of other clocks are left alone."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,6 +35,23 @@ def test_a_time_that_an_outside_client_gave_is_its_own() -> None:
 
 def test_a_time_from_when_the_clock_was_further_on_is_not_moved_further() -> None:
     assert Timeline(BOOTS).repair(7_000, 6_000, is_own_page=True).timestamp_ms == 7_000
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 60), st.integers(-30, 30)), max_size=8),
+    st.none() | st.integers(-40, 100),
+    st.none() | st.integers(-40, 100),
+)
+def test_told_times_between_two_are_those_that_are_repaired_to_them(
+    boots: list[tuple[int, int]], since_ms: int | None, until_ms: int | None
+) -> None:
+    timeline = Timeline(boots)
+    ranges = timeline.find_told(since_ms, until_ms)
+    for told_ms in range(-80, 150):
+        repaired_ms = told_ms + timeline.offset_at(told_ms)
+        is_between = (since_ms is None or repaired_ms > since_ms) and (until_ms is None or repaired_ms <= until_ms)
+        assert any(first <= told_ms <= last for first, last in ranges) == is_between
+    assert all(one[1] + 1 < other[0] for one, other in pairwise(ranges))
 
 
 def test_a_clock_that_was_right_repairs_nothing() -> None:
