@@ -7,16 +7,14 @@ for StatementRefs), in whichever order the two arrived.
 import json
 import sqlite3
 from array import array
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 from content_packs.base import ids
 from edgebox.domain.statement_in import outside_of
 from edgebox.domain.statement_out import account, home_page_of
 from edgebox.domain.statements import NewStatement, Outside
 from edgebox.domain.xapi.agents import identifier_of
-from edgebox.domain.xapi.formats import merge_definition
-from edgebox.domain.xapi.mentions import Role, registration_number, term_of
+from edgebox.domain.xapi.mentions import Role, mentions_of, registration_number, target_of, term_of
 from edgebox.domain.xapi.places import attachments_of
 from edgebox.domain.xapi.signature import must_come
 from edgebox.store import agents, row_seals, seals
@@ -26,7 +24,6 @@ from sync.records.activity import parse_activity
 from sync.records.kinds import Kind
 
 ALL = term_of(Role.ANY, 0)
-DEFINITION_MAX_CHARACTERS = 64 * 1024  # it grows with every language that somebody adds
 TERMS_MAX = 400  # of one statement, those of the statement it is about included
 _EARLIER_AT_ONCE = 20  # statements in memory, of which each may have 256 kB
 _SPREAD_MAX_ROWS = 1_000  # looked at or written for one statement: what was sent about it may be any number
@@ -53,12 +50,6 @@ SELECT statement.verb_no, statement.activity_no, person.pseudonym, device.id, st
 FROM statement JOIN person ON person.no = statement.person_no LEFT JOIN device ON device.no = statement.device_no
 WHERE statement.id = ? AND statement.body IS NULL
 """
-_DEFINITION = "SELECT content FROM definition WHERE activity_no = ?"
-_SET_DEFINITION = """
-INSERT INTO definition (activity_no, content) VALUES (?, ?)
-ON CONFLICT (activity_no) DO UPDATE SET content = excluded.content
-"""
-# By places in the log: what was about another one came after it, or knows nothing of it, as when they were stored.
 _EARLIER = """
 SELECT change.seq, statement.id, statement.person_no, statement.client_no, statement.body
 FROM change CROSS JOIN statement ON statement.id = change.key
@@ -103,13 +94,8 @@ def _note(
     _spread(connection, id_, terms)
     if outside.is_voiding:
         connection.execute(_VOID, (outside.target, outside.client_no))
-    elif connection.execute(_VOIDED_BY, (id_, outside.client_no)).fetchone() is not None:
-        connection.execute(_VOID, (id_, outside.client_no))
-    for each in (id_, outside.target) if outside.is_voiding else (id_,):
-        row_seals.seal(connection, "outside", each)
-    for iri, definition in outside.mentions.activities.items():
-        if definition is not None:
-            _define(connection, numbers, iri, definition, may_change=outside.client_no is not None)
+    elif connection.execute(_VOIDED_BY, (statement.id, outside.client_no)).fetchone() is not None:
+        connection.execute(_VOID, (statement.id, outside.client_no))
 
 
 def remove(connection: sqlite3.Connection, id_: bytes) -> None:
@@ -161,14 +147,7 @@ def _find_home_page(connection: sqlite3.Connection) -> str:
     return "" if row is None else home_page_of(row[0])
 
 
-def find_definition(connection: sqlite3.Connection, iri: str) -> tuple[dict[str, Any] | None, int]:
-    """Return the definition of an activity as clients have given it, None when they have not; and its size in bytes."""
-    query = "SELECT content FROM definition JOIN activity ON activity.no = activity_no WHERE iri = ?"
-    row = connection.execute(query, (iri,)).fetchone()
-    return (None, 0) if row is None else (json.loads(row[0]), len(row[0]))
-
-
-def _terms(connection: sqlite3.Connection, numbers: Numbers, person_no: int | None, outside: Outside) -> set[int]:
+def _terms(connection: sqlite3.Connection, numbers: Numbers, statement: NewStatement, outside: Outside) -> set[int]:
     mentions = outside.mentions
     nos = [(Role.ANY, 0), (Role.VERB, numbers.of_verb(mentions.verb, stays=True))]
     for identifier, name in mentions.agents.items():
@@ -236,24 +215,6 @@ def _fitting(terms: set[int], known: set[int]) -> set[int]:
     """Return the terms that a statement does not have yet, as many as it may still get: the object before the rest."""
     missing = sorted(terms - known, key=lambda term: term & _ROLE_MASK)
     return set(missing[: max(0, TERMS_MAX - len(known))])
-
-
-def _define(
-    connection: sqlite3.Connection, numbers: Numbers, iri: str, given: Mapping[str, Any], *, may_change: bool
-) -> None:
-    """Merge a definition into the one that is kept; a learner's page gives one only where there is none."""
-    activity = parse_activity(iri)
-    if activity.pack is not None:
-        return  # what is in a pack is defined by the pack
-    no = numbers.of_activity(activity, stays=True)
-    row = connection.execute(_DEFINITION, (no,)).fetchone()
-    if row is not None and not may_change:
-        return
-    known = None if row is None else json.loads(row[0])
-    merged = merge_definition(known, dict(given))
-    content = json.dumps(merged, ensure_ascii=False, separators=(",", ":"))
-    if merged != known and len(content) <= DEFINITION_MAX_CHARACTERS:
-        connection.execute(_SET_DEFINITION, (no, content))
 
 
 def _packed(terms: Iterable[int]) -> bytes:

@@ -69,6 +69,7 @@ class Numbers:
         self._registry = registry
         self.found_verbs: dict[str, int] = {}
         self.found_activities: dict[str, int] = {}
+        self._staying: dict[str, int] = {}  # activities: a request may name one in each of its statements
 
     def of_verb(self, iri: str, *, stays: bool = False) -> int:
         """Return the number of a verb; `stays` says that a statement has it which does not leave the box."""
@@ -83,10 +84,11 @@ class Numbers:
         """Return the number of an activity; `stays` as for a verb, or a statement has it around its object."""
         iri = activity.iri
         no = self._registry.activities.get(iri) or self.found_activities.get(iri)
+        if no is None and stays:
+            no = self._staying.get(iri)
         if no is None:
             no = self._find_or_make(_ACTIVITY, (iri, activity.pack, activity.resource, activity.item), stays=stays)
-            if not stays:
-                self.found_activities[iri] = no
+            (self._staying if stays else self.found_activities)[iri] = no
         return no
 
     def _find_or_make(self, table: _Table, values: tuple[str | None, ...], *, stays: bool) -> int:

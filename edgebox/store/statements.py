@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from edgebox.domain import progress, sequence
 from edgebox.domain.progress import Progress
 from edgebox.domain.statements import NewStatement
-from edgebox.store import removed, returning, seals, stretches
+from edgebox.store import definitions, removed, returning, seals, stretches
 from edgebox.store.changes import find_last_change
 from edgebox.store.log import append_change, number_key
 from edgebox.store.outside import insert_outside
@@ -123,9 +123,9 @@ def insert_statements(
             _keep_conflict(connection, statement, now_ms)
     if not taken:
         last = find_last_change(connection)
-        for statement in statements:
-            _insert(connection, numbers, statement, None, now_ms)
+        new = [statement for statement in statements if _insert(connection, numbers, statement, None, now_ms)]
         stretches.note_stored(connection, last, now_ms)
+        definitions.define(connection, numbers, [each.outside for each in new if each.outside is not None])
     return [statement.id for statement in taken], numbers
 
 
@@ -174,24 +174,27 @@ def _advance_device(
 
 def _insert(
     connection: sqlite3.Connection, numbers: Numbers, statement: NewStatement, device_no: int | None, now_ms: int
-) -> None:
-    """Store one statement, keep it as a conflict, or leave what is known as it is."""
+) -> bool:
+    """Store one statement, keep it as a conflict, or leave what is known as it is; return whether it told anything."""
     if _add(connection, numbers, statement, device_no, now_ms):
         before = returning.find_place(connection, statement.id)
         insert_outside(connection, numbers, statement, append_change(connection, Kind.STATEMENT, statement.id))
         if before is not None:
             returning.leave_place(connection, before)
-    elif returning.is_taken(connection, statement, device_no):
+        return True
+    if returning.is_taken(connection, statement, device_no):
         _keep_conflict(connection, statement, now_ms)
-    elif returning.lacks_people(connection, statement):
-        _complete(connection, numbers, statement, now_ms)
+        return False
+    return returning.lacks_people(connection, statement) and _complete(connection, numbers, statement, now_ms)
 
 
-def _complete(connection: sqlite3.Connection, numbers: Numbers, statement: NewStatement, now_ms: int) -> None:
+def _complete(connection: sqlite3.Connection, numbers: Numbers, statement: NewStatement, now_ms: int) -> bool:
     place = returning.find_place(connection, statement.id)
-    if returning.complete(connection, statement, now_ms if place is None else None):
-        place = append_change(connection, Kind.STATEMENT, statement.id) if place is None else place
-        insert_outside(connection, numbers, statement, place)
+    if not returning.complete(connection, statement, now_ms if place is None else None):
+        return False
+    place = append_change(connection, Kind.STATEMENT, statement.id) if place is None else place
+    insert_outside(connection, numbers, statement, place)
+    return True
 
 
 def insert_from_hub(

@@ -1,6 +1,6 @@
 """The formats `ids` and `canonical` of statements (1.0.3 part 3, 2.1.3; 2.0, 4.1.6.1)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from content_packs.base.language import choose
@@ -9,6 +9,7 @@ from edgebox.domain.xapi.places import rewrite
 from edgebox.domain.xapi.rules import COMPONENT_LISTS
 
 FORMATS = ("exact", "ids", "canonical")
+_ADDED_TO = ("name", "description", "extensions")
 FindDefinition = Callable[[str], dict[str, Any] | None]
 
 
@@ -64,13 +65,19 @@ def languages_of(accept_language: str) -> list[str]:
     return [tag for weight, tag in sorted(weighed, key=lambda pair: -pair[0]) if tag and weight > 0]
 
 
-def merge_definition(known: dict[str, Any] | None, given: dict[str, Any]) -> dict[str, Any]:
-    """Return a definition after another one was given: texts and extensions are added to, all else is replaced."""
-    known = known or {}
-    merged = {**known, **given}
-    for name in ("name", "description", "extensions"):
-        if name in known and name in given:
-            merged[name] = {**known[name], **given[name]}
+def merge_definitions(known: dict[str, Any] | None, given: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return a definition after others were given: texts and extensions are added to, all else is replaced."""
+    merged, copied = dict(known or {}), set[str]()
+    for each in given:
+        for name, value in each.items():
+            if name not in _ADDED_TO or name not in merged:
+                merged[name] = value
+                copied.discard(name)
+                continue
+            if name not in copied:
+                merged[name] = dict(merged[name])
+                copied.add(name)
+            merged[name].update(value)
     return merged
 
 
