@@ -10,6 +10,7 @@ from content_packs.base.ids import derive_statement_id
 from edgebox.store.connections import open_writer
 from edgebox.store.log import number_key
 from edgebox.store.seals import seal_all
+from edgebox.store.stretches import make_all
 from sync.records.activity import parse_activity
 from sync.records.kinds import Kind
 from sync.records.rows import Statement
@@ -40,6 +41,7 @@ def fill(path: Path, events: int, *, seed: int = 1) -> None:
             connection.executemany(_STATEMENT, rows)
             connection.executemany(_CHANGE, [(int(Kind.STATEMENT), row[0]) for row in rows])
         seal_all(connection)
+        make_all(connection)
         connection.execute("COMMIT")
     finally:
         connection.close()
