@@ -14,7 +14,7 @@ from content_packs.base.signing import SigningKey
 from edgebox.services import copy_marks
 from edgebox.services.asking import ASK_EVERY_MS
 from edgebox.services.receiving import HubForked
-from sync.bundle import codec1, read
+from sync.bundle import body, codec1, read
 from sync.bundle.errors import BundleForged, BundleUnknownOrigin
 from sync.bundle.layout import Notice, Vector
 from sync.bundle.read import verify_bundle
@@ -248,7 +248,8 @@ async def test_a_bundle_of_a_newer_hub_waits_aside_and_stops_no_other(
     assert [each["notice"] for each in found] == [Notice.SET_ASIDE]
     with monkeypatch.context() as newer:
         newer.setattr(codec1, "CODEC", 7)
-        newer.setattr(read, "check_codec", lambda _head, _codecs: None)
+        for place in (body, read):
+            newer.setattr(place, "check_codec", lambda _head, _codecs: None)
         await scene.restart_box()
     assert await scene.messages() == ["new", "plain"]
     assert (await scene.ack()).notice == Notice.NONE

@@ -10,7 +10,7 @@ import pytest
 from content_packs.base.ids import format_uuid
 from edgebox.store import upgrade as upgrade_module
 from edgebox.store.connections import open_reader
-from edgebox.store.outside import find_definition
+from edgebox.store.definitions import find_definitions
 from edgebox.store.statement_filters import Filter, Reach
 from edgebox.store.statement_queries import list_statements
 from edgebox.store.upgrade import SCHEMA_VERSION, SchemaTooNew, upgrade
@@ -214,4 +214,4 @@ def test_statements_of_outside_clients_from_before_are_found_as_new_ones_are(
         found = list_statements(reader, wanted, Reach(), None, 10).statements
         assert sorted(statement.id[0] for statement in found) == numbers
         assert reader.execute("SELECT name FROM agent WHERE name IS NOT NULL").fetchall()[0][0] == "Amina"
-        assert find_definition(reader, "http://a")[0] == {"name": {"en": "A page"}}
+        assert find_definitions(reader, [["http://a"]]).by_iri == {"http://a": {"name": {"en": "A page"}}}
