@@ -156,7 +156,7 @@ class History:
 
     def _put_right(self, picked: bytes | None) -> None:
         if picked is not None:
-            mends = scrubbing.find_mends(self.db, [picked])
+            _looked_at, mends = scrubbing.find_mends(self.db, [picked], lambda: False)
             scrubbing.put_right(self.db, [picked], mends, self.now_ms + 10 * LONG_MS)
 
     def _remove(self, number: int, _by_ms: int) -> None:
