@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from content_packs.base import ids
+from edgebox.domain.cmi5.rules import is_defined
 from edgebox.domain.events import Event
 from edgebox.domain.progress import step_of
 from edgebox.domain.statement_out import authority_of
@@ -23,6 +24,7 @@ from sync.records.rows import Statement
 _SET_BY_THE_BOX = frozenset({"id", "stored", "authority", "version"})
 _NOT_KEPT = _SET_BY_THE_BOX - {"version"}
 _PERCENT = 100
+_UNJUDGED = "unjudged"
 _NOT_ACTIVITIES = {
     kind: Activity(f"urn:x-edgebox-object:{kind}") for kind in ("Agent", "Group", "StatementRef", "SubStatement")
 }
@@ -78,12 +80,14 @@ class Sender:
         authority: identifier of the agent that vouches for what it sends.
         client_no: its credential; None for a page in which a learner is signed in.
         version: of xAPI, that it speaks.
+        is_unit: a launched unit of a cmi5 course.
     """
 
     home_page: str
     authority: str
     client_no: int | None
     version: Version
+    is_unit: bool = False
 
 
 def from_statement(statement: dict[str, Any], person_no: int | None, now_ms: int, sender: Sender) -> NewStatement:
@@ -95,6 +99,8 @@ def from_statement(statement: dict[str, Any], person_no: int | None, now_ms: int
     timestamp_ms = parse_timestamp(statement["timestamp"]) if "timestamp" in statement else now_ms
     statement_id = ids.parse_uuid(statement["id"]) if "id" in statement else ids.new_uuid7(now_ms)
     activity = _activity_of(statement["object"])
+    if sender.is_unit and not is_defined(statement):
+        activity = _as_part(activity)
     outcome = _outcome_of(statement.get("result", {}))
     verb = name_of(statement["verb"]["id"])
     registration = statement.get("context", {}).get("registration")
@@ -205,6 +211,13 @@ def _activity_of(value: dict[str, Any]) -> Activity:
     kind = value.get("objectType", "Activity")
     # People in the object stay in the body: an activity's IRI travels, so it must not name anybody.
     return parse_activity(value["id"]) if kind == "Activity" else _NOT_ACTIVITIES[kind]
+
+
+def _as_part(activity: Activity) -> Activity:
+    """Return what a statement of a unit is stored with that is not to count for the whole unit, here or at the hub."""
+    if activity.pack is None or activity.resource is None or activity.item is not None:
+        return activity
+    return own_activity(activity.pack, activity.resource, _UNJUDGED)
 
 
 def _outcome_of(result: dict[str, Any]) -> Outcome:

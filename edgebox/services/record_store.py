@@ -160,7 +160,7 @@ class RecordStore:
         await large.work(size_bytes, self._check, caller, version, received, parts)
         client_no = None if caller.client is None else caller.client.no
         authority = identifier_of(authority_of(self._home_page, client_no)) or ""
-        sender = Sender(self._home_page, authority, client_no, version)
+        sender = Sender(self._home_page, authority, client_no, version, is_unit=caller.launch is not None)
         people = await self._people_of([one["actor"] for one in received])
         new = await large.work(size_bytes, _converted, received, people, now_ms, sender)
         if parts:

@@ -46,7 +46,7 @@ _STATEMENT = {
         },
     },
 }
-_SENDER = Sender("https://example.org", "account:x y", None, Version.ONE)
+_SENDER = Sender("https://example.org", "account:x y", None, Version.ONE, is_unit=True)
 
 
 def _structure(data: bytes) -> None:

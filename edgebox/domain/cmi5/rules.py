@@ -3,6 +3,7 @@
 The rules say which of their sections they come from. Statements are valid xAPI when they come here.
 """
 
+import re
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
@@ -25,6 +26,8 @@ _OF_UNITS = frozenset({Verb.INITIALIZED, Verb.COMPLETED, Verb.PASSED, Verb.FAILE
 _JUDGED = frozenset({Verb.PASSED, Verb.FAILED})
 _TIMED = _OF_UNITS - {Verb.INITIALIZED}
 _SUCCESS = {Verb.PASSED: True, Verb.FAILED: False}
+_OF_THE_BOX = "urn:x-edgebox"
+_NAME_GOES_ON = re.compile("[a-z0-9-]")
 _UTC_ENDINGS = ("Z", "z", "+00:00", "-00:00", "+0000", "+00")
 _EPSILON = 1e-9
 
@@ -59,14 +62,15 @@ def next_stage(launch: Launch, stage: Stage, statement: dict[str, Any]) -> Stage
         raise SessionOver
     _check_form(launch, statement)
     _check_place(launch, statement)
-    categories = _ids(statement, "category")
-    is_defined = CATEGORY in categories
+    counts = is_defined(statement)
     result = statement.get("result", {})
-    judges = is_defined and ("success" in result or "completion" in result)
-    _need((MOVE_ON_CATEGORY in categories) is judges, "the category moveon is there or missing wrongly", "9.6.2.2")
-    verb = verb_of(statement["verb"]["id"]) if is_defined else None
+    judges = counts and ("success" in result or "completion" in result)
+    is_marked = MOVE_ON_CATEGORY in _ids(statement, "category")
+    _need(is_marked is judges, "the category moveon is there or missing wrongly", "9.6.2.2")
+    verb = verb_of(statement["verb"]["id"]) if counts else None
     _check_order(stage, verb)
-    if not is_defined:
+    if not counts:
+        _check_own(launch, statement["object"])
         return stage
     if verb is None or verb not in _OF_UNITS:
         raise StatementRefused(reason="not a verb of a unit", section="9.3")
@@ -77,6 +81,11 @@ def next_stage(launch: Launch, stage: Stage, statement: dict[str, Any]) -> Stage
     if verb in _JUDGED:
         _check_score(launch, verb, statement)
     return stage.after(verb)
+
+
+def is_defined(statement: dict[str, Any]) -> bool:
+    """Tell whether a statement of a unit is one that cmi5 defines: no other counts for anything (7.1.2, 7.1.3)."""
+    return CATEGORY in _ids(statement, "category")
 
 
 def _need(holds: bool, reason: str, section: str) -> None:
@@ -120,6 +129,14 @@ def _check_object(launch: Launch, statement: dict[str, Any]) -> None:
     target = statement["object"]
     is_unit = target.get("objectType", "Activity") == "Activity" and target.get("id") == launch.activity_iri
     _need(is_unit, "the object is not the unit", "9.4")
+
+
+def _check_own(launch: Launch, target: dict[str, Any]) -> None:
+    """What cmi5 leaves open may be said of anything but what else the box names: of the unit, or of parts of it."""
+    iri = target.get("id", "") if target.get("objectType", "Activity") == "Activity" else ""
+    own, rest = iri[: len(launch.activity_iri)], iri[len(launch.activity_iri) :]
+    is_own = own == launch.activity_iri and not _NAME_GOES_ON.match(rest)
+    _need(is_own or not iri.startswith(_OF_THE_BOX), "the object is neither the unit nor a part of it", "7.1.3")
 
 
 def _check_result(verb: Verb, result: dict[str, Any]) -> None:
