@@ -1,9 +1,12 @@
 """From what is asked for to what is looked up: numbers of people, verbs and activities, and ranges of the log."""
 
+import json
 import sqlite3
 from dataclasses import dataclass
 
+from edgebox.domain.cmi5.session import Launch
 from edgebox.domain.statements import StoredStatement
+from edgebox.domain.xapi.agents import identifier_of
 from edgebox.domain.xapi.mentions import Role, registration_number, term_of
 from edgebox.store import agents, seals, stretches
 from edgebox.store.boots import find_timeline
@@ -51,11 +54,13 @@ class Reach:
         people: those of these people only; None for everybody's.
         client_no: those that came with this credential only.
         is_school: those whose actor is a person of this box only.
+        launch: those of its learner in its registration only.
     """
 
     people: frozenset[int] | None = None
     client_no: int | None = None
     is_school: bool = False
+    launch: Launch | None = None
 
     def covers(self, statement: StoredStatement) -> bool:
         """Tell whether a statement may be read."""
@@ -63,7 +68,17 @@ class Reach:
             return False
         if self.client_no is not None and statement.client_no != self.client_no:
             return False
+        if self.launch is not None and not _is_of(self.launch, statement):
+            return False
         return not self.is_school or statement.person_no is not None
+
+
+def _is_of(launch: Launch, statement: StoredStatement) -> bool:
+    if statement.registration != launch.registration or statement.person_no != launch.person_no:
+        return False
+    if statement.person_no is not None:
+        return True
+    return identifier_of(json.loads(statement.body or b"{}").get("actor", {})) == launch.agent
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,3 +69,43 @@ async def test_a_unit_speaks_of_its_parts_and_not_of_its_neighbours(driver: Clie
     one = await started(driver, school)
     for rest, status in (("", 200), ("/slide", 200), ("?slide=2", 200), (":slide", 200), ("1", 403), ("-1", 403)):
         assert await one.send(undefined(one, Verb.COMPLETED, object={"id": one.activity + rest})) == status
+
+
+async def test_a_unit_finds_no_statement_of_another_learner_by_her_own(driver: Client, school: School) -> None:
+    mine, theirs = [await started(driver, school, number) for number in (0, 1)]
+    said = mine.statement(Verb.COMPLETED)
+    assert await mine.send(said) == 200
+    about = {"objectType": "StatementRef", "id": said["id"]}
+    answer = undefined(theirs, Verb.COMPLETED, object=about, result={"response": "hers"})
+    assert await theirs.send(answer) == 200
+    found = (await (await mine.call("GET", "statements")).json())["statements"]
+    assert {statement["actor"]["account"]["name"] for statement in found} == {
+        school.learners[0].actor["account"]["name"]
+    }
+
+
+async def test_a_unit_learns_nothing_of_a_statement_by_speaking_about_it(driver: Client, school: School) -> None:
+    mine, theirs = [await started(driver, school, number) for number in (0, 1)]
+    said = theirs.statement(Verb.COMPLETED)
+    assert await theirs.send(said) == 200
+    probe = undefined(mine, Verb.COMPLETED, object={"objectType": "StatementRef", "id": said["id"]})
+    assert await mine.send(probe | {"verb": {"id": "urn:x:probe"}, "result": {}}) == 200
+    for params in ({"verb": Verb.COMPLETED.value}, {"activity": theirs.activity, "verb": Verb.COMPLETED.value}):
+        found = (await (await mine.call("GET", "statements", params=params)).json())["statements"]
+        assert found == []
+    found = (await (await mine.call("GET", "statements", params={"verb": "urn:x:probe"})).json())["statements"]
+    assert [statement["id"] for statement in found] == [probe["id"]]
+
+
+async def test_somebody_else_s_launch_reads_its_own_agent_alone(driver: Client) -> None:
+    course = await bring(driver, package(structure(unit("one"))))
+    mine, theirs = [
+        await (await launch(driver, course, actor={"account": {"homePage": "https://e.org", "name": name}})).start()
+        for name in ("ada", "bob")
+    ]
+    said = mine.statement(Verb.COMPLETED)
+    assert await mine.send(said) == 200
+    about = {"objectType": "StatementRef", "id": said["id"]}
+    assert await theirs.send(undefined(theirs, Verb.COMPLETED, object=about, result={})) == 200
+    found = (await (await mine.call("GET", "statements")).json())["statements"]
+    assert {statement["actor"]["account"]["name"] for statement in found} == {"ada"}
