@@ -58,7 +58,7 @@ class LaunchTokens:
         return session
 
     async def check(self, login: str, secret: str) -> Caller:
-        """Return what the unit with this token may do: nothing but hand in its last statement again once it is over.
+        """Return what the unit with this token may do: nothing but hand in again what was stored once it is over.
 
         Raises:
             TokenInvalid
@@ -85,4 +85,4 @@ class LaunchTokens:
 
 def _with_stage(connection: Any, session: bytes) -> tuple[Launch, bool] | None:
     launch = launches.find_launch(connection, session)
-    return None if launch is None else (launch, launches.find_stage(connection, launch).stage.is_over)
+    return None if launch is None else (launch, launches.find_stage(connection, launch).is_over)

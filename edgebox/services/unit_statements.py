@@ -12,8 +12,8 @@ from typing import Any
 from content_packs.base import ids
 from content_packs.format.cmi5 import DEPTH_MAX, Block, Course, read_course
 from edgebox.domain.cmi5.made import Teller
-from edgebox.domain.cmi5.rules import SessionOver, next_stage
-from edgebox.domain.cmi5.satisfaction import WHOLE, satisfied
+from edgebox.domain.cmi5.rules import next_stage
+from edgebox.domain.cmi5.satisfaction import satisfied
 from edgebox.domain.cmi5.session import Launch, Stage
 from edgebox.domain.cmi5.vocabulary import Verb
 from edgebox.domain.statement_in import Sender, from_statement
@@ -50,18 +50,17 @@ class UnitStatements:
     def admit(
         self, connection: Any, launch: Launch, received: Sequence[Mapping[str, Any]], new: Sequence[NewStatement]
     ) -> Admitted:
-        """Return what a request of a unit comes to; one that was stored before is taken as it is, once more.
+        """Return what a request of a unit comes to; what was stored before is taken as it is, once more.
+
+        That holds for a session that is over as well: an answer may be lost, and only the box knows that it was given.
 
         Raises:
             SessionOver, StatementRefused
         """
-        known = launches.find_stage(connection, launch)
-        before = after = known.stage
-        if before.is_over and {statement.id for statement in new} != {known.ended_by}:
-            raise SessionOver
+        before = after = launches.find_stage(connection, launch)
         last_id, is_new = b"", False
         for given, statement in zip(received, new, strict=True):
-            if not launches.is_known(connection, statement.id):
+            if not launches.is_known(connection, launch, statement.id):
                 after = next_stage(launch, after, dict(given))
                 last_id, is_new = statement.id, True
         return Admitted(before, after, last_id, is_new)

@@ -17,8 +17,8 @@ SELECT l.no, l.session, r.no, r.id, r.agent, r.person_no, l.activity_iri, l.publ
 FROM cmi5_launch AS l JOIN cmi5_registration AS r ON r.no = l.registration_no
 """
 _STAGE = """
-SELECT l.verbs, coalesce(u.verbs, 0), l.documents, l.ended_ms, l.ended_by FROM cmi5_launch AS l
-LEFT JOIN cmi5_unit AS u ON u.registration_no = l.registration_no AND u.publisher_id = l.publisher_id WHERE l.no = ?
+SELECT l.verbs, coalesce(u.verbs, 0), l.documents, l.ended_ms FROM cmi5_launch AS l
+LEFT JOIN cmi5_unit AS u ON u.registration_no = l.registration_no AND u.unit = l.unit WHERE l.no = ?
 """
 _REGISTRATION = "SELECT no, id, course_no, pack, agent, actor, person_no, ended_ms FROM cmi5_registration"
 _OF_CLASS = """
@@ -50,14 +50,6 @@ class Registration:
     actor: Mapping[str, Any]
     person_no: int | None
     is_over: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Progressed:
-    """A stage as it is stored, and what ended the session if anything did."""
-
-    stage: Stage
-    ended_by: bytes | None
 
 
 def keep_course(connection: sqlite3.Connection, pack: str, version: int, content: bytes) -> int:
@@ -146,17 +138,16 @@ def list_open(connection: sqlite3.Connection, registration_no: int) -> list[tupl
     return [(_launch(row), tuple(row)[-1]) for row in rows]
 
 
-def find_stage(connection: sqlite3.Connection, launch: Launch) -> Progressed:
+def find_stage(connection: sqlite3.Connection, launch: Launch) -> Stage:
     """Return how far a session has come."""
-    verbs, unit_verbs, documents, ended_ms, ended_by = connection.execute(_STAGE, (launch.no,)).fetchone()
-    stage = Stage(
+    verbs, unit_verbs, documents, ended_ms = connection.execute(_STAGE, (launch.no,)).fetchone()
+    return Stage(
         from_bits(verbs),
         from_bits(unit_verbs),
         bool(documents & READ_LAUNCH),
         bool(documents & READ_PREFERENCES),
         ended_ms is not None,
     )
-    return Progressed(stage, ended_by)
 
 
 def store_stage(connection: sqlite3.Connection, launch: Launch, stage: Stage, last_id: bytes, now_ms: int) -> None:
@@ -214,9 +205,10 @@ def is_satisfied(connection: sqlite3.Connection, registration_no: int, block: st
     return connection.execute(query, (registration_no, block)).fetchone() is not None
 
 
-def is_known(connection: sqlite3.Connection, statement_id: bytes) -> bool:
-    """Tell whether there is a statement with this id."""
-    return connection.execute("SELECT 1 FROM statement WHERE id = ?", (statement_id,)).fetchone() is not None
+def is_known(connection: sqlite3.Connection, launch: Launch, statement_id: bytes) -> bool:
+    """Tell whether there is a statement with this id in the registration of a launch."""
+    query = "SELECT 1 FROM statement WHERE id = ? AND registration = ?"
+    return connection.execute(query, (statement_id, launch.registration)).fetchone() is not None
 
 
 def _registration(row: Any) -> Registration | None:

@@ -130,15 +130,35 @@ async def test_a_session_can_be_abandoned_once(driver: Client) -> None:
     assert (await driver.post(f"/cmi5/sessions/{one.registration}/abandon")).status == 404
 
 
-async def test_the_last_statement_may_come_again_and_nothing_else_may(driver: Client) -> None:
+async def test_what_was_stored_may_come_again_when_the_session_is_over_and_nothing_else_may(driver: Client) -> None:
     one = await started(driver, unit("one"))
     said, last = one.statement(Verb.COMPLETED), one.statement(Verb.TERMINATED)
-    assert [await one.send(said), await one.send(said), await one.send(last)] == [200, 200, 200]
-    assert await one.send(last) == 200  # the answer was lost on the way
-    assert await one.send(said) == 403
+    assert [await one.send(said), await one.send(said, last)] == [200, 200]
+    for again in ([said, last], [last], [said], [last, said]):  # the answer was lost on the way
+        assert await one.send(*again) == 200
+    assert await one.send(said, last, one.statement(Verb.PASSED)) == 403
     assert await one.send(last | {"result": {"duration": "PT1S"}}) == 409
     verbs = [verb for verb, _ in await verbs_of(driver, one.registration)]
     assert (verbs.count("completed"), verbs.count("terminated")) == (1, 1)
+
+
+async def test_what_was_stored_may_come_again_after_the_session_was_abandoned(driver: Client) -> None:
+    one = await started(driver, unit("one", moveOn="Completed"))
+    said = one.statement(Verb.COMPLETED)
+    assert await one.send(said) == 200
+    await launch(driver, one.activity.split(":")[2])
+    assert await one.send(said) == 200
+    assert await one.send(one.statement(Verb.TERMINATED)) == 403
+
+
+async def test_a_unit_whose_session_is_over_learns_nothing_of_the_ids_of_others(driver: Client) -> None:
+    one = await started(driver, unit("one"))
+    course = one.activity.split(":")[2]
+    other = await (await launch(driver, course, actor=OTHER)).start()
+    said = other.statement(Verb.COMPLETED)
+    assert [await other.send(said), await one.say(Verb.TERMINATED)] == [200, 200]
+    for probe in (said, one.statement(Verb.COMPLETED, id=said["id"])):
+        assert await one.send(probe) == 403
 
 
 async def test_other_learners_registrations_and_activities_are_refused(driver: Client) -> None:
