@@ -5,11 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from hashlib import sha1
+from typing import Any
 
 from content_packs.base.clock import Clock
 from content_packs.base.errors import N_, EdgeboxError
+from edgebox.domain.cmi5.rules import SessionOver
+from edgebox.domain.cmi5.session import Launch
 from edgebox.domain.xapi.values import StatementMalformed
-from edgebox.store import documents
+from edgebox.store import documents, launches
 from edgebox.store.database import Database
 from edgebox.store.documents import Document, Place, Room
 
@@ -61,11 +64,13 @@ class Condition:
 
     Attributes:
         need: whether one of them must be given.
+        launch: of the unit that writes; it must still be one that may.
     """
 
     if_match: str | None = None
     if_none_match: str | None = None
     need: Need = Need.NEVER
+    launch: Launch | None = None
 
     def check(self, document: Document | None, name: str) -> None:
         """Return if the condition holds for what is there.
@@ -111,7 +116,7 @@ class Documents:
         """Replace a document.
 
         Raises:
-            StateChanged, ConditionMissing, StateFull
+            StateChanged, ConditionMissing, StateFull, SessionOver
         """
         new = Document(content_type, content, self._clock.now_ms())
 
@@ -119,7 +124,7 @@ class Documents:
             condition.check(before, name)
             return _with_room(new, before, room)
 
-        await self._change(place, name, decide)
+        await self._change(place, name, decide, condition)
 
     async def merge(
         self,
@@ -135,7 +140,7 @@ class Documents:
         `check` gets what comes out, and may raise to change nothing.
 
         Raises:
-            StateChanged, StateFull
+            StateChanged, StateFull, SessionOver
             StatementMalformed: one of the two is not a JSON object.
         """
         now_ms = self._clock.now_ms()
@@ -146,23 +151,31 @@ class Documents:
             check(merged)
             return _with_room(Document(content_type, merged, now_ms), before, room)
 
-        await self._change(place, name, decide)
+        await self._change(place, name, decide, condition)
 
     async def delete(self, place: Place, name: str, condition: Condition) -> None:
         """Remove a document, if it is there.
 
         Raises:
-            StateChanged
+            StateChanged, SessionOver
         """
-        await self._change(place, name, lambda before, _room: condition.check(before, name))
+        await self._change(place, name, lambda before, _count: condition.check(before, name), condition)
 
     async def _change(
-        self, place: Place, name: str, decide: Callable[[Document | None, Room], Document | None]
+        self,
+        place: Place,
+        name: str,
+        decide: Callable[[Document | None, int], Document | None],
+        condition: Condition,
     ) -> None:
         now_ms = self._clock.now_ms()
-        await self._database.write(
-            lambda connection: documents.change_document(connection, place, name, decide, now_ms)
-        )
+
+        def change(connection: Any) -> None:
+            if condition.launch is not None and not launches.may_read(connection, condition.launch, now_ms):
+                raise SessionOver
+            documents.change_document(connection, place, name, decide, now_ms)
+
+        await self._database.write(change)
 
     async def delete_all(self, place: Place) -> None:
         """Remove all documents of a place."""

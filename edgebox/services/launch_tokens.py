@@ -36,7 +36,7 @@ class LaunchTokens:
         return f"{session.hex()}{self._seal(_FETCH, session)}"
 
     async def give_token(self, key: str) -> str | None:
-        """Return the token of a launch, once; None when it was given out before, or the session is over.
+        """Return the token of a launch, once; None when it was given out before, or its unit may not read.
 
         Raises:
             TokenInvalid: the box did not make this key.
@@ -58,7 +58,9 @@ class LaunchTokens:
         return session
 
     async def check(self, login: str, secret: str) -> Caller:
-        """Return what the unit with this token may do: nothing but hand in again what was stored once it is over.
+        """Return what the unit with this token may do: nothing but hand in once its learner has left.
+
+        Statements are judged when they are stored: once the session is over, only such as were stored come again.
 
         Raises:
             TokenInvalid
@@ -69,11 +71,12 @@ class LaunchTokens:
             raise TokenInvalid from error
         if not hmac.compare_digest(secret.encode(), self._seal(_TOKEN, session).encode()):
             raise TokenInvalid
-        found = await self._database.read(lambda connection: _with_stage(connection, session))
+        now_ms = self._clock.now_ms()
+        found = await self._database.read(lambda connection: _find(connection, session, now_ms))
         if found is None:
             raise TokenInvalid
-        launch, is_over = found
-        return Caller(launch.person_no, None, None, may_record=True, may_read=not is_over, launch=launch)
+        launch, may_read = found
+        return Caller(launch.person_no, None, None, may_record=True, may_read=may_read, launch=launch)
 
     async def note_read(self, launch: Launch, document: int) -> None:
         """Note that a unit read one of the documents that it has to read first."""
@@ -83,6 +86,6 @@ class LaunchTokens:
         return blake2b(session, key=self._key, digest_size=_SEAL_BYTES, person=purpose).hexdigest()
 
 
-def _with_stage(connection: Any, session: bytes) -> tuple[Launch, bool] | None:
+def _find(connection: Any, session: bytes, now_ms: int) -> tuple[Launch, bool] | None:
     launch = launches.find_launch(connection, session)
-    return None if launch is None else (launch, launches.find_stage(connection, launch).is_over)
+    return None if launch is None else (launch, launches.may_read(connection, launch, now_ms))

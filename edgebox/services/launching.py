@@ -205,8 +205,11 @@ class Launching:
 
     def _registration(
         self, connection: Any, opened: Opened, wish: Wish, agent: str, person_no: int | None, at_ms: int
-    ) -> Registration:
-        """Return the learner's turn with the course, made if need be."""
+    ) -> tuple[Registration, list[dict[str, Any]]]:
+        """Return the learner's turn with the course, made if need be, with what is told of that.
+
+        In a new one that is what is satisfied from its beginning; what was open in the one before is abandoned.
+        """
         found = launches.find_current(connection, agent, opened.pack) if not wish.is_retake else None
         if wish.registration is not None:
             found = launches.find_registration(connection, wish.registration)
@@ -217,25 +220,13 @@ class Launching:
             launches.set_course(connection, found.no, course_no)
             return found
         new_id = wish.registration or ids.random_uuid()
+        before = launches.find_current(connection, agent, opened.pack)
+        open_launches = [] if before is None else launches.list_open(connection, before.no)
+        told = [self._abandon(connection, *one, at_ms) for one in open_launches]
         launches.insert_registration(connection, new_id, course_no, opened.pack, agent, wish.actor, person_no, at_ms)
         made = launches.find_registration(connection, new_id)
         assert made is not None
-        return made
-
-    async def _judge_rest(self, registration_id: bytes, course: Course) -> None:
-        """Say what else is satisfied, a part at a time, so that nobody waits long for the writer.
-
-        What a power cut keeps from being said is said at the next launch.
-        """
-
-        def job(connection: Any, at_ms: int) -> tuple[int, list[Numbers]]:
-            registration = launches.find_registration(connection, registration_id)
-            assert registration is not None
-            said = self._units.judge(connection, registration, course, ids.random_uuid(), at_ms, JUDGED_MAX)
-            return len(said), [self._units.tell(connection, self._recording.registry, registration, said, at_ms)]
-
-        while await self._write(job) == JUDGED_MAX:
-            pass
+        return made, [*told, *self._units.judge(connection, made, ids.random_uuid(), at_ms)]
 
     def _abandon(self, connection: Any, launch: Launch, last_ms: int, at_ms: int) -> dict[str, Any]:
         launches.end_launch(connection, launch.no, None, at_ms)

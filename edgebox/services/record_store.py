@@ -191,7 +191,7 @@ class RecordStore:
 
         def job(connection: Any, at_ms: int) -> tuple[list[bytes], list[Numbers]]:
             timed = [stored_at(statement, at_ms) for statement in new]
-            admitted = None if launch is None else self._units.admit(connection, launch, received, timed)
+            admitted = None if launch is None else self._units.admit(connection, launch, received, timed, at_ms)
             taken, numbers = statements.insert_statements(connection, registry, timed, at_ms)
             if taken:
                 return taken, [numbers]

@@ -48,7 +48,12 @@ class UnitStatements:
         self._sender = Sender(home_page, authority, None, Version.ONE)
 
     def admit(
-        self, connection: Any, launch: Launch, received: Sequence[Mapping[str, Any]], new: Sequence[NewStatement]
+        self,
+        connection: Any,
+        launch: Launch,
+        received: Sequence[Mapping[str, Any]],
+        new: Sequence[NewStatement],
+        now_ms: int,
     ) -> Admitted:
         """Return what a request of a unit comes to; what was stored before is taken as it is, once more.
 
@@ -57,7 +62,7 @@ class UnitStatements:
         Raises:
             SessionOver, StatementRefused
         """
-        before = after = launches.find_stage(connection, launch)
+        before = after = launches.find_stage(connection, launch, now_ms)
         last_id, is_new = b"", False
         for given, statement in zip(received, new, strict=True):
             if not launches.is_known(connection, launch, statement.id):

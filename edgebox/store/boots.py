@@ -25,6 +25,8 @@ _SHIFTED = (
     ("device", "refused_ms"),
     ("bundle_out", "acked_ms"),
     ("express_out", "acked_ms"),
+    ("cmi5_launch", "launched_ms"),
+    ("cmi5_launch", "last_ms"),
 )
 # The latest of several times, which would stay the latest for years after a clock that was set back.
 _LATEST = (("progress", "first_ms"), ("progress", "last_ms"))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from edgebox.domain.cmi5.session import Launch, Mode, Stage
+from edgebox.domain.cmi5.session import READS_FOR_MS, SPEAKS_FOR_MS, Launch, Mode, Stage
 from edgebox.domain.cmi5.vocabulary import Verb, from_bits, to_bits
 
 READ_LAUNCH = 1
@@ -17,8 +17,17 @@ SELECT l.no, l.session, r.no, r.id, r.agent, r.person_no, l.activity_iri, l.publ
 FROM cmi5_launch AS l JOIN cmi5_registration AS r ON r.no = l.registration_no
 """
 _STAGE = """
-SELECT l.verbs, coalesce(u.verbs, 0), l.documents, l.ended_ms FROM cmi5_launch AS l
+SELECT l.verbs, coalesce(u.verbs, 0), l.documents, l.ended_ms, l.launched_ms FROM cmi5_launch AS l
 LEFT JOIN cmi5_unit AS u ON u.registration_no = l.registration_no AND u.unit = l.unit WHERE l.no = ?
+"""
+_READER = """
+SELECT 1 FROM cmi5_launch AS l JOIN cmi5_registration AS r ON r.no = l.registration_no
+LEFT JOIN person ON person.no = r.person_no
+WHERE l.no = ? AND l.ended_ms IS NULL AND l.is_signed_out = 0 AND l.launched_ms > ? AND person.removed_ms IS NULL
+"""
+_SIGN_OUT = """
+UPDATE cmi5_launch SET is_signed_out = 1
+WHERE ended_ms IS NULL AND registration_no IN (SELECT no FROM cmi5_registration WHERE person_no = ?)
 """
 _REGISTRATION = "SELECT no, id, course_no, pack, agent, actor, person_no, ended_ms FROM cmi5_registration"
 _OF_CLASS = """
@@ -138,16 +147,26 @@ def list_open(connection: sqlite3.Connection, registration_no: int) -> list[tupl
     return [(_launch(row), tuple(row)[-1]) for row in rows]
 
 
-def find_stage(connection: sqlite3.Connection, launch: Launch) -> Stage:
+def find_stage(connection: sqlite3.Connection, launch: Launch, now_ms: int) -> Stage:
     """Return how far a session has come."""
-    verbs, unit_verbs, documents, ended_ms = connection.execute(_STAGE, (launch.no,)).fetchone()
+    verbs, unit_verbs, documents, ended_ms, launched_ms = connection.execute(_STAGE, (launch.no,)).fetchone()
     return Stage(
         from_bits(verbs),
         from_bits(unit_verbs),
         bool(documents & READ_LAUNCH),
         bool(documents & READ_PREFERENCES),
-        ended_ms is not None,
+        ended_ms is not None or now_ms - launched_ms >= SPEAKS_FOR_MS,
     )
+
+
+def may_read(connection: sqlite3.Connection, launch: Launch, now_ms: int) -> bool:
+    """Tell whether a unit may read, and keep documents: not when its learner has left."""
+    return connection.execute(_READER, (launch.no, now_ms - READS_FOR_MS)).fetchone() is not None
+
+
+def sign_out(connection: sqlite3.Connection, person_no: int) -> None:
+    """Let the units of a person hand in what was done, and nothing else."""
+    connection.execute(_SIGN_OUT, (person_no,))
 
 
 def store_stage(connection: sqlite3.Connection, launch: Launch, stage: Stage, last_id: bytes, now_ms: int) -> None:
@@ -171,9 +190,12 @@ def end_launch(connection: sqlite3.Connection, launch_no: int, ended_by: bytes |
 
 
 def take_fetch(connection: sqlite3.Connection, session: bytes, now_ms: int) -> bool:
-    """Note that the token of a session is given out; return False when it was before, or the session is over."""
-    query = "UPDATE cmi5_launch SET fetched_ms = ? WHERE session = ? AND fetched_ms IS NULL AND ended_ms IS NULL"
-    return connection.execute(query, (now_ms, session)).rowcount == 1
+    """Note that the token of a session is given out; return False when it was before, or its unit may not read."""
+    launch = find_launch(connection, session)
+    if launch is None or not may_read(connection, launch, now_ms):
+        return False
+    query = "UPDATE cmi5_launch SET fetched_ms = ? WHERE no = ? AND fetched_ms IS NULL"
+    return connection.execute(query, (now_ms, launch.no)).rowcount == 1
 
 
 def note_read(connection: sqlite3.Connection, launch: Launch, document: int) -> None:

@@ -4,6 +4,7 @@ import sqlite3
 from dataclasses import dataclass
 
 from edgebox.domain import throttle
+from edgebox.store import launches
 
 SHARED = ""
 SET_UP_CODE = "set_up_code_hash"
@@ -59,17 +60,26 @@ def insert_session(
 
 def delete_session(connection: sqlite3.Connection, token_hash: bytes) -> None:
     """Forget one signed-in browser."""
+    _sign_units_out(connection, "token_hash = ?", token_hash)
     connection.execute("DELETE FROM session WHERE token_hash = ?", (token_hash,))
 
 
 def delete_sessions_of(connection: sqlite3.Connection, person_no: int) -> None:
     """Forget all browsers a person is signed in on."""
+    launches.sign_out(connection, person_no)
     connection.execute("DELETE FROM session WHERE person_no = ?", (person_no,))
 
 
 def delete_sessions_on(connection: sqlite3.Connection, device_key: str) -> None:
     """Forget whoever is signed in on a browser."""
+    _sign_units_out(connection, "device_key = ?", device_key)
     connection.execute("DELETE FROM session WHERE device_key = ?", (device_key,))
+
+
+def _sign_units_out(connection: sqlite3.Connection, condition: str, value: bytes | str) -> None:
+    query = f"SELECT DISTINCT person_no FROM session WHERE {condition}"  # noqa: S608 - one of those above
+    for (person_no,) in connection.execute(query, (value,)).fetchall():
+        launches.sign_out(connection, person_no)
 
 
 def touch_session(connection: sqlite3.Connection, token_hash: bytes, now_ms: int) -> None:

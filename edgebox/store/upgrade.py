@@ -39,7 +39,8 @@ _STEPS: tuple[tuple[str, FollowUp | None], ...] = (
     ("0012_seals", seal_all),
     ("0014_forwards", None),
     ("0015_retention", None),
-    ("0017_stretches", stretches.make_all),
+    ("0016_row_seals", _fill_and_seal),
+    ("0018_signed_out", None),
 )
 SCHEMA_VERSION = int(_STEPS[-1][0][:4])
 

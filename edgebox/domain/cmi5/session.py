@@ -4,6 +4,11 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from edgebox.domain.cmi5.vocabulary import Verb
+from edgebox.domain.lifetime import LIFETIMES
+from edgebox.domain.session import Role
+
+READS_FOR_MS = LIFETIMES[Role.LEARNER].total_ms  # from its launch, a unit reads and keeps documents
+SPEAKS_FOR_MS = 7 * 24 * 3600 * 1000  # and hands in what was done on a tablet that was away
 
 
 class Mode(Enum):

@@ -107,4 +107,4 @@ async def _content(call: Call) -> bytes:
 
 
 def _condition(call: Call, need: Need = Need.NEVER) -> Condition:
-    return Condition(call.headers.get("If-Match"), call.headers.get("If-None-Match"), need)
+    return Condition(call.headers.get("If-Match"), call.headers.get("If-None-Match"), need, call.caller.launch)
