@@ -12,7 +12,7 @@ from typing import Any
 from content_packs.base import ids
 from content_packs.format.cmi5 import DEPTH_MAX, Block, Course, read_course
 from edgebox.domain.cmi5.made import Teller
-from edgebox.domain.cmi5.rules import next_stage
+from edgebox.domain.cmi5.rules import SessionOver, is_defined, next_stage
 from edgebox.domain.cmi5.satisfaction import satisfied
 from edgebox.domain.cmi5.session import Launch, Stage
 from edgebox.domain.cmi5.vocabulary import Verb
@@ -58,11 +58,14 @@ class UnitStatements:
         """Return what a request of a unit comes to; what was stored before is taken as it is, once more.
 
         That holds for a session that is over as well: an answer may be lost, and only the box knows that it was given.
+        A request of which nothing is defined by cmi5 is refused then all the same: nothing follows *terminated* (9.3).
 
         Raises:
             SessionOver, StatementRefused
         """
         before = after = launches.find_stage(connection, launch, now_ms)
+        if before.is_over and not any(is_defined(dict(given)) for given in received):
+            raise SessionOver
         last_id, is_new = b"", False
         for given, statement in zip(received, new, strict=True):
             if not launches.is_known(connection, launch, statement.id):
