@@ -105,7 +105,7 @@ class Chain:
 
         def forget(connection: Transaction) -> Word:
             if digest is not None:  # the ack lacks it then, so the box sends it again
-                bundles.forget(connection, place, digest)
+                bundles.forget(connection, place, digest, BundleState.HELD)
             return find_word(connection, origin, place)
 
         return await self._store.run(effort.timed(forget))
@@ -135,7 +135,9 @@ class Chain:
         if stored is None:
             return None
 
-        def apply(connection: Transaction) -> BundleState:
+        def apply(connection: Transaction) -> BundleState | None:
+            if bundles.find_state(connection, aside.place, aside.digest) is not BundleState.QUARANTINED:
+                return None  # somebody else did it meanwhile
             state, reason = self._apply(connection, stored)
             bundles.set_state(connection, aside.place, aside.digest, state, reason)
             return state

@@ -5,6 +5,7 @@ import gc
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from sync.hub import opening
 from sync.hub.arrivals import Arrival, Arrivals
 from sync.hub.chain import Chain
 from sync.hub.opening import Checked
+from sync.hub.store import bundles
+from sync.hub.store.bundles import BundleState, Place
 from sync.records.rows import Record
 from tests.support.power_cut import PowerCut
 from tests.sync.hub_support import TestHub, hub_on
@@ -203,3 +206,33 @@ async def test_what_was_held_and_makes_no_sense_is_asked_for_again_and_refused(
         assert (ack.vector.through_seq, ack.vector.ranges) == (1, ((3, 3),))
         assert await hub.refused(absurd) == (400, "sync.record_malformed")
         assert await count_statements(hub) == 1
+
+
+async def test_only_what_is_still_held_is_forgotten(tmp_path: Path) -> None:
+    async with hub_on(tmp_path) as hub:
+        maker = await hub.enrolled()
+        one, _two, three = (maker.next(make) for make in (registries(), [answered(1)], [answered(2)]))
+        for bundle in (one, three):
+            await hub.post(bundle)
+        before = await hub.rows("SELECT epoch, seq, hash FROM bundle WHERE state = 'applied'")
+        for epoch, seq, digest in await hub.rows("SELECT epoch, seq, hash FROM bundle"):
+            forget = partial(bundles.forget, place=Place(1, epoch, seq), digest=digest, state=BundleState.HELD)
+            await hub.listening.hub.store.run(forget)
+        assert await hub.rows("SELECT epoch, seq, hash FROM bundle") == before
+        assert not await hub.rows("SELECT 1 FROM cursor WHERE is_forked")
+
+
+async def test_what_was_set_aside_and_is_applied_meanwhile_is_not_applied_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with hub_on(tmp_path) as hub:
+        maker, load = await hub.enrolled(), Arrivals.load
+        await hub.post(maker.next([answered(1)]))
+
+        async def meanwhile(self: Arrivals, *arguments: Any) -> Arrival | None:
+            await hub.rows("UPDATE bundle SET state = 'applied', reason = NULL WHERE seq = 1 RETURNING seq")
+            return await load(self, *arguments)
+
+        monkeypatch.setattr(Arrivals, "load", meanwhile)
+        await hub.post(maker.next(registries()))
+        assert await count_statements(hub) == 0

@@ -83,7 +83,7 @@ def add_bundle(
     reason: str | None = None,
 ) -> None:
     """Add the row of a bundle whose file is on the disk; one that was refused before is taken now."""
-    forget(connection, place, head.hash)
+    forget(connection, place, head.hash, BundleState.REFUSED)
     values = {
         "box_no": place.box_no,
         "epoch": place.epoch,
@@ -100,6 +100,13 @@ def add_bundle(
         "reason": reason,
     }
     connection.execute(insert(bundle).values(values))
+
+
+def find_state(connection: Connection, place: Place, digest: bytes) -> BundleState | None:
+    """Return what became of a bundle; None when there is no row of it."""
+    this = _in_epoch(place.box_no, place.epoch) & (bundle.c.seq == place.seq) & (bundle.c.hash == digest)
+    state = connection.execute(select(bundle.c.state).where(this)).scalar()
+    return None if state is None else BundleState(state)
 
 
 def set_state(
@@ -123,10 +130,10 @@ def find_logged(connection: Connection, place: Place, digest: bytes) -> int | No
     return logged_no
 
 
-def forget(connection: Connection, place: Place, digest: bytes) -> None:
-    """Take a bundle for never received, because the disk lost its file."""
+def forget(connection: Connection, place: Place, digest: bytes, state: BundleState) -> None:
+    """Take a bundle for never received, if this is still what became of it."""
     this = _in_epoch(place.box_no, place.epoch) & (bundle.c.seq == place.seq) & (bundle.c.hash == digest)
-    connection.execute(delete(bundle).where(this))
+    connection.execute(delete(bundle).where(this, bundle.c.state == state.value))
 
 
 def find_held(connection: Connection, place: Place) -> bytes | None:
