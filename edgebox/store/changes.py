@@ -9,6 +9,7 @@ from edgebox.store import switches
 from edgebox.store.boots import find_timeline
 from sync.bundle import codec0, codec1
 from sync.bundle.layout import Vector
+from sync.bundle.limits import RANGES_MAX
 from sync.enrolment import Hub
 from sync.introduction import LastBundle
 from sync.records.kinds import Kind
@@ -196,14 +197,19 @@ def settle(
 
     A hub that was restored from a backup lacks bundles it once confirmed, below others it has. They wait again. An ack
     that was carried here may be old, and somebody may bring it again and again: what it covers counts, what it lacks
-    counts only when the hub said so (`said_ms`, by the hub's clock) after everything it said before.
+    counts only when the hub said so (`said_ms`, by the hub's clock) after everything it said before. What the hub lacks
+    beyond all that it has counts only in an answer, given after everything it said before: an old answer may come late.
 
     Returns:
         Whether every bundle that the hub lacks is still here; if not, only a new epoch brings it everything.
     """
     if vector.epoch != find_epoch(connection):
         return True
-    is_news = _note_said(connection, said_ms, is_carried=is_carried)
+    before_ms = _find_said_ms(connection)
+    is_later = before_ms is None or said_ms > before_ms
+    is_news = is_later or not is_carried  # what the hub answers to a bundle is new whatever its clock says
+    if is_news:
+        _note_said(connection, said_ms)
     covered = sorted([(0, vector.through_seq), *vector.ranges])
     for first, last in covered:
         connection.execute(
@@ -211,6 +217,10 @@ def settle(
             (now_ms, vector.epoch, first, last),
         )
     gaps = [(low[1] + 1, high[0] - 1) for low, high in pairwise(covered) if is_news and low[1] + 1 < high[0]]
+    last_seq = last_bundle(connection)[1]
+    is_all_told = len(vector.ranges) < RANGES_MAX
+    if is_later and not is_carried and is_all_told and covered[-1][1] < last_seq:
+        gaps.append((covered[-1][1] + 1, last_seq))
     is_whole = all(_wait_again(connection, vector.epoch, first, last) for first, last in gaps)
     settled = find_settled_change(connection)
     if find_last_change(connection) - settled <= _SETTLED_WITHIN_CHANGES:
@@ -218,17 +228,17 @@ def settle(
     return is_whole
 
 
-def _note_said(connection: sqlite3.Connection, said_ms: int, *, is_carried: bool) -> bool:
-    """Return whether the hub said this last. What it answers to a bundle is new whatever its clock says."""
+def _find_said_ms(connection: sqlite3.Connection) -> int | None:
     row = connection.execute("SELECT value FROM setting WHERE name = 'hub_said_ms'").fetchone()
-    if is_carried and row is not None and said_ms <= int(row[0]):
-        return False
+    return None if row is None else int(row[0])
+
+
+def _note_said(connection: sqlite3.Connection, said_ms: int) -> None:
     connection.execute(
         "INSERT INTO setting (name, value) VALUES ('hub_said_ms', ?)"
         " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
         (str(said_ms),),
     )
-    return True
 
 
 def _wait_again(connection: sqlite3.Connection, epoch: int, first: int, last: int) -> bool:

@@ -66,16 +66,22 @@ class Arrivals:
         return arrival
 
     async def load(self, box: Box, place: Place, digest: bytes, effort: Effort) -> Arrival | None:
-        """Return a bundle from its file, checked again and read; None when the disk lost it, or it makes no sense."""
+        """Return a bundle from its file, checked again and read; None when the disk lost or changed it.
+
+        Raises:
+            EdgeboxError: its body is refused; of `BundleTooLarge` that may be for want of memory or time only now.
+            OSError: the disk, or the process that reads it, failed; it may be read again later.
+        """
         try:
             content = await asyncio.to_thread(self._path(box, place, digest).read_bytes)
             checked = await asyncio.to_thread(effort.timed(check), content, box, self._keys)
-            if checked.head.hash != digest:
-                return None
-            return await self.read(Arrival(box, checked.head, content), checked, effort)
-        except (OSError, EdgeboxError):
-            log.exception("hub.held_bundle_unreadable box=%d %s", box.no, place)
+        except (FileNotFoundError, EdgeboxError):  # what was kept had passed every check
+            log.exception("hub.bundle_lost box=%d %s", box.no, place)
             return None
+        if checked.head.hash != digest:
+            log.error("hub.bundle_lost box=%d %s", box.no, place)
+            return None
+        return await self.read(Arrival(box, checked.head, content), checked, effort)
 
     def keep(self, arrival: Arrival) -> None:
         """Write the file of a bundle, flushed. Blocks."""

@@ -6,9 +6,12 @@ on when it starts, or when the box comes again.
 """
 
 import logging
+from collections import Counter
 from functools import partial
 
 from content_packs.base.clock import Clock
+from content_packs.base.errors import EdgeboxError
+from sync.bundle.errors import BundleTooLarge
 from sync.bundle.layout import Notice
 from sync.engine.receiver import Verdict, judge
 from sync.hub.arrivals import Arrival, Arrivals
@@ -27,6 +30,7 @@ from sync.records.rows import Activity, Boot, Class, Device, Learner, Verb
 
 log = logging.getLogger(__name__)
 Word = tuple[Held, Notice]  # what is held of an epoch, and what its box has to know besides
+TRIES_MAX = 3
 Reasons = set[str]  # for setting bundles aside, that are gone
 
 
@@ -38,6 +42,7 @@ class Chain:
         self._clock = clock
         self._arrivals = arrivals
         self._uploads = uploads
+        self._tries = Counter[bytes]()
 
     async def take(self, box: Box, checked: Checked, content: bytes, effort: Effort) -> Word:
         """Do with a bundle what is to be done, and return the word on its epoch. The same again changes nothing.
@@ -63,7 +68,11 @@ class Chain:
         """
         while _is_next_held(word):
             await self._uploads.settle(box.verify_key.key_id, effort)
-            word = await self._apply_next_held(box, word[0], effort)
+            try:
+                word = await self._apply_next_held(box, word[0], effort)
+            except Exception:  # it was acknowledged, so it stays held, and is tried again
+                log.exception("hub.bundle_stays_held box=%d", box.no)
+                break
         return word
 
     async def resume(self) -> None:
@@ -97,18 +106,33 @@ class Chain:
     async def _apply_next_held(self, box: Box, held: Held, effort: Effort) -> Word:
         origin, place = box.verify_key.key_id, Place(box.no, held.vector.epoch, held.vector.through_seq + 1)
         digest = await self._store.run(effort.timed(partial(bundles.find_held, place=place)))
-        arrival = None if digest is None else await self._arrivals.load(box, place, digest, effort)
+        refusal: str | None = None
+        try:
+            arrival = None if digest is None else await self._arrivals.load(box, place, digest, effort)
+        except EdgeboxError as error:
+            if digest is None or not self._is_refused(digest, error):
+                raise
+            arrival, refusal = None, error.code
         if arrival is not None:
             word, explained = await self._store.run(effort.timed(partial(self._apply_held, arrival=arrival)))
             await self._apply_explained(box, place.epoch, explained, effort)
             return word
 
-        def forget(connection: Transaction) -> Word:
-            if digest is not None:  # the ack lacks it then, so the box sends it again
+        def let_go(connection: Transaction) -> Word:  # the ack lacks it then, so the box sends it again
+            if digest is not None and refusal is None:
                 bundles.forget(connection, place, digest, BundleState.HELD)
+            elif digest is not None and bundles.find_state(connection, place, digest) is BundleState.HELD:
+                bundles.set_state(connection, place, digest, BundleState.REFUSED, refusal)
             return find_word(connection, origin, place)
 
-        return await self._store.run(effort.timed(forget))
+        return await self._store.run(effort.timed(let_go))
+
+    def _is_refused(self, digest: bytes, error: EdgeboxError) -> bool:
+        """Return whether a bundle will never be read. For want of memory or time a few tries fail, or all of them."""
+        if not isinstance(error, BundleTooLarge):
+            return not error.retryable
+        self._tries[digest] += 1
+        return self._tries[digest] >= TRIES_MAX
 
     async def _apply_explained(self, box: Box, epoch: int, explained: Reasons, effort: Effort) -> None:
         """Apply what was set aside for the lack of a number that an applied bundle brings."""
@@ -131,7 +155,11 @@ class Chain:
 
     async def _apply_again(self, box: Box, aside: SetAside, effort: Effort) -> Reasons | None:
         """Return what a bundle explains that can be applied by now; a fault in it stops neither another nor the hub."""
-        stored = await self._arrivals.load(box, aside.place, aside.digest, effort)
+        try:
+            stored = await self._arrivals.load(box, aside.place, aside.digest, effort)
+        except Exception:
+            log.exception("hub.bundle_stays_aside box=%d %s", box.no, aside.place)
+            return None
         if stored is None:
             return None
 

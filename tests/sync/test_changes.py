@@ -14,6 +14,7 @@ from edgebox.store.catalogue import ListedLesson
 from edgebox.store.database import Database
 from edgebox.store.log import append_change, number_key
 from sync.bundle.layout import Vector
+from sync.bundle.limits import RANGES_MAX
 from sync.records.kinds import Kind
 from sync.records.rows import Activity, Device, Fact, Learner, Member, PackInstall, Statement, Verb
 
@@ -183,6 +184,31 @@ async def test_an_ack_of_another_epoch_or_an_older_one_changes_nothing(database:
     await database.write(lambda db: changes.settle(db, Vector(bytes(16), 1, 1, FILLED), NOW_MS))
     await database.write(lambda db: changes.settle(db, Vector(bytes(16), 1, 0, 0), NOW_MS))
     assert (await database.read(changes.find_backlog)).changes == 0
+
+
+@pytest.mark.parametrize(
+    ("said_ms", "is_carried", "ranges", "waiting"),
+    [
+        (2, False, (), [3, 4]),
+        (2, False, ((4, 4),), [3]),
+        (1, False, (), []),  # an old answer that comes late
+        (2, True, (), []),
+        (2, False, ((3, 3),) * RANGES_MAX, []),  # what else it has did not fit
+    ],
+)
+async def test_what_the_hub_lacks_in_a_later_answer_waits_again_also_beyond_all_it_has(
+    database: Database, said_ms: int, is_carried: bool, ranges: tuple[tuple[int, int], ...], waiting: list[int]
+) -> None:
+    await database.write(fill)
+    for seq in range(1, 5):
+        made = changes.Made(1, seq, seq, seq, bytes(32), 10, NOW_MS)
+        await database.write(lambda db, made=made: changes.insert_bundle(db, made))  # type: ignore[misc]
+    all_held = Vector(bytes(16), 1, 1, 1, ((2, 4),))
+    await database.write(lambda db: changes.settle(db, all_held, NOW_MS, said_ms=1))
+    assert await database.read(changes.list_unacknowledged) == []
+    lacking = Vector(bytes(16), 1, 2, 2, ranges)
+    await database.write(lambda db: changes.settle(db, lacking, NOW_MS, said_ms=said_ms, is_carried=is_carried))
+    assert [made.seq for made in await database.read(changes.list_unacknowledged)] == waiting
 
 
 async def test_a_new_epoch_starts_the_log_from_its_beginning_and_is_never_lower(database: Database) -> None:

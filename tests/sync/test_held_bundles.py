@@ -1,6 +1,7 @@
 """Bundles behind a hole, and small ones that hold very much: read once, when their turn has come, in nobody's way."""
 
 import asyncio
+import errno
 import gc
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,13 +15,14 @@ import pytest
 from content_packs.base.signing import PairKey
 from sync.bundle import codec1
 from sync.bundle.body import Body
+from sync.bundle.errors import BundleTooLarge
 from sync.bundle.layout import BundleKind
 from sync.bundle.limits import RECORDS_MAX
 from sync.bundle.paired import is_paired, write_paired
 from sync.bundle.write import Range
 from sync.hub import opening
 from sync.hub.arrivals import Arrival, Arrivals
-from sync.hub.chain import Chain
+from sync.hub.chain import TRIES_MAX, Chain
 from sync.hub.opening import Checked
 from sync.hub.store import bundles
 from sync.hub.store.bundles import BundleState, Place
@@ -185,9 +187,20 @@ async def test_a_hub_that_failed_between_goes_on_when_the_box_comes_again(
         first = await hold(hub, await hub.enrolled(), one_answer)
         with monkeypatch.context() as patch:
             patch.setattr(Chain, "_apply_held", fail)
-            assert await hub.refused(first) == (500, "hub.fault")
+            assert (await hub.post(first)).vector.through_seq == 1  # the others stay held
         assert (await hub.post(first)).vector.through_seq == HELD + 1
         assert await count_statements(hub) == HELD + 1
+
+
+async def behind_a_hole(hub: TestHub, maker: Maker) -> tuple[bytes, bytes]:
+    """Let a hub hold one bundle behind a hole; return what fills the hole, and that one."""
+    filler, held = maker.next([*registries(), answered(1)]), maker.next([answered(2)])
+    assert (await hub.post(held)).vector.ranges == ((2, 2),)
+    return filler, held
+
+
+async def states(hub: TestHub) -> list[tuple[str, str | None]]:
+    return await hub.rows("SELECT state, reason FROM bundle ORDER BY seq")  # type: ignore[return-value]
 
 
 async def test_what_was_held_and_makes_no_sense_is_asked_for_again_and_refused(
@@ -204,8 +217,63 @@ async def test_what_was_held_and_makes_no_sense_is_asked_for_again_and_refused(
             await hub.post(early)
         ack = await hub.post(first)
         assert (ack.vector.through_seq, ack.vector.ranges) == (1, ((3, 3),))
+        assert await states(hub) == [("applied", None), ("refused", "sync.record_malformed"), ("held", None)]
         assert await hub.refused(absurd) == (400, "sync.record_malformed")
         assert await count_statements(hub) == 1
+
+
+@pytest.mark.parametrize("fault", [OSError(errno.EMFILE, "too many open files"), MemoryError(), BundleTooLarge()])
+async def test_a_fault_that_passes_leaves_what_was_acknowledged_where_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    def fail(*_arguments: object) -> list[Record]:
+        raise fault
+
+    async with hub_on(tmp_path) as hub:
+        filler, held = await behind_a_hole(hub, await hub.enrolled())
+        real = Checked.open
+        opened = list[object]()
+
+        def open_or_fail(self: Checked, *arguments: Any) -> list[Record]:
+            opened.append(self)
+            return real(self, *arguments) if len(opened) == 1 else fail()
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Checked, "open", open_or_fail)
+            ack = await hub.post(filler)
+        assert (ack.vector.through_seq, ack.vector.ranges) == (1, ((2, 2),))
+        assert await states(hub) == [("applied", None), ("held", None)]
+        assert (await hub.post(held)).vector.through_seq == 2
+        assert await count_statements(hub) == 2
+
+
+async def test_what_takes_too_much_each_time_is_refused_after_some_tries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_arguments: object) -> Arrival:
+        raise BundleTooLarge(limit="work")
+
+    async with hub_on(tmp_path) as hub:
+        filler, held = await behind_a_hole(hub, await hub.enrolled())
+        monkeypatch.setattr(Arrivals, "load", fail)
+        seen = []
+        for bundle in (filler, *[held] * (TRIES_MAX - 1)):
+            await hub.post(bundle)
+            seen.append((await states(hub))[1])
+        assert seen == [("held", None)] * (TRIES_MAX - 1) + [("refused", "sync.bundle_too_large")]
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(path.read_bytes()[:-1] + b"x")])
+async def test_what_the_disk_lost_or_changed_is_asked_for_again(
+    tmp_path: Path, damage: Callable[[Path], object]
+) -> None:
+    async with hub_on(tmp_path) as hub:
+        filler, held = await behind_a_hole(hub, await hub.enrolled())
+        (path,) = await asyncio.to_thread(lambda: [*hub.listening.hub.settings.bundles.rglob("*.eb")])
+        await asyncio.to_thread(damage, path)
+        ack = await hub.post(filler)
+        assert (ack.vector.through_seq, ack.vector.ranges) == (1, ())
+        assert (await hub.post(held)).vector.through_seq == 2
 
 
 async def test_only_what_is_still_held_is_forgotten(tmp_path: Path) -> None:
