@@ -127,9 +127,11 @@ async def running_hub(settings: HubSettings, clock: Clock | None = None) -> Asyn
             listener = stack.enter_context(sockets.listen(settings.host, settings.port))
             await web.SockSite(public, listener, backlog=sockets.BACKLOG, ssl_context=tls).start()
             await _listen_on_socket(control, settings)
+            await hub.receiving.catching_up.start()
             yield Listening(hub, int(listener.getsockname()[1]), await hub.admin.make_first_code())
         finally:
             hub.uploads.close()
+            await hub.receiving.catching_up.close()
             await control.cleanup()
             await public.cleanup()
 

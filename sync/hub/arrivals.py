@@ -10,6 +10,7 @@ from pathlib import Path
 from content_packs.base import atomic
 from content_packs.base.errors import EdgeboxError
 from sync.bundle.layout import Head
+from sync.hub.decoding import Leash
 from sync.hub.effort import Effort
 from sync.hub.keys import HubKeys
 from sync.hub.opening import Checked, check
@@ -97,9 +98,12 @@ class Arrivals:
         if not checked.is_large and not self._shares.is_suspect(checked.head.origin):
             return await asyncio.to_thread(effort.timed(checked.open), self._keys.sealing)
         async with self._apart:
-            start_seconds = time.perf_counter()
+            start_seconds, leash = time.perf_counter(), Leash()
             try:
-                return await asyncio.to_thread(checked.open_apart, self._keys.sealing)
+                return await asyncio.to_thread(checked.open_apart, self._keys.sealing, leash)
+            except asyncio.CancelledError:
+                leash.cut()
+                raise
             except EdgeboxError:
                 effort.seconds += time.perf_counter() - start_seconds
                 raise

@@ -1,8 +1,7 @@
 """What becomes of a bundle: the receiver's table at work, one transaction for each bundle.
 
-A bundle is read once, when its turn has come, and away from the database. Bundles that were held behind a hole are
-applied one after the other once it is filled, with other boxes served in between; a hub that is stopped meanwhile goes
-on when it starts, or when the box comes again.
+A bundle is read once, when its turn has come, and away from the database. What is held behind a hole, or was set aside
+and is explained by now, is applied later, see `sync.hub.catching_up`.
 """
 
 import logging
@@ -20,112 +19,70 @@ from sync.hub.opening import Checked
 from sync.hub.store import boxes, bundles, express, outgoing
 from sync.hub.store.applying import Applier
 from sync.hub.store.boxes import Box
-from sync.hub.store.bundles import BundleState, Held, Place, SetAside
+from sync.hub.store.bundles import BundleState, Held, Place, Waiting
 from sync.hub.store.express import ExpressApplier
 from sync.hub.store.statement_rows import RecordUnresolved
 from sync.hub.store.worker import Store, Transaction
-from sync.hub.uploads import Uploads
 from sync.records.kinds import kind_of
 from sync.records.rows import Activity, Boot, Class, Device, Learner, Verb
 
 log = logging.getLogger(__name__)
 Word = tuple[Held, Notice]  # what is held of an epoch, and what its box has to know besides
 TRIES_MAX = 3
-Reasons = set[str]  # for setting bundles aside, that are gone
 
 
 class Chain:
     """Takes bundles in their order."""
 
-    def __init__(self, store: Store, clock: Clock, arrivals: Arrivals, uploads: Uploads) -> None:
+    def __init__(self, store: Store, clock: Clock, arrivals: Arrivals) -> None:
         self._store = store
         self._clock = clock
         self._arrivals = arrivals
-        self._uploads = uploads
         self._tries = Counter[bytes]()
 
-    async def take(self, box: Box, checked: Checked, content: bytes, effort: Effort) -> Word:
-        """Do with a bundle what is to be done, and return the word on its epoch. The same again changes nothing.
+    async def take(self, box: Box, checked: Checked, content: bytes, effort: Effort) -> tuple[Word, bool]:
+        """Do with a bundle what is to be done. The same again changes nothing.
+
+        Returns:
+            The word on its epoch, and whether the turn of others has come, which wait.
 
         Raises:
             EdgeboxError: a refusal with a code; nothing was changed.
         """
         arrival = Arrival(box, checked.head, content)
-        if checked.head.is_express:
-            word = await self._store.run(effort.timed(partial(self._take_express, arrival=arrival)))
-            if word is None:
-                arrival = await self._arrivals.read(arrival, checked, effort)
-                word = await self._store.run(effort.timed(partial(self._take_express, arrival=arrival)))
-            assert word is not None
-            return word
-        word = await self._take_next(arrival, checked, effort)
-        return await self.apply_held(box, word, effort)
+        step = self._take_express if checked.head.is_express else self._take
+        taken = await self._store.run(effort.timed(partial(step, arrival=arrival)))
+        if taken is None:
+            arrival = await self._arrivals.read(arrival, checked, effort)
+            taken = await self._store.run(effort.timed(partial(step, arrival=arrival)))
+        assert taken is not None
+        return taken
 
-    async def apply_held(self, box: Box, word: Word, effort: Effort) -> Word:
-        """Apply what was held behind a hole that is filled; return the word on all that is there then.
+    async def apply(self, box: Box, waiting: Waiting, effort: Effort) -> bool:
+        """Apply a bundle whose turn has come, or drop it if it cannot be; return whether anything was changed.
 
-        Whatever it costs is on the box's account before the next, and a box without credit waits for its turn.
+        Raises:
+            Exception: it could not be read or applied now, and is left as it is.
         """
-        while _is_next_held(word):
-            await self._uploads.settle(box.verify_key.key_id, effort)
-            try:
-                word = await self._apply_next_held(box, word[0], effort)
-            except Exception:  # it was acknowledged, so it stays held, and is tried again
-                log.exception("hub.bundle_stays_held box=%d", box.no)
-                break
-        return word
-
-    async def resume(self) -> None:
-        """Go on where a stopped hub left off, and try again what could not be applied: this program may be newer."""
-        await self._retry_set_aside()
-        for place in await self._store.run(bundles.list_next_held):
-            box = await self._store.run(partial(boxes.get_box, no=place.box_no))
-            if box.is_revoked:
-                continue
-            try:
-                word = await self._store.run(partial(find_word, origin=box.verify_key.key_id, place=place))
-                await self.apply_held(box, word, Effort())
-            except Exception:  # a fault in it must stop neither another box nor the hub
-                log.exception("hub.bundle_stays_held box=%d %s", box.no, place)
+        place, digest, is_held = waiting.place, waiting.digest, waiting.state is BundleState.HELD
+        try:
+            arrival = await self._arrivals.load(box, place, digest, effort)
+        except EdgeboxError as error:
+            if not is_held or not self._is_refused(digest, error):
+                raise
+            # The ack lacks it then, so the box sends it again and is told why it is refused.
+            refuse = partial(self._drop, waiting=waiting, refusal=error.code)
+            return await self._store.run(effort.timed(refuse))
+        if arrival is not None:
+            step = self._apply_held if is_held else self._apply_again
+            return await self._store.run(effort.timed(partial(step, arrival=arrival)))
+        return is_held and await self._store.run(effort.timed(partial(self._drop, waiting=waiting)))
 
     def put_aside(self, connection: Transaction, arrival: Arrival) -> None:
         """Keep a bundle of a box that was revoked, unread; nothing of it counts unless the box is taken back."""
         if not bundles.is_known(connection, arrival.place, arrival.head.hash):
             self._arrivals.keep(arrival)
             self._add(connection, arrival, BundleState.REFUSED)
-
-    async def _take_next(self, arrival: Arrival, checked: Checked, effort: Effort) -> Word:
-        word, explained = await self._store.run(effort.timed(partial(self._take, arrival=arrival)))
-        if word is None:
-            arrival = await self._arrivals.read(arrival, checked, effort)
-            word, explained = await self._store.run(effort.timed(partial(self._take, arrival=arrival)))
-        assert word is not None
-        await self._apply_explained(arrival.box, arrival.head.epoch, explained, effort)
-        return word
-
-    async def _apply_next_held(self, box: Box, held: Held, effort: Effort) -> Word:
-        origin, place = box.verify_key.key_id, Place(box.no, held.vector.epoch, held.vector.through_seq + 1)
-        digest = await self._store.run(effort.timed(partial(bundles.find_held, place=place)))
-        refusal: str | None = None
-        try:
-            arrival = None if digest is None else await self._arrivals.load(box, place, digest, effort)
-        except EdgeboxError as error:
-            if digest is None or not self._is_refused(digest, error):
-                raise
-            arrival, refusal = None, error.code
-        if arrival is not None:
-            word, explained = await self._store.run(effort.timed(partial(self._apply_held, arrival=arrival)))
-            await self._apply_explained(box, place.epoch, explained, effort)
-            return word
-
-        def let_go(connection: Transaction) -> Word:  # the ack lacks it then, so the box sends it again
-            if digest is not None and refusal is None:
-                bundles.forget(connection, place, digest, BundleState.HELD)
-            elif digest is not None and bundles.find_state(connection, place, digest) is BundleState.HELD:
-                bundles.set_state(connection, place, digest, BundleState.REFUSED, refusal)
-            return find_word(connection, origin, place)
-
-        return await self._store.run(effort.timed(let_go))
 
     def _is_refused(self, digest: bytes, error: EdgeboxError) -> bool:
         """Return whether a bundle will never be read. For want of memory or time a few tries fail, or all of them."""
@@ -134,91 +91,69 @@ class Chain:
         self._tries[digest] += 1
         return self._tries[digest] >= TRIES_MAX
 
-    async def _apply_explained(self, box: Box, epoch: int, explained: Reasons, effort: Effort) -> None:
-        """Apply what was set aside for the lack of a number that an applied bundle brings."""
-        tried: set[SetAside] = set()
-        while explained:
-            waiting = await self._store.run(partial(bundles.list_set_aside, box_no=box.no, epoch=epoch))
-            ready = next((aside for aside in waiting if aside.reason in explained and aside not in tried), None)
-            if ready is None:
-                return
-            tried.add(ready)
-            explained |= await self._apply_again(box, ready, effort) or set()
+    def _drop(self, connection: Transaction, waiting: Waiting, refusal: str | None = None) -> bool:
+        """Hold a bundle no longer, unless something else became of it meanwhile."""
+        if bundles.find_state(connection, waiting.place, waiting.digest) is not BundleState.HELD:
+            return False
+        if refusal is None:
+            bundles.forget(connection, waiting.place, waiting.digest, BundleState.HELD)
+        else:
+            bundles.set_state(connection, waiting.place, waiting.digest, BundleState.REFUSED, refusal)
+        return True
 
-    async def _retry_set_aside(self) -> None:
-        is_any_done = True
-        while is_any_done:
-            is_any_done = False
-            for aside in await self._store.run(bundles.list_set_aside):
-                box = await self._store.run(partial(boxes.get_box, no=aside.place.box_no))
-                is_any_done |= await self._apply_again(box, aside, Effort()) is not None
-
-    async def _apply_again(self, box: Box, aside: SetAside, effort: Effort) -> Reasons | None:
-        """Return what a bundle explains that can be applied by now; a fault in it stops neither another nor the hub."""
-        try:
-            stored = await self._arrivals.load(box, aside.place, aside.digest, effort)
-        except Exception:
-            log.exception("hub.bundle_stays_aside box=%d %s", box.no, aside.place)
-            return None
-        if stored is None:
-            return None
-
-        def apply(connection: Transaction) -> BundleState | None:
-            if bundles.find_state(connection, aside.place, aside.digest) is not BundleState.QUARANTINED:
-                return None  # somebody else did it meanwhile
-            state, reason = self._apply(connection, stored)
-            bundles.set_state(connection, aside.place, aside.digest, state, reason)
-            return state
-
-        try:
-            state = await self._store.run(effort.timed(apply))
-        except Exception:
-            log.exception("hub.bundle_stays_aside box=%d %s", box.no, aside.place)
-            return None
-        return _explained_by(stored) if state is BundleState.APPLIED else None
-
-    def _take(self, connection: Transaction, arrival: Arrival) -> tuple[Word | None, Reasons]:
-        """Do what the receiver's table says; no word means that the bundle must be read first."""
+    def _take(self, connection: Transaction, arrival: Arrival) -> tuple[Word, bool] | None:
+        """Do what the receiver's table says; None means that the bundle must be read first."""
         place, head = arrival.place, arrival.head
         holding = bundles.find_holding(connection, place)
-        verdict, explained = judge(holding, head.seq, head.hash, head.previous), Reasons()
+        verdict, is_any_explained = judge(holding, head.seq, head.hash, head.previous), False
         if verdict in _READ and arrival.records is None:
-            return None, explained
+            return None
         if verdict is not Verdict.DUPLICATE:
             self._arrivals.keep(arrival)
         if verdict is Verdict.APPLY:
             state, reason = self._apply(connection, arrival)
             self._add(connection, arrival, state, reason)
             self._move(connection, arrival)
-            explained = _explained_by(arrival) if state is BundleState.APPLIED else explained
+            is_any_explained = _explain(connection, arrival, state)
         elif verdict is Verdict.HOLD:
             self._add(connection, arrival, BundleState.HELD)
         elif verdict is Verdict.FORK:
             self._add(connection, arrival, BundleState.FORKED)
             bundles.mark_forked(connection, place)
         boxes.note_contact(connection, arrival.box.no, self._clock.now_ms(), is_forked=verdict is Verdict.FORK)
-        return find_word(connection, head.origin, place), explained
+        word = find_word(connection, head.origin, place)
+        return word, is_any_explained or _is_next_held(word)
 
-    def _apply_held(self, connection: Transaction, arrival: Arrival) -> tuple[Word, Reasons]:
+    def _apply_held(self, connection: Transaction, arrival: Arrival) -> bool:
         """Apply a bundle that is next by now, unless it was applied meanwhile, or follows another than ours."""
-        place, head, explained = arrival.place, arrival.head, Reasons()
+        place, head = arrival.place, arrival.head
         holding = bundles.find_holding(connection, place)
         is_next = not holding.is_forked and holding.through_seq + 1 == place.seq
-        if is_next and bundles.find_held(connection, place) == head.hash:
-            if holding.tail.startswith(head.previous):
-                state, reason = self._apply(connection, arrival)
-                bundles.set_state(connection, place, head.hash, state, reason)
-                self._move(connection, arrival)
-                explained = _explained_by(arrival) if state is BundleState.APPLIED else explained
-            else:
-                bundles.set_state(connection, place, head.hash, BundleState.FORKED)
-                bundles.mark_forked(connection, place)
-        return find_word(connection, head.origin, place), explained
+        if not is_next or not _is_still(connection, arrival, BundleState.HELD):
+            return False
+        if holding.tail.startswith(head.previous):
+            state, reason = self._apply(connection, arrival)
+            bundles.set_state(connection, place, head.hash, state, reason)
+            self._move(connection, arrival)
+            _explain(connection, arrival, state)
+        else:
+            bundles.set_state(connection, place, head.hash, BundleState.FORKED)
+            bundles.mark_forked(connection, place)
+        return True
 
-    def _take_express(self, connection: Transaction, arrival: Arrival) -> Word | None:
+    def _apply_again(self, connection: Transaction, arrival: Arrival) -> bool:
+        """Apply a bundle that was set aside, unless it was applied meanwhile."""
+        if not _is_still(connection, arrival, BundleState.QUARANTINED):
+            return False
+        state, reason = self._apply(connection, arrival)
+        bundles.set_state(connection, arrival.place, arrival.head.hash, state, reason)
+        _explain(connection, arrival, state)
+        return True
+
+    def _take_express(self, connection: Transaction, arrival: Arrival) -> tuple[Word, bool] | None:
         """Apply what came ahead of the chain, once; what cannot be applied is left to the chain, which brings it.
 
-        No word means that it must be read first.
+        None means that it must be read first.
         """
         place, head, now_ms = arrival.place, arrival.head, self._clock.now_ms()
         known = express.find_hashes(connection, place)
@@ -232,7 +167,7 @@ class Chain:
             state = self._apply(connection, arrival)[0] if is_applied else BundleState.FORKED
             express.add(connection, place, head, state, size_bytes=len(arrival.content), now_ms=now_ms)
         boxes.note_contact(connection, arrival.box.no, now_ms, is_forked=is_forked)
-        return find_word(connection, head.origin, place)
+        return find_word(connection, head.origin, place), False
 
     def _move(self, connection: Transaction, arrival: Arrival) -> None:
         logged_no = outgoing.last_place(connection, arrival.box.school_no)
@@ -281,10 +216,19 @@ def _is_next_held(word: Word) -> bool:
     return not held.is_forked and first == held.vector.through_seq + 1
 
 
-def _explained_by(arrival: Arrival) -> Reasons:
-    """Return the reasons for setting a bundle aside that are gone once this one is applied."""
+def _is_still(connection: Transaction, arrival: Arrival, state: BundleState) -> bool:
+    """Return whether nothing else became of a bundle while it was read, and its box counts."""
+    is_same = bundles.find_state(connection, arrival.place, arrival.head.hash) is state
+    return is_same and not boxes.get_box(connection, arrival.box.no).is_revoked
+
+
+def _explain(connection: Transaction, arrival: Arrival, state: BundleState) -> bool:
+    """Let bundles be tried again that lacked what an applied one brings, and return whether there are any."""
+    if state is not BundleState.APPLIED:
+        return False
     numbered = (record for record in arrival.records or () if isinstance(record, _NUMBERED))
-    return {_reason(kind_of(record).name.lower(), record.no) for record in numbered}
+    reasons = {_reason(kind_of(record).name.lower(), record.no) for record in numbered}
+    return bundles.note_explained(connection, arrival.place, reasons)
 
 
 def _reason(kind: object, no: object) -> str:

@@ -43,7 +43,27 @@ def tell(packed: bytes, body: Body) -> Iterator[bytes]:
             yield _framed([int(kind), rows])
 
 
-def decode_apart(packed: bytes, body: Body, child: tuple[str, ...] = CHILD) -> list[Record]:
+class Leash:
+    """Lets go of a child from another thread, whether it runs or was not started yet."""
+
+    def __init__(self) -> None:
+        self._child: LimitedChild | None = None
+        self._is_cut = False
+
+    def put_on(self, child: LimitedChild) -> None:
+        """Hold a child that is about to start."""
+        self._child = child
+        if self._is_cut:
+            child.kill()
+
+    def cut(self) -> None:
+        """End the child: nobody waits for its answer any more."""
+        self._is_cut = True
+        if self._child is not None:
+            self._child.kill()
+
+
+def decode_apart(packed: bytes, body: Body, child: tuple[str, ...] = CHILD, leash: Leash | None = None) -> list[Record]:
     """Return the records of an unsealed body. Blocks.
 
     Raises:
@@ -56,7 +76,9 @@ def decode_apart(packed: bytes, body: Body, child: tuple[str, ...] = CHILD) -> l
         del packed  # up to 32 MiB, which the child has now
         file.flush()
         file.seek(0)
-        with LimitedChild((*child, *_arguments(body)), file, seconds=CHILD_SECONDS) as limited:
+        limited = LimitedChild((*child, *_arguments(body)), file, seconds=CHILD_SECONDS)
+        (leash or Leash()).put_on(limited)
+        with limited:
             records = _collect(limited.read, sum(body.counts.values()))
             if not limited.ended_well():
                 raise BundleTooLarge(limit="work")

@@ -8,7 +8,7 @@ from sync.bundle.errors import BundleUnknownOrigin
 from sync.bundle.layout import HAS_BODY, BundleKind, Head, Vector
 from sync.bundle.paired import Paired, is_paired, parse_paired, unseal_paired
 from sync.bundle.read import SignedBundle, check_sealed, peek_origin, unseal_bundle, verify_bundle, verify_head
-from sync.hub.decoding import decode_apart
+from sync.hub.decoding import Leash, decode_apart
 from sync.hub.keys import HubKeys
 from sync.hub.store import boxes
 from sync.hub.store.boxes import Box
@@ -44,9 +44,9 @@ class Checked:
         """Return the records. Raises like `Body.unpack`, and like `unseal_bundle`."""
         return Body.from_head(self.head).unpack(self._unseal(key))
 
-    def open_apart(self, key: SealingKey) -> list[Record]:
+    def open_apart(self, key: SealingKey, leash: Leash) -> list[Record]:
         """Return the records, read by a process of their own. Raises like `decode_apart`, and like `unseal_bundle`."""
-        return decode_apart(self._unseal(key), Body.from_head(self.head))
+        return decode_apart(self._unseal(key), Body.from_head(self.head), leash=leash)
 
     def _unseal(self, key: SealingKey) -> bytes:
         """Return the packed body; a short one was unsealed when it was checked."""

@@ -8,6 +8,7 @@ from content_packs.base.errors import EdgeboxError
 from sync.bundle.layout import AckHead, BundleKind, Head, Notice
 from sync.bundle.write import write_ack
 from sync.hub.arrivals import Arrival, Arrivals
+from sync.hub.catching_up import CatchingUp
 from sync.hub.chain import Chain, find_word
 from sync.hub.effort import Effort
 from sync.hub.enrolling import Enrolling
@@ -39,6 +40,7 @@ class Receiving:
 
     Attributes:
         enrolling: makes boxes known; a stick may bring a box and its bundles at once.
+        catching_up: applies what waited once its turn has come; to be started when the hub listens, and closed.
     """
 
     def __init__(
@@ -55,7 +57,8 @@ class Receiving:
         self.enrolling = enrolling
         self._settings = settings
         self._shares = shares
-        self._chain = Chain(store, clock, Arrivals(settings.bundles, store, keys, shares), uploads)
+        self._chain = Chain(store, clock, Arrivals(settings.bundles, store, keys, shares))
+        self.catching_up = CatchingUp(store, self._chain, uploads)
         self._sending = sending
         self._store = store
         self._keys = keys
@@ -110,7 +113,9 @@ class Receiving:
         if checked.with_file is not None:
             await self._files.take(box, checked.with_file, effort)
             return await self._acknowledge_file(box, place)
-        held, notice = await self._chain.take(box, checked, content, effort)
+        (held, notice), is_any_due = await self._chain.take(box, checked, content, effort)
+        if is_any_due:
+            self.catching_up.go_on(box.no)
         if await self._sending.take_heads_word(box, checked.head) and notice is Notice.NONE:
             notice = Notice.WAITING
         return self._acknowledged(held, notice, reads_tail=checked.head.codec > 0)
@@ -134,8 +139,7 @@ class Receiving:
         return self._acknowledged(held, notice) if is_any_held else None
 
     async def resume(self) -> None:
-        """Go on where a stopped hub left off; only before anything is received."""
-        await self._chain.resume()
+        """Deal with files that nobody noted; only before anything is received."""
         await self._files.sweep()
 
     def _acknowledged(self, held: Held, notice: Notice, *, reads_tail: bool = False) -> Acknowledged:

@@ -53,6 +53,10 @@ class TestHub:
             assert response.content_type == ACK_TYPE
             return read_ack(await response.read(), self.listening.hub.keys.signing.verify_key)
 
+    async def caught_up(self) -> None:
+        """Return once nothing that waited at the hub is being applied any more."""
+        await self.listening.hub.receiving.catching_up.idle()
+
     async def refused(self, bundle: bytes, **headers: str) -> tuple[int, str]:
         """Post a bundle that is refused; return status and code."""
         async with self.session.post(self.url + "/api/bundles", data=bundle, headers=TYPE | headers) as response:
@@ -64,7 +68,8 @@ class TestHub:
         return await store.run(lambda connection: [tuple(row) for row in connection.exec_driver_sql(query)])
 
     async def contents(self) -> dict[str, list[tuple[Any, ...]]]:
-        """Return everything that bundles write, without times of receiving."""
+        """Return everything that bundles write once nothing waits any more, without times of receiving."""
+        await self.caught_up()
         found = {table: await self.rows(f"SELECT * FROM {table} ORDER BY 1, 2") for table in TABLES}
         found["statement"] = await self.rows("SELECT * FROM statement ORDER BY id")
         found["bundle"] = await self.rows(

@@ -172,6 +172,7 @@ async def ended(start: Start, at: Path, go: Callable[[Way], object]) -> dict[str
     async with start.again(at) as way:
         await go(way)  # type: ignore[misc]
         assert (await way.box.syncing.status()).waiting_changes == 0
+        await way.hub.caught_up()
     return {name: await asyncio.to_thread(contents, at / name / f"{name}.db", RECEIPT[name]) for name in ("hub", "box")}
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from content_packs.base.limited import LimitedChild
 from content_packs.base.signing import PairKey
 from sync.bundle import codec1
 from sync.bundle.body import Body
@@ -22,10 +23,12 @@ from sync.bundle.paired import is_paired, write_paired
 from sync.bundle.write import Range
 from sync.hub import opening
 from sync.hub.arrivals import Arrival, Arrivals
+from sync.hub.catching_up import AT_ONCE_MAX, CatchingUp
 from sync.hub.chain import TRIES_MAX, Chain
 from sync.hub.opening import Checked
-from sync.hub.store import bundles
+from sync.hub.store import boxes, bundles
 from sync.hub.store.bundles import BundleState, Place
+from sync.hub.store.worker import Transaction
 from sync.records.rows import Record
 from tests.support.power_cut import PowerCut
 from tests.sync.hub_support import TestHub, hub_on
@@ -109,47 +112,81 @@ async def test_what_comes_early_is_read_when_its_turn_has_come(tmp_path: Path, m
         read = counting(monkeypatch, Checked, "open")
         first = await hold(hub, await hub.enrolled(), one_answer)
         assert read == []
+        await hub.post(first)
+        await hub.caught_up()
         assert (await hub.post(first)).vector.through_seq == HELD + 1
         assert len(read) == HELD + 1
 
 
-async def test_other_boxes_are_served_between_bundles_that_were_held(
+async def test_what_fills_a_hole_is_answered_before_what_was_held_is_applied(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reached, may_go_on, load = asyncio.Event(), asyncio.Event(), Arrivals.load
+    may_go_on, load = asyncio.Event(), Arrivals.load
 
-    async def slowly(self: Arrivals, *arguments: Any) -> Arrival | None:
-        reached.set()
+    async def later(self: Arrivals, *arguments: Any) -> Arrival | None:
         await may_go_on.wait()
-        assert sum(isinstance(found, Arrival) for found in gc.get_objects()) <= 2  # of any number, few are in memory
         return await load(self, *arguments)
 
     async with hub_on(tmp_path) as hub:
-        first, other = await hold(hub, await hub.enrolled(), one_answer), await hub.enrolled("Lake School")
-        monkeypatch.setattr(Arrivals, "load", slowly)
-        filling = asyncio.ensure_future(hub.post(first))
-        await reached.wait()
-        assert (await hub.post(other.next(registries()))).vector.through_seq == 1
+        maker = await hub.enrolled()
+        first = await hold(hub, maker, one_answer)
+        monkeypatch.setattr(Arrivals, "load", later)
+        ack = await hub.post(first)
+        assert (ack.vector.through_seq, ack.vector.ranges) == (1, ((2, HELD + 1),))
+        ack = await hub.post(maker.next([answered(HELD + 2)]))  # the same box is served meanwhile
+        assert (ack.vector.through_seq, ack.vector.ranges) == (1, ((2, HELD + 2),))
         may_go_on.set()
-        assert (await filling).vector.through_seq == HELD + 1
-        assert await count_statements(hub) == HELD + 1
+        await hub.caught_up()
+        assert (await hub.post(first)).vector.through_seq == HELD + 2
+
+
+async def test_few_of_the_bundles_that_were_held_are_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded, load = list[int](), Arrivals.load
+
+    async def note(self: Arrivals, *arguments: Any) -> Arrival | None:
+        loaded.append(sum(isinstance(found, Arrival) for found in gc.get_objects()))
+        return await load(self, *arguments)
+
+    async with hub_on(tmp_path) as hub:
+        makers = [await hub.enrolled() for _ in range(3)]
+        fillers = [await hold(hub, maker, one_answer) for maker in makers]
+        monkeypatch.setattr(Arrivals, "load", note)
+        for filler in fillers:
+            await hub.post(filler)
+        await hub.caught_up()
+        assert len(loaded) == 3 * HELD
+        assert max(loaded) <= 2 + AT_ONCE_MAX
 
 
 async def test_a_box_pays_for_what_was_held_before_the_next_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with hub_on(tmp_path) as hub:
-        maker = await hub.enrolled()
-        first, uploads = await hold(hub, maker, one_answer), hub.listening.hub.uploads
-        paid, settle = list[float](), uploads.settle
+        first, uploads = await hold(hub, await hub.enrolled(), one_answer), hub.listening.hub.uploads
+        done, settle, spend, load = list[str](), uploads.settle, uploads.spend, Arrivals.load
 
-        async def note(origin: bytes, effort: Any) -> None:
-            paid.append(effort.seconds)
+        async def note_wait(origin: bytes, effort: Any) -> None:
+            done.append("waits for credit")
             await settle(origin, effort)
 
-        monkeypatch.setattr(uploads, "settle", note)
+        def note_cost(origin: bytes, seconds: float) -> None:
+            done.extend(["pays"] * (seconds > 0))
+            spend(origin, seconds)
+
+        async def note_read(self: Arrivals, *arguments: Any) -> Arrival | None:
+            done.append("is read")
+            return await load(self, *arguments)
+
         await hub.post(first)
-        assert (len(paid), min(paid) > 0) == (HELD, True)
+        await hub.caught_up()
+        done.clear()
+        monkeypatch.setattr(uploads, "settle", note_wait)
+        monkeypatch.setattr(uploads, "spend", note_cost)
+        monkeypatch.setattr(Arrivals, "load", note_read)
+        await hub.rows("UPDATE bundle SET state = 'quarantined' WHERE seq > 1 RETURNING seq")
+        hub.listening.hub.receiving.catching_up.go_on(1)
+        await hub.caught_up()
+        assert done == ["waits for credit", "is read", "pays"] * HELD
 
 
 @pytest.mark.parametrize("cut_at", range(1, HELD + 1, 4))
@@ -168,9 +205,11 @@ async def test_a_power_cut_between_bundles_that_were_held_loses_and_doubles_noth
         first = await hold(hub, await hub.enrolled(), one_answer)
         with monkeypatch.context() as patch, suppress(PowerCut):
             patch.setattr(Chain, "_apply_held", cut)
-            await hub.listening.hub.receiving.receive(first)
+            assert (await hub.post(first)).vector.through_seq == 1
+            await hub.caught_up()
         assert await count_statements(hub) == cut_at
     async with hub_on(tmp_path) as hub:
+        await hub.caught_up()
         assert await count_statements(hub) == HELD + 1
         assert await hub.rows("SELECT DISTINCT state FROM bundle") == [("applied",)]
         assert (await hub.post(first)).vector.through_seq == HELD + 1
@@ -187,8 +226,12 @@ async def test_a_hub_that_failed_between_goes_on_when_the_box_comes_again(
         first = await hold(hub, await hub.enrolled(), one_answer)
         with monkeypatch.context() as patch:
             patch.setattr(Chain, "_apply_held", fail)
-            assert (await hub.post(first)).vector.through_seq == 1  # the others stay held
-        assert (await hub.post(first)).vector.through_seq == HELD + 1
+            for _ in range(2):  # neither is the fault the box's, nor does it keep the hub from taking more
+                assert (await hub.post(first)).vector.ranges == ((2, HELD + 1),)
+                await hub.caught_up()
+        await hub.post(first)
+        await hub.caught_up()
+        assert await hub.rows("SELECT DISTINCT state FROM bundle") == [("applied",)]
         assert await count_statements(hub) == HELD + 1
 
 
@@ -215,6 +258,8 @@ async def test_what_was_held_and_makes_no_sense_is_asked_for_again_and_refused(
         third = maker.next([answered(3)])
         for early in (third, absurd):
             await hub.post(early)
+        await hub.post(first)
+        await hub.caught_up()
         ack = await hub.post(first)
         assert (ack.vector.through_seq, ack.vector.ranges) == (1, ((3, 3),))
         assert await states(hub) == [("applied", None), ("refused", "sync.record_malformed"), ("held", None)]
@@ -240,9 +285,11 @@ async def test_a_fault_that_passes_leaves_what_was_acknowledged_where_it_is(
 
         with monkeypatch.context() as patch:
             patch.setattr(Checked, "open", open_or_fail)
-            ack = await hub.post(filler)
-        assert (ack.vector.through_seq, ack.vector.ranges) == (1, ((2, 2),))
+            await hub.post(filler)
+            await hub.caught_up()
         assert await states(hub) == [("applied", None), ("held", None)]
+        assert (await hub.post(held)).vector.ranges == ((2, 2),)
+        await hub.caught_up()
         assert (await hub.post(held)).vector.through_seq == 2
         assert await count_statements(hub) == 2
 
@@ -259,6 +306,7 @@ async def test_what_takes_too_much_each_time_is_refused_after_some_tries(
         seen = []
         for bundle in (filler, *[held] * (TRIES_MAX - 1)):
             await hub.post(bundle)
+            await hub.caught_up()
             seen.append((await states(hub))[1])
         assert seen == [("held", None)] * (TRIES_MAX - 1) + [("refused", "sync.bundle_too_large")]
 
@@ -271,6 +319,8 @@ async def test_what_the_disk_lost_or_changed_is_asked_for_again(
         filler, held = await behind_a_hole(hub, await hub.enrolled())
         (path,) = await asyncio.to_thread(lambda: [*hub.listening.hub.settings.bundles.rglob("*.eb")])
         await asyncio.to_thread(damage, path)
+        await hub.post(filler)
+        await hub.caught_up()
         ack = await hub.post(filler)
         assert (ack.vector.through_seq, ack.vector.ranges) == (1, ())
         assert (await hub.post(held)).vector.through_seq == 2
@@ -290,17 +340,70 @@ async def test_only_what_is_still_held_is_forgotten(tmp_path: Path) -> None:
         assert not await hub.rows("SELECT 1 FROM cursor WHERE is_forked")
 
 
-async def test_what_was_set_aside_and_is_applied_meanwhile_is_not_applied_again(
+async def test_what_is_applied_or_whose_box_is_revoked_while_it_is_read_is_not_applied(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    load = Arrivals.load
+    changes = {
+        "applied": "UPDATE bundle SET state = 'applied', reason = NULL WHERE seq = 1 RETURNING seq",
+        "quarantined": "UPDATE box SET revoked_ms = 1 RETURNING no",
+    }
     async with hub_on(tmp_path) as hub:
-        maker, load = await hub.enrolled(), Arrivals.load
-        await hub.post(maker.next([answered(1)]))
+        for number, (state, change) in enumerate(changes.items(), 1):
+            maker = await hub.enrolled(f"School {number}")
 
-        async def meanwhile(self: Arrivals, *arguments: Any) -> Arrival | None:
-            await hub.rows("UPDATE bundle SET state = 'applied', reason = NULL WHERE seq = 1 RETURNING seq")
-            return await load(self, *arguments)
+            async def meanwhile(self: Arrivals, *arguments: Any, change: str = change) -> Arrival | None:
+                await hub.rows(change)
+                return await load(self, *arguments)
 
-        monkeypatch.setattr(Arrivals, "load", meanwhile)
-        await hub.post(maker.next(registries()))
+            await hub.post(maker.next([answered(1)]))
+            with monkeypatch.context() as patch:
+                patch.setattr(Arrivals, "load", meanwhile)
+                await hub.post(maker.next(registries()))
+                await hub.caught_up()
+            found = await hub.rows(f"SELECT state FROM bundle WHERE box_no = {number} ORDER BY seq")
+            assert found == [(state,), ("applied",)]
         assert await count_statements(hub) == 0
+
+
+async def test_nothing_that_is_held_counts_once_its_box_is_revoked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apply, applied = Chain._apply_held, list[bool]()
+
+    def revoke_after(self: Chain, connection: Transaction, arrival: Arrival) -> bool:
+        applied.append(apply(self, connection, arrival))
+        boxes.revoke(connection, 1, 1)
+        return applied[-1]
+
+    async with hub_on(tmp_path) as hub:
+        first = await hold(hub, await hub.enrolled(), one_answer)
+        monkeypatch.setattr(Chain, "_apply_held", revoke_after)
+        await hub.post(first)
+        await hub.caught_up()
+        assert (applied, await count_statements(hub)) == ([True], 2)
+
+
+async def test_a_hub_starts_and_stops_while_a_bundle_that_was_held_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def read_nothing(self: LimitedChild, _size_bytes: int) -> bytes:
+        loop.call_soon_threadsafe(reached.set)
+        assert self._process is not None
+        self._process.wait()  # it has more to say than fits into a pipe, so it waits until somebody ends it
+        return b""
+
+    async with hub_on(tmp_path) as hub:
+        maker = await hub.enrolled()
+        first = await hold(hub, maker, lambda number: crowd(RECORDS_MAX) if number == 0 else one_answer(number))
+        monkeypatch.setattr(CatchingUp, "go_on", lambda *_: None)
+        await hub.post(first)
+    monkeypatch.undo()
+    monkeypatch.setattr(LimitedChild, "read", read_nothing)
+    async with hub_on(tmp_path) as hub:
+        await reached.wait()
+        assert (await hub.post(first)).vector.ranges == ((2, HELD + 1),)
+    async with hub_on(tmp_path) as hub:
+        assert (await hub.rows("SELECT state FROM bundle WHERE seq = 2")) == [("held",)]

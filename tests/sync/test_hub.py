@@ -13,11 +13,14 @@ import pytest
 
 from sync.bundle.layout import Notice
 from sync.enrolment import make_request
-from sync.hub import chain
+from sync.hub import catching_up, chain
 from sync.hub.sticks import exchange_stick
+from sync.hub.store import bundles
 from sync.hub.store.applying import Applier
+from sync.hub.store.bundles import Waiting
 from sync.hub.store.reports import list_boxes
 from sync.hub.store.statement_rows import RecordUnresolved
+from sync.hub.store.worker import Transaction
 from sync.records.rows import Class, Device, Enrollment, Learner, Verb
 from sync.transport import folder
 from tests.support.clock import FakeClock
@@ -114,8 +117,13 @@ async def test_a_bundle_that_comes_early_waits_for_the_one_before(tmp_path: Path
         assert (await hub.post(second)).vector.ranges == ((2, 2),)
         assert (await hub.post(fourth)).vector.ranges == ((2, 2), (4, 4))
         assert await hub.rows("SELECT * FROM statement") == []
+        ack = await hub.post(first)  # what is held is told as such as long as it waits for its turn
+        assert (ack.vector.through_seq, ack.vector.ranges) == (1, ((2, 2), (4, 4)))
+        await hub.caught_up()
         ack = await hub.post(first)
         assert (ack.vector.through_seq, ack.vector.ranges) == (2, ((4, 4),))
+        await hub.post(third)
+        await hub.caught_up()
         assert (await hub.post(third)).vector.through_seq == 4
         assert len(await hub.rows("SELECT * FROM statement")) == 4
 
@@ -130,8 +138,10 @@ async def test_a_held_bundle_that_the_disk_lost_is_asked_for_again(tmp_path: Pat
         [kept] = tmp_path.glob("bundles/*/1-2-*.eb")
         kept.write_bytes(b"EBB\x01damaged")
         assert (await hub.post(first)).vector.through_seq == 1
+        await hub.caught_up()
         assert (await hub.post(third)).vector.ranges == ((3, 3),)
-        assert (await hub.post(second)).vector.through_seq == 3
+        assert (await hub.post(second)).vector.through_seq == 2
+        await hub.caught_up()
         assert len(await hub.rows("SELECT id FROM statement")) == 3
 
 
@@ -279,11 +289,12 @@ async def test_what_was_set_aside_is_applied_once_a_later_bundle_explains_it(tmp
             ("quarantined", "class 1"),
         ]
         await hub.post(maker.next(others))
+        await hub.caught_up()
         assert await hub.rows("SELECT DISTINCT state, reason FROM bundle") == [("applied", None)]
         assert len(await hub.rows("SELECT * FROM statement")) == 1
 
 
-async def test_what_was_set_aside_is_tried_again_when_the_hub_starts(
+async def test_what_was_set_aside_is_tried_again_when_a_hub_of_another_version_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def give_up(self: Applier, records: object, rows: object) -> None:
@@ -295,8 +306,12 @@ async def test_what_was_set_aside_is_tried_again_when_the_hub_starts(
             patch.setattr(Applier, "apply", give_up)
             await hub.post(maker.next([*registries(), answered(1)]))
             await hub.post(maker.next([answered(2)]))
-        assert await hub.rows("SELECT DISTINCT state FROM bundle") == [("quarantined",)]
     async with hub_on(tmp_path) as hub:
+        await hub.caught_up()
+        assert await hub.rows("SELECT DISTINCT state FROM bundle") == [("quarantined",)]
+    monkeypatch.setattr(catching_up, "version", lambda _name: "2.0")
+    async with hub_on(tmp_path) as hub:
+        await hub.caught_up()
         assert await hub.rows("SELECT DISTINCT state, reason FROM bundle") == [("applied", None)]
         assert len(await hub.rows("SELECT * FROM statement")) == 2
 
@@ -311,8 +326,30 @@ async def test_a_bundle_that_stays_aside_keeps_no_hub_from_starting(
         maker = await hub.enrolled()
         await hub.post(maker.next([answered(1)]))
     monkeypatch.setattr(Applier, "apply", fail)
+    monkeypatch.setattr(catching_up, "version", lambda _name: "2.0")
     async with hub_on(tmp_path) as hub:
+        await hub.caught_up()
         assert await hub.rows("SELECT state FROM bundle") == [("quarantined",)]
+
+
+async def test_every_reason_for_setting_aside_is_looked_for_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with hub_on(tmp_path) as hub:
+        maker, listed, list_waiting = await hub.enrolled(), list[int](), bundles.list_waiting
+
+        def note(connection: Transaction, box_no: int) -> list[Waiting]:
+            found = list_waiting(connection, box_no)
+            listed.append(len(found))
+            return found
+
+        monkeypatch.setattr(bundles, "list_waiting", note)
+        for number in range(5):
+            await hub.post(maker.next([answered(number)]))
+        await hub.post(maker.next(registries()))
+        await hub.caught_up()
+        assert listed == [5, 0]
+        assert len(await hub.rows("SELECT * FROM statement")) == 5
 
 
 async def test_a_number_keeps_its_meaning_within_an_epoch(tmp_path: Path) -> None:

@@ -4,12 +4,15 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, insert, or_, select, update
 
 from sync.bundle.layout import NO_PREVIOUS, PREVIOUS_BYTES, Head, Vector
 from sync.bundle.limits import RANGES_MAX
 from sync.engine.receiver import Holding, ranges
-from sync.hub.store.schema import bundle, cursor
+from sync.hub.store.access import find_setting, put_setting
+from sync.hub.store.schema import box, bundle, cursor
+
+_TRIED_BY = "set_aside_tried_by"
 
 
 class BundleState(Enum):
@@ -32,12 +35,12 @@ class Place:
 
 
 @dataclass(frozen=True)
-class SetAside:
-    """A bundle that could not be applied, and what it lacked."""
+class Waiting:
+    """A bundle whose turn has come: held and next in order, or set aside and explained by now."""
 
     place: Place
     digest: bytes
-    reason: str
+    state: BundleState
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,22 +147,35 @@ def find_held(connection: Connection, place: Place) -> bytes | None:
     return digest
 
 
-def list_next_held(connection: Connection) -> list[Place]:
-    """Return the places of bundles that are held although they are next in order: the hub was stopped before them."""
-    same = and_(cursor.c.box_no == bundle.c.box_no, cursor.c.epoch == bundle.c.epoch)
-    is_next = and_(bundle.c.seq == cursor.c.through_seq + 1, cursor.c.is_forked.is_(False))
-    columns = select(bundle.c.box_no, bundle.c.epoch, bundle.c.seq).join_from(bundle, cursor, and_(same, is_next))
-    return [Place(*row) for row in connection.execute(columns.where(bundle.c.state == BundleState.HELD.value))]
+def list_waiting(connection: Connection, box_no: int) -> list[Waiting]:
+    """Return the bundles of a box whose turn has come, in the order it made them; none when it is revoked."""
+    found = connection.execute(_waiting().where(bundle.c.box_no == box_no).order_by(bundle.c.epoch, bundle.c.seq))
+    return [Waiting(Place(*row[:3]), row.hash, BundleState(row.state)) for row in found]
 
 
-def list_set_aside(connection: Connection, box_no: int | None = None, epoch: int = 0) -> list[SetAside]:
-    """Return the bundles of an epoch, or of all boxes, that could not be applied, in the order the boxes made them."""
-    this = bundle.c.state == BundleState.QUARANTINED.value
-    if box_no is not None:
-        this &= _in_epoch(box_no, epoch)
-    columns = select(bundle.c.box_no, bundle.c.epoch, bundle.c.seq, bundle.c.hash, bundle.c.reason)
-    found = connection.execute(columns.where(this).order_by(bundle.c.box_no, bundle.c.epoch, bundle.c.seq))
-    return [SetAside(Place(row.box_no, row.epoch, row.seq), row.hash, row.reason or "") for row in found]
+def list_waiting_boxes(connection: Connection) -> list[int]:
+    """Return the numbers of the boxes that have bundles whose turn has come: a hub was stopped before them."""
+    return list(connection.execute(_waiting().with_only_columns(bundle.c.box_no).distinct()).scalars())
+
+
+def note_explained(connection: Connection, place: Place, reasons: set[str]) -> bool:
+    """Let bundles of an epoch be tried again that were set aside for reasons that are gone; return whether any was."""
+    if not reasons:
+        return False
+    aside = _in_epoch(place.box_no, place.epoch) & (bundle.c.state == BundleState.QUARANTINED.value)
+    found = connection.execute(select(bundle.c.reason).where(aside).distinct()).scalars()
+    gone = [reason for reason in found if reason in reasons]
+    for reason in gone:
+        connection.execute(update(bundle).where(aside, bundle.c.reason == reason).values(reason=None))
+    return bool(gone)
+
+
+def try_again_under(connection: Connection, version: str) -> None:
+    """Let everything that was set aside be tried again, once for each version of this program."""
+    if find_setting(connection, _TRIED_BY) != version:
+        put_setting(connection, _TRIED_BY, version)
+        aside = bundle.c.state == BundleState.QUARANTINED.value
+        connection.execute(update(bundle).where(aside).values(reason=None))
 
 
 def move_cursor(connection: Connection, place: Place, head: Head) -> None:
@@ -207,6 +223,17 @@ def _cursor(connection: Connection, box_no: int, epoch: int) -> Row[Any, Any, An
 def _held(connection: Connection, box_no: int, epoch: int) -> frozenset[int]:
     held = select(bundle.c.seq).where(_in_epoch(box_no, epoch), bundle.c.state == BundleState.HELD.value)
     return frozenset(connection.execute(held).scalars())
+
+
+def _waiting() -> Select[Any]:
+    """Return the query of what can be applied; that a bundle set aside is explained shows in that no reason is left."""
+    same = and_(cursor.c.box_no == bundle.c.box_no, cursor.c.epoch == bundle.c.epoch)
+    is_next = and_(bundle.c.seq == cursor.c.through_seq + 1, cursor.c.is_forked.is_(False))
+    is_held = and_(bundle.c.state == BundleState.HELD.value, is_next)
+    is_explained = and_(bundle.c.state == BundleState.QUARANTINED.value, bundle.c.reason.is_(None))
+    columns = select(bundle.c.box_no, bundle.c.epoch, bundle.c.seq, bundle.c.hash, bundle.c.state)
+    query = columns.join_from(bundle, cursor, same).join(box, box.c.no == bundle.c.box_no)
+    return query.where(box.c.revoked_ms.is_(None), or_(is_held, is_explained))
 
 
 def _in_epoch(box_no: int, epoch: int) -> ColumnElement[bool]:
