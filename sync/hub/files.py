@@ -3,11 +3,10 @@
 import asyncio
 import logging
 from functools import partial
-from pathlib import Path
 
 from content_packs.base.clock import Clock
 from content_packs.base.hashing import blake2b_256
-from content_packs.installer.blobs import BlobStore
+from content_packs.installer.blobs import BlobStore, Verdict
 from sync.bundle.file import open_file
 from sync.bundle.read import SignedBundle
 from sync.hub.effort import Effort
@@ -58,25 +57,38 @@ class Files:
         """Deal with files that nobody noted: the power went between the two, or the database is older than the disk.
 
         Of a hand-in that is known, the file may be the only one there is, so it is noted now. Another waits a quarter
-        of a year for its record, and is removed then. Only while no file is being taken in.
+        of a year for its record, from the first start that found it, and is put aside then; so is one at once that is
+        damaged or cannot be read. What goes wrong with one keeps no hub from starting. Only while no file is taken in.
         """
         noted = await self._store.run(files.list_noted)
         for school_no, digest in await asyncio.to_thread(self._list_others, noted):
-            blobs, now_ms = self._blobs(school_no), self._clock.now_ms()
-            size_bytes, touched_ms = await asyncio.to_thread(_look, blobs.path_of(digest))
-            if await asyncio.to_thread(blobs.is_intact, digest):
-                adopt = partial(files.adopt, school_no=school_no, digest=digest, size_bytes=size_bytes, now_ms=now_ms)
-                if await self._store.run(adopt) or now_ms - touched_ms < UNNOTED_MS:
-                    continue
-            log.warning("hub.file_removed school=%d %s", school_no, digest.hex())
-            await asyncio.to_thread(blobs.remove, digest)
+            try:
+                await self._sweep_file(school_no, digest)
+            except Exception:
+                log.exception("hub.file_left school=%d %s", school_no, digest.hex())
+
+    async def _sweep_file(self, school_no: int, digest: bytes) -> None:
+        blobs, now_ms = self._blobs(school_no), self._clock.now_ms()
+        verdict = await asyncio.to_thread(blobs.check, digest)
+        if verdict is Verdict.INTACT:
+            size_bytes = (await asyncio.to_thread(blobs.path_of(digest).stat)).st_size
+            adopt = partial(files.adopt, school_no=school_no, digest=digest, size_bytes=size_bytes, now_ms=now_ms)
+            see = partial(files.see_unnoted, school_no=school_no, digest=digest, now_ms=now_ms)
+            if await self._store.run(adopt) or now_ms - await self._store.run(see) < UNNOTED_MS:
+                return
+        log.warning("hub.file_put_aside school=%d %s %s", school_no, digest.hex(), verdict)
+        await asyncio.to_thread(blobs.put_aside, digest)
+        await self._store.run(partial(files.forget_unnoted, school_no=school_no, digest=digest))
 
     def _list_others(self, noted: set[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
         """Return what is on the disk and not noted, and remove what was only begun."""
-        schools = sorted(int(path.name) for path in self._folder.iterdir() if path.name.isdecimal())
-        for school_no in schools:
-            self._blobs(school_no).sweep_incoming()
-        found = ((school_no, digest) for school_no in schools for digest in self._blobs(school_no).hashes())
+        found = list[tuple[int, bytes]]()
+        for school_no in sorted(int(path.name) for path in self._folder.iterdir() if path.name.isdecimal()):
+            try:
+                self._blobs(school_no).sweep_incoming()
+                found += [(school_no, digest) for digest in self._blobs(school_no).hashes()]
+            except OSError:
+                log.exception("hub.files_left school=%d", school_no)
         return [each for each in found if each not in noted]
 
     def _blobs(self, school_no: int) -> BlobStore:
@@ -86,9 +98,3 @@ class Files:
         blobs = self._blobs(school_no)
         if not blobs.has(digest, len(content)):
             blobs.add(digest, [content], digest.hex())
-
-
-def _look(path: Path) -> tuple[int, int]:
-    """Return the size of a file, and when it was written."""
-    found = path.stat()
-    return found.st_size, found.st_mtime_ns // 1_000_000

@@ -7,12 +7,12 @@ restored from a backup says in the same way which files it does not have, and th
 
 from collections.abc import Iterable
 
-from sqlalchemy import Connection, and_, func, insert, select
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select
 
 from sync.hub.errors import QuotaReached
 from sync.hub.store import merged
 from sync.hub.store.boxes import DAY_MS, Box, find_box
-from sync.hub.store.schema import school_file
+from sync.hub.store.schema import school_file, unnoted_file
 from sync.hub.store.writing import SchoolWriter
 from sync.records.facts import Entity, HandInField
 from sync.records.kinds import Kind
@@ -42,6 +42,7 @@ def add_file(connection: Connection, box: Box, digest: bytes, size_bytes: int, n
     if _received_ms(connection, box.school_no, digest) is None:
         values = {"school_no": box.school_no, "hash": digest, "size_bytes": size_bytes}
         connection.execute(insert(school_file).values(values | {"box_no": box.no, "received_ms": now_ms}))
+        forget_unnoted(connection, box.school_no, digest)
     waiting: list[HandIn] = merged.list_where(connection, box.school_no, Kind.HAND_IN, hash=digest)
     tell_arrived(connection, box.school_no, waiting, now_ms)
 
@@ -61,6 +62,20 @@ def adopt(connection: Connection, school_no: int, digest: bytes, size_bytes: int
     if box is not None:
         add_file(connection, box, digest, size_bytes, now_ms)
     return box is not None
+
+
+def see_unnoted(connection: Connection, school_no: int, digest: bytes, now_ms: int) -> int:
+    """Return when a file that is not noted was seen on the disk first; the file itself may be much older."""
+    found = connection.execute(select(unnoted_file.c.seen_ms).where(_unnoted(school_no, digest))).scalar()
+    if found is not None:
+        return int(found)
+    connection.execute(insert(unnoted_file).values(school_no=school_no, hash=digest, seen_ms=now_ms))
+    return now_ms
+
+
+def forget_unnoted(connection: Connection, school_no: int, digest: bytes) -> None:
+    """Forget a file that is noted now, or no longer there."""
+    connection.execute(delete(unnoted_file).where(_unnoted(school_no, digest)))
 
 
 def tell_arrived(connection: Connection, school_no: int, hand_ins: Iterable[HandIn], now_ms: int) -> None:
@@ -88,6 +103,10 @@ def tell_lacking(connection: Connection, school_no: int, hand_ins: Iterable[Hand
 def tell_all_lacking(connection: Connection, school_no: int, now_ms: int) -> None:
     """Do so for all hand-ins of a school."""
     tell_lacking(connection, school_no, merged.list_where(connection, school_no, Kind.HAND_IN), now_ms)
+
+
+def _unnoted(school_no: int, digest: bytes) -> ColumnElement[bool]:
+    return and_(unnoted_file.c.school_no == school_no, unnoted_file.c.hash == digest)
 
 
 def _received_ms(connection: Connection, school_no: int, digest: bytes) -> int | None:

@@ -367,6 +367,15 @@ school_file = Table(
     UniqueConstraint("school_no", "hash"),
 )
 
+# Files on the disk that are not noted, and when the hub saw that first; their school may not be known.
+unnoted_file = Table(
+    "unnoted_file",
+    METADATA,
+    Column("school_no", NO, primary_key=True, autoincrement=False),
+    Column("hash", LargeBinary(32), primary_key=True),
+    Column("seen_ms", BigInteger, nullable=False),
+)
+
 # Lessons that teachers made of resources of packs, which are told as pack/resource, one a line, in order.
 own_lesson = Table(
     "own_lesson",
