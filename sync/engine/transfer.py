@@ -12,10 +12,11 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from content_packs.fetch.pulse import Pulse
+from sync.engine.express import AHEAD_MAX_BYTES, REST_BYTES
 from sync.engine.sender import wait_ms
 
 SLICE_BYTES = 48 * 1024  # where each is a request, nothing is looked for in between: 6.1 s at 64 kbit/s
-WHOLE_MAX_BYTES = 128 * 1024
+WHOLE_MAX_BYTES = AHEAD_MAX_BYTES + REST_BYTES  # nobody may hear of the hub before its end: 7.2 s
 DEAF_MIN_MS = 30_000
 FAILURES_MAX = 4
 

@@ -9,7 +9,6 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +23,8 @@ from edgebox.store import changes, express, marks, switches
 from edgebox.store.connections import StoreUnavailable
 from sync.bundle.layout import Head
 from sync.bundle.read import ONLY_RECORDS
-from sync.engine import transfer
-from sync.engine.express import AHEAD_MAX_BYTES, LOOK_BYTES, TOLD_BYTES, is_time_to_look, is_worthwhile
-from sync.engine.lanes import FREE_BYTES, SLICE_BYTES, Lane, Tariff
+from sync.engine.express import LOOK_BYTES
+from sync.engine.lanes import FREE_BYTES, Lane, Tariff
 from sync.hub import opening
 from sync.hub.receiving import Acknowledged
 from sync.hub.sticks import exchange_stick
@@ -453,19 +451,6 @@ async def test_results_that_never_cease_to_come_let_a_slice_of_the_long_bundle_p
         receiving.receive = finish_one_more  # type: ignore[method-assign]
         assert await scene.sync() is None
         assert arrived.index(False) <= 400_000 // LOOK_BYTES + 1
-
-
-def test_a_result_waits_for_8_seconds_at_64_kbit_at_the_most() -> None:
-    for told_bytes in (TOLD_BYTES, TOLD_BYTES - 1, 5_000, transfer.SLICE_BYTES):  # what is said to be stored at once
-        for size_bytes in range(1_000, 5 * SLICE_BYTES, 997):
-            looked = [0]
-            for stored_bytes in range(told_bytes, size_bytes, told_bytes):
-                if is_time_to_look(looked[-1], stored_bytes, size_bytes):
-                    looked.append(stored_bytes)
-            waits = [later - earlier for earlier, later in pairwise([*looked, size_bytes])]
-            assert max(waits) * 8 / 64 <= 8_000
-    assert not is_worthwhile(AHEAD_MAX_BYTES, None)
-    assert AHEAD_MAX_BYTES * 8 / 64 <= 8_000
 
 
 async def test_a_box_that_meets_a_hub_again_tries_express_bundles_again(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The machine of an upload: what it wants next, and that it always ends."""
 
 import random
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -8,10 +9,12 @@ from hypothesis import strategies as st
 
 from content_packs.fetch.pulse import SILENCE_MIN_MS
 from sync.engine import transfer
+from sync.engine.express import AHEAD_MAX_BYTES, TOLD_BYTES, is_time_to_look, is_worthwhile
 from sync.engine.transfer import (
     FAILURES_MAX,
     SLICE_BYTES,
     TRANSITIONS,
+    WHOLE_MAX_BYTES,
     Accepted,
     Action,
     Append,
@@ -54,13 +57,13 @@ def listened(now_ms: int, packets: int = 0, *, is_outstanding: bool = True, roun
 
 
 def test_a_short_bundle_is_one_request_and_one_answer() -> None:
-    state, action = after(Transfer(70_000), Begun(), Connected(0))
-    assert (action, state.phase) == (Create(70_000), Phase.OPENING)
+    state, action = after(Transfer(WHOLE_MAX_BYTES), Begun(), Connected(0))
+    assert (action, state.phase) == (Create(WHOLE_MAX_BYTES), Phase.OPENING)
     sent = []
     while (part := state.next_slice()) is not None:
         sent.append(part)
         state, _ = state.on(Sent(part[1] - part[0]))
-    assert sent == [(0, SLICE_BYTES), (SLICE_BYTES, 70_000)]
+    assert sent == [(0, SLICE_BYTES), (SLICE_BYTES, WHOLE_MAX_BYTES)]
     assert after(state, Accepted())[1] == Finish()
 
 
@@ -221,3 +224,46 @@ def test_over_a_line_that_is_cut_again_and_again_every_byte_is_sent_once() -> No
             state, _ = state.on(Told(now_ms, at_hub))
             state, action = state.on(Accepted() if at_hub == LONG else Lost(now_ms, 0.5))
     assert 5 < requests < 40
+
+
+def looks(state: Transfer, told_bytes: int) -> list[int]:
+    """Return where a box looks for results while it sends a bundle.
+
+    The hub says what it has once so many bytes more are stored; where something holds back answers, after each request.
+    """
+    looked, size_bytes = [0], state.length_bytes
+    state = state.on(Begun())[0].on(Connected(0))[0]
+    while state.sent_bytes < size_bytes:
+        part = state.next_slice()
+        if part is None:
+            assert state.is_held_back
+            state, told = state.on(Stored(0, state.sent_bytes))[0], [state.sent_bytes]
+        else:
+            told = [] if state.is_held_back else [*range(state.stored_bytes + told_bytes, part[1] + 1, told_bytes)]
+            state = state.on(Sent(part[1] - part[0]))[0]
+        for stored_bytes in told:
+            state = state if state.is_held_back else state.on(Told(0, stored_bytes))[0]
+            if is_time_to_look(looked[-1], stored_bytes, size_bytes):
+                looked.append(stored_bytes)
+    return [*looked, size_bytes]
+
+
+def unheard_bytes(state: Transfer) -> int:
+    """Return how much goes out before the hub is heard."""
+    state = state.on(Begun())[0].on(Connected(0))[0]
+    while (part := state.next_slice()) is not None:
+        state = state.on(Sent(part[1] - part[0]))[0]
+    return state.sent_bytes
+
+
+def test_a_result_waits_for_8_seconds_at_64_kbit_at_the_most() -> None:
+    for size_bytes in range(1_000, 7 * SLICE_BYTES, 1_997):
+        for told_bytes in (TOLD_BYTES, TOLD_BYTES - 1, 5_000, SLICE_BYTES):  # what is said to be stored at once
+            waits = [later - earlier for earlier, later in pairwise(looks(Transfer(size_bytes), told_bytes))]
+            assert max(waits) * 8 / 64 <= 8_000
+        held_back = Transfer(size_bytes, is_held_back=True)
+        waits = [later - earlier for earlier, later in pairwise(looks(held_back, 0))]
+        assert max(waits) * 8 / 64 <= 8_000
+        assert unheard_bytes(Transfer(size_bytes)) * 8 / 64 <= 8_000
+    assert not is_worthwhile(AHEAD_MAX_BYTES, None)
+    assert AHEAD_MAX_BYTES * 8 / 64 <= 8_000
