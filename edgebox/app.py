@@ -216,6 +216,7 @@ async def open_box(settings: Settings, machine: MachineClock | None = None) -> A
         recording = await Recording.open(database, clock, identity, timekeeping.note_tablet)
         attachments = Attachments(database, settings.attachments)
         await attachments.sweep()
+        record_store = RecordStore(database, clock, recording, identity.home_page, attachments)
         retention = Retention(database, settings, clock, teaching, is_time_known=clock.is_trusted)
         stack.push_async_callback(retention.close)
         forwarding = Forwarding(database, settings, clock, line, attachments, identity.home_page)
@@ -228,7 +229,8 @@ async def open_box(settings: Settings, machine: MachineClock | None = None) -> A
             signing_in=signing_in,
             record_check=record_check,
             recording=recording,
-            record_store=RecordStore(database, clock, recording, identity.home_page, attachments),
+            record_store=record_store,
+            class_records=ClassRecords(database, teaching, record_store),
             retention=retention,
             forwarding=forwarding,
             documents=Documents(database, clock),

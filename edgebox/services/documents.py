@@ -159,13 +159,13 @@ class Documents:
         Raises:
             StateChanged, SessionOver
         """
-        await self._change(place, name, lambda before, _count: condition.check(before, name), condition)
+        await self._change(place, name, lambda before, _room: condition.check(before, name), condition)
 
     async def _change(
         self,
         place: Place,
         name: str,
-        decide: Callable[[Document | None, int], Document | None],
+        decide: Callable[[Document | None, Room], Document | None],
         condition: Condition,
     ) -> None:
         now_ms = self._clock.now_ms()

@@ -179,9 +179,10 @@ class Launching:
         at_ms: int,
     ) -> tuple[tuple[bytes, bool], list[Numbers]]:
         registry, unit = self._recording.registry, opened.unit
-        registration = self._registration(connection, opened, wish, agent, person_no, at_ms)
-        told = self._units.judge(connection, registration, opened.course, ids.random_uuid(), at_ms, JUDGED_MAX)
-        is_judged = len(told) < JUDGED_MAX
+        registration, told = self._registration(connection, opened, wish, agent, person_no, at_ms)
+        judged = self._units.judge(connection, registration, opened.course, ids.random_uuid(), at_ms, JUDGED_MAX)
+        is_judged = len(judged) < JUDGED_MAX
+        told += judged
         told += [self._abandon(connection, *one, at_ms) for one in launches.list_open(connection, registration.no)]
         launch = Launch(
             0, session, registration.no, registration.id, agent, person_no, opened.activity_iri,
@@ -206,10 +207,7 @@ class Launching:
     def _registration(
         self, connection: Any, opened: Opened, wish: Wish, agent: str, person_no: int | None, at_ms: int
     ) -> tuple[Registration, list[dict[str, Any]]]:
-        """Return the learner's turn with the course, made if need be, with what is told of that.
-
-        In a new one that is what is satisfied from its beginning; what was open in the one before is abandoned.
-        """
+        """Return the learner's turn with the course, made if need be, and say what was abandoned in the one before."""
         found = launches.find_current(connection, agent, opened.pack) if not wish.is_retake else None
         if wish.registration is not None:
             found = launches.find_registration(connection, wish.registration)
@@ -218,7 +216,7 @@ class Launching:
         course_no = launches.keep_course(connection, opened.pack, opened.version, opened.content)
         if found is not None:
             launches.set_course(connection, found.no, course_no)
-            return found
+            return found, []
         new_id = wish.registration or ids.random_uuid()
         before = launches.find_current(connection, agent, opened.pack)
         open_launches = [] if before is None else launches.list_open(connection, before.no)
@@ -226,7 +224,22 @@ class Launching:
         launches.insert_registration(connection, new_id, course_no, opened.pack, agent, wish.actor, person_no, at_ms)
         made = launches.find_registration(connection, new_id)
         assert made is not None
-        return made, [*told, *self._units.judge(connection, made, ids.random_uuid(), at_ms)]
+        return made, told
+
+    async def _judge_rest(self, registration_id: bytes, course: Course) -> None:
+        """Say what else is satisfied, a part at a time, so that nobody waits long for the writer.
+
+        What a power cut keeps from being said is said at the next launch.
+        """
+
+        def job(connection: Any, at_ms: int) -> tuple[int, list[Numbers]]:
+            registration = launches.find_registration(connection, registration_id)
+            assert registration is not None
+            said = self._units.judge(connection, registration, course, ids.random_uuid(), at_ms, JUDGED_MAX)
+            return len(said), [self._units.tell(connection, self._recording.registry, registration, said, at_ms)]
+
+        while await self._write(job) == JUDGED_MAX:
+            pass
 
     def _abandon(self, connection: Any, launch: Launch, last_ms: int, at_ms: int) -> dict[str, Any]:
         launches.end_launch(connection, launch.no, None, at_ms)

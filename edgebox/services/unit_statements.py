@@ -13,7 +13,7 @@ from content_packs.base import ids
 from content_packs.format.cmi5 import DEPTH_MAX, Block, Course, read_course
 from edgebox.domain.cmi5.made import Teller
 from edgebox.domain.cmi5.rules import SessionOver, is_defined, next_stage
-from edgebox.domain.cmi5.satisfaction import satisfied
+from edgebox.domain.cmi5.satisfaction import WHOLE, satisfied
 from edgebox.domain.cmi5.session import Launch, Stage
 from edgebox.domain.cmi5.vocabulary import Verb
 from edgebox.domain.statement_in import Sender, from_statement

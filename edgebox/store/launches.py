@@ -18,7 +18,7 @@ FROM cmi5_launch AS l JOIN cmi5_registration AS r ON r.no = l.registration_no
 """
 _STAGE = """
 SELECT l.verbs, coalesce(u.verbs, 0), l.documents, l.ended_ms, l.launched_ms FROM cmi5_launch AS l
-LEFT JOIN cmi5_unit AS u ON u.registration_no = l.registration_no AND u.unit = l.unit WHERE l.no = ?
+LEFT JOIN cmi5_unit AS u ON u.registration_no = l.registration_no AND u.publisher_id = l.publisher_id WHERE l.no = ?
 """
 _READER = """
 SELECT 1 FROM cmi5_launch AS l JOIN cmi5_registration AS r ON r.no = l.registration_no

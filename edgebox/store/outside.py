@@ -14,10 +14,10 @@ from edgebox.domain.statement_in import outside_of
 from edgebox.domain.statement_out import account, home_page_of
 from edgebox.domain.statements import NewStatement, Outside
 from edgebox.domain.xapi.agents import identifier_of
-from edgebox.domain.xapi.mentions import Role, mentions_of, registration_number, target_of, term_of
+from edgebox.domain.xapi.mentions import Role, registration_number, term_of
 from edgebox.domain.xapi.places import attachments_of
 from edgebox.domain.xapi.signature import must_come
-from edgebox.store import agents, row_seals, seals
+from edgebox.store import agents, definitions, row_seals, seals
 from edgebox.store.attachments import Attachment, insert_attachments
 from edgebox.store.registry import Numbers, Registry
 from sync.records.activity import parse_activity
@@ -50,6 +50,7 @@ SELECT statement.verb_no, statement.activity_no, person.pseudonym, device.id, st
 FROM statement JOIN person ON person.no = statement.person_no LEFT JOIN device ON device.no = statement.device_no
 WHERE statement.id = ? AND statement.body IS NULL
 """
+# By places in the log: what was about another one came after it, or knows nothing of it, as when they were stored.
 _EARLIER = """
 SELECT change.seq, statement.id, statement.person_no, statement.client_no, statement.body
 FROM change CROSS JOIN statement ON statement.id = change.key
@@ -94,8 +95,10 @@ def _note(
     _spread(connection, id_, terms)
     if outside.is_voiding:
         connection.execute(_VOID, (outside.target, outside.client_no))
-    elif connection.execute(_VOIDED_BY, (statement.id, outside.client_no)).fetchone() is not None:
-        connection.execute(_VOID, (statement.id, outside.client_no))
+    elif connection.execute(_VOIDED_BY, (id_, outside.client_no)).fetchone() is not None:
+        connection.execute(_VOID, (id_, outside.client_no))
+    for each in (id_, outside.target) if outside.is_voiding else (id_,):
+        row_seals.seal(connection, "outside", each)
 
 
 def remove(connection: sqlite3.Connection, id_: bytes) -> None:
@@ -138,7 +141,9 @@ def fill(connection: sqlite3.Connection) -> None:
     while rows := connection.execute(_EARLIER, (after, int(Kind.STATEMENT), _EARLIER_AT_ONCE)).fetchall():
         places = {id_: (seq, *rest) for seq, id_, *rest in reversed(rows)}  # the first of two
         for id_, (seq, person_no, client_no, body) in reversed(places.items()):
-            _note(connection, numbers, id_, person_no, outside_of(json.loads(body), home_page, client_no), seq)
+            outside = outside_of(json.loads(body), home_page, client_no)
+            _note(connection, numbers, id_, person_no, outside, seq)
+            definitions.define(connection, numbers, [outside])
         after = rows[-1][0]
 
 
@@ -147,7 +152,7 @@ def _find_home_page(connection: sqlite3.Connection) -> str:
     return "" if row is None else home_page_of(row[0])
 
 
-def _terms(connection: sqlite3.Connection, numbers: Numbers, statement: NewStatement, outside: Outside) -> set[int]:
+def _terms(connection: sqlite3.Connection, numbers: Numbers, person_no: int | None, outside: Outside) -> set[int]:
     mentions = outside.mentions
     nos = [(Role.ANY, 0), (Role.VERB, numbers.of_verb(mentions.verb, stays=True))]
     for identifier, name in mentions.agents.items():

@@ -12,7 +12,21 @@ from pathlib import Path
 from typing import Any
 
 from content_packs.base.starting import StoreDamaged
-from edgebox.store import copying, listing, outside, removed, repairs, salvage, seals, stretches, uncounted
+from edgebox.store import (
+    clients,
+    copying,
+    forwards,
+    listing,
+    outside,
+    remnants,
+    removed,
+    repairs,
+    salvage,
+    seals,
+    sessions,
+    stretches,
+    uncounted,
+)
 from edgebox.store.copying import LARGE, STATEMENT, UNREADABLE, Rows, copy_table, insert_rows
 from edgebox.store.repairs import Repair, RepairKind
 from edgebox.store.upgrade import SCHEMA_VERSION, upgrade
@@ -29,7 +43,8 @@ _VERSION_AT = slice(60, 64)  # `user_version`: https://www.sqlite.org/fileformat
 _IS_EMPTY = "SELECT NOT EXISTS (SELECT 1 FROM person) AND NOT EXISTS (SELECT 1 FROM statement)"
 # What the hub brought has no digest and no place: it is in no list, and the hub has it.
 _LOG_AGAIN = """
-INSERT INTO change (kind, key) SELECT ?1, id FROM statement WHERE id NOT IN (SELECT key FROM change WHERE kind = ?1)
+INSERT INTO change (kind, key) SELECT ?1, id FROM statement
+WHERE id NOT IN (SELECT key FROM change WHERE kind = ?1) AND (digest <> x'' OR id IN (SELECT id FROM outside))
 ORDER BY stored_ms
 """
 
@@ -180,6 +195,8 @@ def _bring_from_copy(nightly: Path, out: sqlite3.Connection, unread: tuple[str, 
 
 def _settle(out: sqlite3.Connection, before: dict[int, int], unread: tuple[str, ...], now_ms: int) -> Rebuilt:
     """Let everything that follows from the statements fit those that are left."""
+    for row_id in removed.list_returned(out) if unread else ():
+        out.execute("DELETE FROM statement WHERE id = ?", (row_id,))
     nameless = remnants.put_nameless_aside(out, now_ms)
     lost = max(nameless, repairs.settle_missing(out, before))
     if nameless or STATEMENT in unread:

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 
-from edgebox.store import repairs, seals, stretches
+from edgebox.store import remnants, repairs, row_seals, seals, stretches
 from edgebox.store.changes import find_last_change
-from edgebox.store.copying import UNREADABLE, is_unreadable, list_tables, open_source
+from edgebox.store.connections import is_unreadable
+from edgebox.store.copying import UNREADABLE, list_tables, open_source
 from edgebox.store.log import append_change
 from edgebox.store.repairs import Repair, RepairKind
 from edgebox.store.row_seals import Unfit

@@ -94,7 +94,7 @@ def list_statements(
     left_bytes, rows_at_once = PAGE_MAX_BYTES, min(_CHUNK, limit)
     while seqs := looked_at.take(rows_at_once):
         rows_at_once = _CHUNK
-        for seq, size_bytes, statement in read_places(connection, seqs, timeline):
+        for seq, size_bytes, statement in _read(connection, _ROWS, str(seqs), timeline):
             left_bytes -= size_bytes
             if statement is not None and _is_wanted(statement, wanted, reach) and is_found(statement):
                 found.append(statement)
@@ -210,6 +210,13 @@ class _Places:
 
 def read_places(
     connection: sqlite3.Connection, seqs: list[int], timeline: Timeline
+) -> Iterator[tuple[int, int, StoredStatement | None]]:
+    """Return for each place that has a statement how large its row is, and the statement if that is whole."""
+    return _read(connection, _ROWS, str(seqs), timeline)
+
+
+def _read(
+    connection: sqlite3.Connection, query: str, wanted: str | bytes, timeline: Timeline
 ) -> Iterator[tuple[int, int, StoredStatement | None]]:
     """Return for each place how large its row is, and the statement if that is whole with what it names."""
     names, rows = seals.select(connection, query, (wanted,))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from edgebox.domain import progress, sequence
 from edgebox.domain.progress import Progress
 from edgebox.domain.statements import NewStatement
-from edgebox.store import definitions, removed, returning, seals, stretches
+from edgebox.store import definitions, removed, returning, row_seals, seals, stretches
 from edgebox.store.changes import find_last_change
 from edgebox.store.log import append_change, number_key
 from edgebox.store.outside import insert_outside

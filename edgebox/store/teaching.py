@@ -167,3 +167,23 @@ def list_worked(connection: sqlite3.Connection, class_no: int) -> dict[int, tupl
         if person_no not in worked or last_ms + offset_ms > worked[person_no][0]:
             worked[person_no] = last_ms + offset_ms, offset_ms != 0
     return worked
+
+
+def list_work(connection: sqlite3.Connection, person_no: int) -> list[Work]:
+    """Return all that a learner did, what was begun first coming first."""
+    timeline = find_timeline(connection)
+    return [
+        Work(
+            iri=row[0],
+            pack=row[1],
+            resource=row[2],
+            progress=row[3],
+            is_complete=bool(row[4]),
+            score_scaled=row[5],
+            attempts=row[6],
+            duration_ms=row[7],
+            first_ms=row[8] + timeline.offset_at(row[8]),
+            last_ms=row[9] + timeline.offset_at(row[9]),
+        )
+        for row in connection.execute(_WORK, (person_no,))
+    ]

@@ -30,6 +30,7 @@ def count(connection: sqlite3.Connection) -> None:
     numbers = {iri: no for no, iri in iris.items()}
     wholes: dict[int, int] = {no: numbers.get(parse_activity(iri).whole.iri, no) for no, iri in iris.items()}
     known = set(connection.execute("SELECT person_no, activity_no FROM progress"))
+    connection.execute(_OF_REMOVED)
     verbs = dict(connection.execute("SELECT no, iri FROM verb").fetchall())
     devices = dict(connection.execute("SELECT no, id FROM device").fetchall())
     for rows in _chunks(connection):

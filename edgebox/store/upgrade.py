@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from content_packs.base import atomic
 from content_packs.base.errors import N_, EdgeboxError
 from edgebox.store import outside, stretches
+from edgebox.store.row_seals import seal_rest
 from edgebox.store.seals import seal_all
 from edgebox.store.telling import tell_all
 
@@ -37,9 +38,11 @@ _STEPS: tuple[tuple[str, FollowUp | None], ...] = (
     ("0010_files", None),
     ("0011_xapi", None),
     ("0012_seals", seal_all),
+    ("0013_launches", None),
     ("0014_forwards", None),
     ("0015_retention", None),
     ("0016_row_seals", _fill_and_seal),
+    ("0017_stretches", stretches.make_all),
     ("0018_signed_out", None),
 )
 SCHEMA_VERSION = int(_STEPS[-1][0][:4])

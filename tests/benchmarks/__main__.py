@@ -6,7 +6,7 @@ from importlib import import_module
 NAMES = (
     "start", "pages", "content", "statements", "storm", "record", "million",
     "bundle", "records", "catalogue", "large_pack", "imports", "stick",
-    "updates", "fetching", "time", "transfer", "way_down", "meter", "fairness", "six_months",
+    "updates", "fetching", "time", "transfer", "way_down", "meter", "express", "fairness", "six_months",
 )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, insert, select, update
 
 from sync.bundle.layout import NO_PREVIOUS, PREVIOUS_BYTES, Head, Vector
 from sync.bundle.limits import RANGES_MAX
@@ -149,13 +149,17 @@ def find_held(connection: Connection, place: Place) -> bytes | None:
 
 def list_waiting(connection: Connection, box_no: int) -> list[Waiting]:
     """Return the bundles of a box whose turn has come, in the order it made them; none when it is revoked."""
-    found = connection.execute(_waiting().where(bundle.c.box_no == box_no).order_by(bundle.c.epoch, bundle.c.seq))
-    return [Waiting(Place(*row[:3]), row.hash, BundleState(row.state)) for row in found]
+    found: list[Waiting] = []
+    for query in (_next_held(), _explained()):
+        rows = connection.execute(query.where(box.c.no == box_no).order_by(bundle.c.epoch, bundle.c.seq))
+        found += [Waiting(Place(row.box_no, row.epoch, row.seq), row.hash, BundleState(row.state)) for row in rows]
+    return found
 
 
 def list_waiting_boxes(connection: Connection) -> list[int]:
     """Return the numbers of the boxes that have bundles whose turn has come: a hub was stopped before them."""
-    return list(connection.execute(_waiting().with_only_columns(bundle.c.box_no).distinct()).scalars())
+    queries = (query.with_only_columns(bundle.c.box_no).distinct() for query in (_next_held(), _explained()))
+    return sorted({no for query in queries for no in connection.execute(query).scalars()})
 
 
 def note_explained(connection: Connection, place: Place, reasons: set[str]) -> bool:
@@ -225,15 +229,21 @@ def _held(connection: Connection, box_no: int, epoch: int) -> frozenset[int]:
     return frozenset(connection.execute(held).scalars())
 
 
-def _waiting() -> Select[Any]:
-    """Return the query of what can be applied; that a bundle set aside is explained shows in that no reason is left."""
+def _next_held() -> Select[Any]:
     same = and_(cursor.c.box_no == bundle.c.box_no, cursor.c.epoch == bundle.c.epoch)
     is_next = and_(bundle.c.seq == cursor.c.through_seq + 1, cursor.c.is_forked.is_(False))
-    is_held = and_(bundle.c.state == BundleState.HELD.value, is_next)
-    is_explained = and_(bundle.c.state == BundleState.QUARANTINED.value, bundle.c.reason.is_(None))
+    query = _of_trusted().join(cursor, and_(same, is_next))
+    return query.where(bundle.c.state == BundleState.HELD.value)
+
+
+def _explained() -> Select[Any]:
+    """Return the query of what was set aside and may be tried again: no reason is left."""
+    return _of_trusted().where(bundle.c.state == BundleState.QUARANTINED.value, bundle.c.reason.is_(None))
+
+
+def _of_trusted() -> Select[Any]:
     columns = select(bundle.c.box_no, bundle.c.epoch, bundle.c.seq, bundle.c.hash, bundle.c.state)
-    query = columns.join_from(bundle, cursor, same).join(box, box.c.no == bundle.c.box_no)
-    return query.where(box.c.revoked_ms.is_(None), or_(is_held, is_explained))
+    return columns.join_from(bundle, box, box.c.no == bundle.c.box_no).where(box.c.revoked_ms.is_(None))
 
 
 def _in_epoch(box_no: int, epoch: int) -> ColumnElement[bool]:

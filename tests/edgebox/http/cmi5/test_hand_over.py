@@ -30,7 +30,7 @@ async def may_read(one: Unit) -> bool:
         (await one.call("GET", "activities/state", params=one.state())).status,
         (await one.call("GET", "statements")).status,
         (await one.call("PUT", "activities/state", params=one.state("bookmark"), json={})).status,
-        (await one.call("GET", "agents/profile", params={"agent": one.actor})).status,
+        (await one.call("GET", "activities/profile", params={"activityId": one.activity})).status,
     }
     assert answers in ({200, 204}, {403})
     return 200 in answers
