@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import NamedTuple
 
 from aiohttp import web
 
@@ -22,45 +21,22 @@ from edgebox.http.routes import add_routes
 from edgebox.http.xapi.answers import set_record_headers
 from edgebox.jobs import Jobs
 from edgebox.keys import BOX, Box
-from edgebox.services.attachments import Attachments
-from edgebox.services.box_clock import BoxClock
-from edgebox.services.carrying import Carrying
-from edgebox.services.checking import Checking, StickSource
-from edgebox.services.class_records import ClassRecords
-from edgebox.services.clients import Clients
-from edgebox.services.documents import Documents
-from edgebox.services.exchanging import Exchanging
-from edgebox.services.exporting import Exporting
-from edgebox.services.fetching import Fetching
-from edgebox.services.forwarding import Forwarding
+from edgebox.parts import open_exchange, open_packs, open_records
 from edgebox.services.hand_ins import HandIns
 from edgebox.services.health import Health
-from edgebox.services.hub_news import HubNews
-from edgebox.services.identity import Identity, open_identity
-from edgebox.services.importing import Importing
+from edgebox.services.identity import open_identity
 from edgebox.services.indexing import Indexing
 from edgebox.services.introducing import Introducing
-from edgebox.services.launching import Launching
 from edgebox.services.library import Library
 from edgebox.services.line import Line
 from edgebox.services.link_watch import watching_link
-from edgebox.services.loading import Loading
-from edgebox.services.local_packs import LocalPacks
 from edgebox.services.marks import Marks
 from edgebox.services.meter import Meter
 from edgebox.services.neighbours import finding_neighbours
-from edgebox.services.network_source import NetworkSource
 from edgebox.services.own_lessons import OwnLessons
 from edgebox.services.pdf_pages import PdfPages
-from edgebox.services.receiving import Receiving
 from edgebox.services.record_check import RecordCheck
-from edgebox.services.record_store import RecordStore
-from edgebox.services.recording import Recording
-from edgebox.services.retention import Retention
-from edgebox.services.retiring import Retiring
 from edgebox.services.signing_in import SigningIn
-from edgebox.services.stick_ids import StickIds
-from edgebox.services.syncing import Syncing
 from edgebox.services.teaching import Teaching
 from edgebox.services.timekeeping import Timekeeping
 from edgebox.services.trust import Trust
@@ -68,8 +44,6 @@ from edgebox.settings import Settings, prepare_folders
 from edgebox.store.database import Database
 from edgebox.store.reserve import Reserve
 from edgebox.store.stamping import put_origin
-from sync.engine.lanes import Lane
-from sync.transport.http import HttpTransport
 
 KEEPALIVE_SECONDS = 20.0
 LINGER_SECONDS = 5.0
@@ -103,82 +77,6 @@ def hold_data(settings: Settings) -> Iterator[None]:
         yield
 
 
-class _Packs(NamedTuple):
-    """What deals with packs; by the names of the box's parts, as in the next."""
-
-    loading: Loading
-    exporting: Exporting
-    retiring: Retiring
-    fetching: Fetching
-    checking: Checking
-    local_packs: LocalPacks
-    importing: Importing
-
-
-class _Exchange(NamedTuple):
-    """What deals with the hub."""
-
-    hub_news: HubNews
-    receiving: Receiving
-    syncing: Syncing
-    carrying: Carrying
-    exchanging: Exchanging
-
-
-def _open_packs(
-    settings: Settings,
-    clock: BoxClock,
-    identity: Identity,
-    database: Database,
-    library: Library,
-    line: Line,
-    stack: AsyncExitStack,
-) -> _Packs:
-    loading = Loading(database, settings, clock, library)
-    exporting = Exporting(settings, library, loading.sticks)
-    retiring = Retiring(database, settings, clock, library)
-    loading.make_room = retiring.make_room
-    fetching = Fetching(database, settings, clock, library, loading, line)
-    checking = Checking(settings, clock, library, [StickSource(loading.sticks), NetworkSource(fetching)])
-    local_packs = LocalPacks(database, settings, clock, identity, loading)
-    importing = Importing(settings, loading, local_packs)
-    for part in (loading, exporting, fetching, checking, importing):
-        stack.push_async_callback(part.close)
-    return _Packs(loading, exporting, retiring, fetching, checking, local_packs, importing)
-
-
-async def _open_exchange(
-    settings: Settings,
-    timekeeping: Timekeeping,
-    identity: Identity,
-    database: Database,
-    library: Library,
-    loading: Loading,
-    line: Line,
-    hand_ins: HandIns,
-    stack: AsyncExitStack,
-) -> _Exchange:
-    clock = timekeeping.clock
-    hub_news = HubNews(database, clock, library)
-    receiving = Receiving(database, identity, clock, settings.spool, on_applied=hub_news.reload)
-    await receiving.resume()
-    await hub_news.reload()
-
-    def make_link(url: str) -> HttpTransport:
-        # What the hub has for this box is never as large as a pack, so it waits for no hours.
-        wire, down = line.wire(Lane.PROGRESS), line.wire(Lane.SMALL, is_by_size=False)
-        return HttpTransport(url, authorities=settings.hub_ca, wire=wire, down=down)
-
-    syncing = Syncing(database, identity, clock, settings.spool, line, receiving, make_link, hand_ins.blobs)
-    syncing.files.has_room = hand_ins.has_room
-    syncing.on_told_time = timekeeping.hear
-    carrying = Carrying(database, identity, clock, syncing, receiving, settings.spool)
-    exchanging = Exchanging(database, identity, syncing, receiving, loading.sticks, StickIds(database, clock))
-    for part in (syncing, carrying, exchanging):
-        stack.push_async_callback(part.close)
-    return _Exchange(hub_news, receiving, syncing, carrying, exchanging)
-
-
 @asynccontextmanager
 async def open_box(settings: Settings, machine: MachineClock | None = None) -> AsyncIterator[Box]:
     """Open everything a box is made of, and close it in the reverse order."""
@@ -205,22 +103,15 @@ async def open_box(settings: Settings, machine: MachineClock | None = None) -> A
         line = await Line.open(database, clock, settings)
         stack.push_async_callback(line.close)
         line.knows_time = lambda: not timekeeping.is_in_doubt
-        packs = _open_packs(settings, clock, identity, database, library, line, stack)
+        packs = open_packs(settings, clock, identity, database, library, line, stack)
         hand_ins = HandIns(database, settings, clock)
-        exchange = await _open_exchange(
+        exchange = await open_exchange(
             settings, timekeeping, identity, database, library, packs.loading, line, hand_ins, stack
         )
         signing_in = await SigningIn.open(database, clock, identity)
         own_lessons = OwnLessons(database, clock, library)
         teaching = Teaching(database, clock, library, signing_in, own_lessons)
-        recording = await Recording.open(database, clock, identity, timekeeping.note_tablet)
-        attachments = Attachments(database, settings.attachments)
-        await attachments.sweep()
-        record_store = RecordStore(database, clock, recording, identity.home_page, attachments)
-        retention = Retention(database, settings, clock, teaching, is_time_known=clock.is_trusted)
-        stack.push_async_callback(retention.close)
-        forwarding = Forwarding(database, settings, clock, line, attachments, identity.home_page)
-        stack.push_async_callback(forwarding.close)
+        records = await open_records(settings, timekeeping, identity, database, teaching, line, stack)
         yield Box(
             settings=settings,
             clock=clock,
@@ -228,14 +119,6 @@ async def open_box(settings: Settings, machine: MachineClock | None = None) -> A
             database=database,
             signing_in=signing_in,
             record_check=record_check,
-            recording=recording,
-            record_store=record_store,
-            class_records=ClassRecords(database, teaching, record_store),
-            retention=retention,
-            forwarding=forwarding,
-            documents=Documents(database, clock),
-            clients=Clients(database, clock),
-            launching=Launching(database, clock, recording, identity),
             indexing=Indexing(database),
             library=library,
             line=line,
@@ -248,6 +131,7 @@ async def open_box(settings: Settings, machine: MachineClock | None = None) -> A
             timekeeping=timekeeping,
             **packs._asdict(),
             **exchange._asdict(),
+            **records._asdict(),
             pdf_pages=PdfPages(settings.data / "cache" / "pdf"),
         )
 
