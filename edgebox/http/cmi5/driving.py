@@ -142,7 +142,7 @@ async def _check_right(request: web.Request) -> None:
     """Return if a teacher or a credential that may launch asks; nothing of the body was read.
 
     Raises:
-        SignInNeeded, NotAllowed, OriginRefused, TokenInvalid, LaunchingRefused
+        OriginRefused, SignInNeeded, NotAllowed, TokenInvalid, LaunchingRefused
     """
     scheme, _, value = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "basic":
@@ -151,10 +151,10 @@ async def _check_right(request: web.Request) -> None:
         if caller.client is None or not caller.client.may_launch:
             raise LaunchingRefused
         return
+    check_origin(request)
     session = find_session(request)
     if not may_use(Access.TEACHER, session):
         raise problems.SignInNeeded if session is None else problems.NotAllowed
-    check_origin(request)
 
 
 async def _write_body(request: web.Request, path: Path) -> None:
