@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -112,7 +113,12 @@ async def test_absurd_content_under_a_good_signature_changes_nothing_however_oft
     apart: list[bytes] = []
     monkeypatch.setattr(opening, "LARGE_MIN_RECORDS", 1 << 40)
     decode = opening.decode_apart
-    monkeypatch.setattr(opening, "decode_apart", lambda *arguments: apart.append(b"") or decode(*arguments))
+
+    def noted(packed: bytes, *arguments: Any, **options: Any) -> Any:
+        apart.append(packed)
+        return decode(packed, *arguments, **options)
+
+    monkeypatch.setattr(opening, "decode_apart", noted)
     async with hub_on(tmp_path) as hub:
         maker = await hub.enrolled()
         await hub.post(maker.next(registries()))

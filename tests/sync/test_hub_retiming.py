@@ -70,6 +70,7 @@ async def test_a_record_for_a_boot_that_nobody_explained_waits_for_the_one_that_
         await hub.post(maker.next([Boot(4, DAY_MS, 3)]))
         assert await hub.rows("SELECT state FROM bundle") == [("quarantined",)]
         await hub.post(maker.next([Boot(4, 0, 1, NOW_MS)]))
+        await hub.caught_up()
         assert await hub.rows("SELECT state FROM bundle") == [("applied",), ("applied",)]
 
 
