@@ -242,7 +242,7 @@ class Launching:
             pass
 
     def _abandon(self, connection: Any, launch: Launch, last_ms: int, at_ms: int) -> dict[str, Any]:
-        launches.end_launch(connection, launch.no, None, at_ms)
+        launches.end_launch(connection, launch.no, at_ms)
         registration = launches.find_registration(connection, launch.registration)
         assert registration is not None
         teller = Teller(registration.actor, launch.registration, launch.session, at_ms)

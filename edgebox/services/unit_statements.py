@@ -36,7 +36,6 @@ class Admitted:
 
     before: Stage
     after: Stage
-    last_id: bytes
     is_new: bool
 
 
@@ -66,12 +65,12 @@ class UnitStatements:
         before = after = launches.find_stage(connection, launch, now_ms)
         if before.is_over and not any(is_defined(dict(given)) for given in received):
             raise SessionOver
-        last_id, is_new = b"", False
+        is_new = False
         for given, statement in zip(received, new, strict=True):
             if not launches.is_known(connection, launch, statement.id):
                 after = next_stage(launch, after, dict(given))
-                last_id, is_new = statement.id, True
-        return Admitted(before, after, last_id, is_new)
+                is_new = True
+        return Admitted(before, after, is_new)
 
     def follow(
         self, connection: Any, registry: Registry, launch: Launch, admitted: Admitted, now_ms: int
@@ -79,7 +78,7 @@ class UnitStatements:
         """Keep the stage of a session whose statements were stored, and say what is satisfied by them."""
         if not admitted.is_new:
             return None
-        launches.store_stage(connection, launch, admitted.after, admitted.last_id, now_ms)
+        launches.store_stage(connection, launch, admitted.after, now_ms)
         if not (admitted.after.session_verbs - admitted.before.session_verbs) & _MOVES_ON:
             return None
         registration = launches.find_registration(connection, launch.registration)

@@ -169,13 +169,13 @@ def sign_out(connection: sqlite3.Connection, person_no: int) -> None:
     connection.execute(_SIGN_OUT, (person_no,))
 
 
-def store_stage(connection: sqlite3.Connection, launch: Launch, stage: Stage, last_id: bytes, now_ms: int) -> None:
+def store_stage(connection: sqlite3.Connection, launch: Launch, stage: Stage, now_ms: int) -> None:
     """Keep how far a session has come with a statement of its unit."""
     query = "UPDATE cmi5_launch SET verbs = ?, last_ms = ? WHERE no = ?"
     connection.execute(query, (to_bits(stage.session_verbs), now_ms, launch.no))
     add_verbs(connection, launch.registration_no, launch.publisher_id, stage.session_verbs)
     if stage.is_over:
-        end_launch(connection, launch.no, last_id, now_ms)
+        end_launch(connection, launch.no, now_ms)
 
 
 def add_verbs(connection: sqlite3.Connection, registration_no: int, unit: str, verbs: frozenset[Verb]) -> None:
@@ -183,10 +183,9 @@ def add_verbs(connection: sqlite3.Connection, registration_no: int, unit: str, v
     connection.execute(_ADD_VERBS, (registration_no, unit, to_bits(verbs)))
 
 
-def end_launch(connection: sqlite3.Connection, launch_no: int, ended_by: bytes | None, now_ms: int) -> None:
+def end_launch(connection: sqlite3.Connection, launch_no: int, now_ms: int) -> None:
     """End a session, by a statement of its unit or by abandoning it."""
-    query = "UPDATE cmi5_launch SET ended_ms = ?, ended_by = ? WHERE no = ? AND ended_ms IS NULL"
-    connection.execute(query, (now_ms, ended_by, launch_no))
+    connection.execute("UPDATE cmi5_launch SET ended_ms = ? WHERE no = ? AND ended_ms IS NULL", (now_ms, launch_no))
 
 
 def take_fetch(connection: sqlite3.Connection, session: bytes, now_ms: int) -> bool:

@@ -52,8 +52,7 @@ CREATE TABLE cmi5_launch (
     verbs           INTEGER NOT NULL DEFAULT 0,           -- that the unit used in this session
     documents       INTEGER NOT NULL DEFAULT 0,           -- 1: it read the launch data, 2: the preferences
     fetched_ms      INTEGER,                              -- null until its token was given out
-    ended_ms        INTEGER,                              -- null while it may speak
-    ended_by        BLOB                                  -- the statement that ended it, null when it was abandoned
+    ended_ms        INTEGER                               -- null while it may speak
 ) STRICT;
 CREATE INDEX cmi5_launch_activity ON cmi5_launch (registration_no, activity_iri);
 CREATE INDEX cmi5_launch_open ON cmi5_launch (registration_no) WHERE ended_ms IS NULL;
