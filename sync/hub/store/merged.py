@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Connection, and_, select, update
 
 from sync.hub.store.access import find_setting, put_setting
 from sync.hub.store.database import add_row
-from sync.hub.store.schema import MERGED
+from sync.hub.store.merged_tables import MERGED
 from sync.records.kinds import KINDS, Kind, kind_of
 from sync.records.merging import KEYS, join, key_of
 from sync.records.rows import Merged

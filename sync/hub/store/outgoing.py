@@ -8,7 +8,8 @@ from sqlalchemy import Connection, Table, and_, func, or_, select
 from content_packs.base.ids import derive_registration, derive_statement_id
 from sync.hub.store import merged
 from sync.hub.store.database import add_rows
-from sync.hub.store.schema import MERGED, activity, box, device, learner, school_change, statement, verb
+from sync.hub.store.merged_tables import MERGED
+from sync.hub.store.schema import activity, box, device, learner, school_change, statement, verb
 from sync.hub.store.statement_rows import CONTENT
 from sync.records import rows
 from sync.records.facts import may_go

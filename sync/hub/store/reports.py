@@ -16,9 +16,9 @@ from sqlalchemy import (
     select,
 )
 
+from sync.hub.store.merged_tables import MERGED
 from sync.hub.store.retiming import is_repaired, is_told_in, repaired_ms, wrong_boots
 from sync.hub.store.schema import (
-    MERGED,
     activity,
     assignment,
     box,

@@ -3,10 +3,6 @@
 Rows of different schools never meet: everything that a box can write is keyed by its school or by the box.
 """
 
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any
-
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -23,11 +19,6 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
-from sqlalchemy.types import TypeEngine
-
-from sync.records.field import Field, FieldType
-from sync.records.kinds import KINDS, Kind
-from sync.records.merging import KEYS
 
 METADATA = MetaData(
     naming_convention={
@@ -42,11 +33,13 @@ NO = BigInteger().with_variant(Integer(), "sqlite")
 KEY_BYTES = 16
 
 
-def _no() -> Column[int]:
+def row_no() -> Column[int]:
+    """Return the column of the hub's own number."""
     return Column("no", NO, primary_key=True, autoincrement=True)
 
 
-def _ref(name: str, target: str, *, is_optional: bool = False, is_key: bool = False) -> Column[int]:
+def row_ref(name: str, target: str, *, is_optional: bool = False, is_key: bool = False) -> Column[int]:
+    """Return a column that names a row of another table."""
     return Column(name, NO, ForeignKey(target), nullable=is_optional, primary_key=is_key, autoincrement=False)
 
 
@@ -54,13 +47,13 @@ setting = Table(
     "setting", METADATA, Column("name", String(64), primary_key=True), Column("value", Text, nullable=False)
 )
 
-school = Table("school", METADATA, _no(), Column("title", String(200), nullable=False, unique=True))
+school = Table("school", METADATA, row_no(), Column("title", String(200), nullable=False, unique=True))
 
 box = Table(
     "box",
     METADATA,
-    _no(),
-    _ref("school_no", "school.no"),
+    row_no(),
+    row_ref("school_no", "school.no"),
     Column("key_id", LargeBinary(KEY_BYTES), nullable=False, unique=True),
     Column("verify_key", LargeBinary(32), nullable=False),
     Column("enrolled_ms", BigInteger, nullable=False),
@@ -98,7 +91,7 @@ admin_session = Table(
 box_day = Table(
     "box_day",
     METADATA,
-    _ref("box_no", "box.no", is_key=True),
+    row_ref("box_no", "box.no", is_key=True),
     Column("day", Integer, primary_key=True, autoincrement=False),
     Column("received_bytes", BigInteger, nullable=False),
 )
@@ -107,7 +100,7 @@ box_day = Table(
 cursor = Table(
     "cursor",
     METADATA,
-    _ref("box_no", "box.no", is_key=True),
+    row_ref("box_no", "box.no", is_key=True),
     Column("epoch", BigInteger, primary_key=True, autoincrement=False),
     Column("through_seq", BigInteger, nullable=False),
     Column("through_change", BigInteger, nullable=False),
@@ -118,7 +111,7 @@ cursor = Table(
 bundle = Table(
     "bundle",
     METADATA,
-    _ref("box_no", "box.no", is_key=True),
+    row_ref("box_no", "box.no", is_key=True),
     Column("epoch", BigInteger, primary_key=True, autoincrement=False),
     Column("seq", BigInteger, primary_key=True, autoincrement=False),
     Column("hash", LargeBinary(32), primary_key=True),
@@ -140,7 +133,7 @@ Index("ix_bundle_state", bundle.c.box_no, bundle.c.epoch, bundle.c.state)
 express = Table(
     "express",
     METADATA,
-    _ref("box_no", "box.no", is_key=True),
+    row_ref("box_no", "box.no", is_key=True),
     Column("epoch", BigInteger, primary_key=True, autoincrement=False),
     Column("seq", BigInteger, primary_key=True, autoincrement=False),
     Column("hash", LargeBinary(32), primary_key=True),
@@ -155,7 +148,7 @@ express = Table(
 told_early = Table(
     "told_early",
     METADATA,
-    _ref("box_no", "box.no", is_key=True),
+    row_ref("box_no", "box.no", is_key=True),
     Column("kind", SmallInteger, primary_key=True, autoincrement=False),
     Column("hub_no", NO, primary_key=True, autoincrement=False),
 )
@@ -164,7 +157,7 @@ told_early = Table(
 registry = Table(
     "registry",
     METADATA,
-    _ref("box_no", "box.no", is_key=True),
+    row_ref("box_no", "box.no", is_key=True),
     Column("epoch", BigInteger, primary_key=True, autoincrement=False),
     Column("kind", SmallInteger, primary_key=True, autoincrement=False),
     Column("no", BigInteger, primary_key=True, autoincrement=False),
@@ -174,18 +167,18 @@ registry = Table(
 learner = Table(
     "learner",
     METADATA,
-    _no(),
-    _ref("school_no", "school.no"),
+    row_no(),
+    row_ref("school_no", "school.no"),
     Column("pseudonym", LargeBinary(KEY_BYTES), nullable=False),
     UniqueConstraint("school_no", "pseudonym"),
 )
 
-verb = Table("verb", METADATA, _no(), Column("iri", Text, nullable=False, unique=True))
+verb = Table("verb", METADATA, row_no(), Column("iri", Text, nullable=False, unique=True))
 
 activity = Table(
     "activity",
     METADATA,
-    _no(),
+    row_no(),
     Column("iri", Text, nullable=False, unique=True),
     Column("pack", String(80)),
     Column("resource", String(200)),
@@ -196,8 +189,8 @@ Index("ix_activity_pack", activity.c.pack)
 device = Table(
     "device",
     METADATA,
-    _no(),
-    _ref("school_no", "school.no"),
+    row_no(),
+    row_ref("school_no", "school.no"),
     Column("id", LargeBinary(KEY_BYTES), nullable=False),
     UniqueConstraint("school_no", "id"),
 )
@@ -206,8 +199,8 @@ device = Table(
 class_ = Table(
     "class",
     METADATA,
-    _no(),
-    _ref("school_no", "school.no"),
+    row_no(),
+    row_ref("school_no", "school.no"),
     Column("pseudonym", LargeBinary(KEY_BYTES), nullable=False),
     Column("code", String(16), nullable=False),
     Column("is_active", Boolean, nullable=False),
@@ -219,8 +212,8 @@ class_ = Table(
 enrollment = Table(
     "enrollment",
     METADATA,
-    _ref("class_no", "class.no", is_key=True),
-    _ref("learner_no", "learner.no", is_key=True),
+    row_ref("class_no", "class.no", is_key=True),
+    row_ref("learner_no", "learner.no", is_key=True),
     Column("is_active", Boolean, nullable=False),
     Column("stamp_epoch", BigInteger, nullable=False),
     Column("stamp_seq", BigInteger, nullable=False),
@@ -229,7 +222,7 @@ enrollment = Table(
 pack_install = Table(
     "pack_install",
     METADATA,
-    _ref("box_no", "box.no", is_key=True),
+    row_ref("box_no", "box.no", is_key=True),
     Column("pack", String(80), primary_key=True),
     Column("version", BigInteger, primary_key=True, autoincrement=False),
     Column("root", LargeBinary(32), nullable=False),
@@ -242,7 +235,7 @@ pack_install = Table(
 assignment = Table(
     "assignment",
     METADATA,
-    _ref("class_no", "class.no", is_key=True),
+    row_ref("class_no", "class.no", is_key=True),
     Column("pack", String(80), primary_key=True),
     Column("lesson", String(200), primary_key=True),
     Column("at_ms", BigInteger, nullable=False),
@@ -254,13 +247,13 @@ assignment = Table(
 statement = Table(
     "statement",
     METADATA,
-    _ref("school_no", "school.no", is_key=True),
+    row_ref("school_no", "school.no", is_key=True),
     Column("id", LargeBinary(KEY_BYTES), primary_key=True),
-    _ref("box_no", "box.no"),
-    _ref("learner_no", "learner.no", is_optional=True),
-    _ref("verb_no", "verb.no"),
-    _ref("activity_no", "activity.no"),
-    _ref("device_no", "device.no", is_optional=True),
+    row_ref("box_no", "box.no"),
+    row_ref("learner_no", "learner.no", is_optional=True),
+    row_ref("verb_no", "verb.no"),
+    row_ref("activity_no", "activity.no"),
+    row_ref("device_no", "device.no", is_optional=True),
     Column("device_seq", BigInteger),
     Column("registration", LargeBinary(KEY_BYTES)),
     Column("timestamp_ms", BigInteger, nullable=False),
@@ -284,8 +277,8 @@ Index("ix_statement_time", statement.c.box_no, statement.c.timestamp_ms)
 boot = Table(
     "boot",
     METADATA,
-    _no(),
-    _ref("box_no", "box.no"),
+    row_no(),
+    row_ref("box_no", "box.no"),
     Column("start_ms", BigInteger, nullable=False),
     Column("offset_ms", BigInteger, nullable=False),
     Column("quality", SmallInteger, nullable=False),
@@ -298,9 +291,9 @@ boot = Table(
 statement_conflict = Table(
     "statement_conflict",
     METADATA,
-    _no(),
-    _ref("school_no", "school.no"),
-    _ref("box_no", "box.no"),
+    row_no(),
+    row_ref("school_no", "school.no"),
+    row_ref("box_no", "box.no"),
     Column("id", LargeBinary(KEY_BYTES), nullable=False),
     Column("digest", LargeBinary(8), nullable=False),
     Column("content", LargeBinary, nullable=False),
@@ -312,7 +305,7 @@ statement_conflict = Table(
 stream = Table(
     "stream",
     METADATA,
-    _ref("box_no", "box.no", is_key=True),
+    row_ref("box_no", "box.no", is_key=True),
     Column("epoch", BigInteger, nullable=False),
     Column("made_seq", BigInteger, nullable=False),
     Column("through_no", BigInteger, nullable=False),
@@ -325,7 +318,7 @@ stream = Table(
 stream_bundle = Table(
     "stream_bundle",
     METADATA,
-    _ref("box_no", "box.no", is_key=True),
+    row_ref("box_no", "box.no", is_key=True),
     Column("seq", BigInteger, primary_key=True, autoincrement=False),
     Column("hash", LargeBinary(32), nullable=False),
     Column("name", LargeBinary(16), nullable=False, unique=True),
@@ -336,7 +329,10 @@ stream_bundle = Table(
 
 # The highest stamp made or seen for each school.
 school_clock = Table(
-    "school_clock", METADATA, _ref("school_no", "school.no", is_key=True), Column("stamp", BigInteger, nullable=False)
+    "school_clock",
+    METADATA,
+    row_ref("school_no", "school.no", is_key=True),
+    Column("stamp", BigInteger, nullable=False),
 )
 
 # What the boxes of a school are to be told: every row that the hub wrote (no box) or that a box brought. Statements are
@@ -344,9 +340,9 @@ school_clock = Table(
 school_change = Table(
     "school_change",
     METADATA,
-    _no(),
-    _ref("school_no", "school.no"),
-    _ref("box_no", "box.no", is_optional=True),
+    row_no(),
+    row_ref("school_no", "school.no"),
+    row_ref("box_no", "box.no", is_optional=True),
     Column("kind", SmallInteger, nullable=False),
     Column("row_no", BigInteger),
     Column("row_id", LargeBinary(KEY_BYTES)),
@@ -358,11 +354,11 @@ Index("ix_school_change_school", school_change.c.school_no, school_change.c.no)
 school_file = Table(
     "school_file",
     METADATA,
-    _no(),
-    _ref("school_no", "school.no"),
+    row_no(),
+    row_ref("school_no", "school.no"),
     Column("hash", LargeBinary(32), nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
-    _ref("box_no", "box.no"),
+    row_ref("box_no", "box.no"),
     Column("received_ms", BigInteger, nullable=False),
     UniqueConstraint("school_no", "hash"),
 )
@@ -380,30 +376,11 @@ unnoted_file = Table(
 own_lesson = Table(
     "own_lesson",
     METADATA,
-    _no(),
-    _ref("school_no", "school.no"),
+    row_no(),
+    row_ref("school_no", "school.no"),
     Column("id", LargeBinary(KEY_BYTES), nullable=False),
     Column("title", String(200), nullable=False),
     Column("resources", Text, nullable=False),
     Column("is_active", Boolean, nullable=False),
     UniqueConstraint("school_no", "id"),
 )
-
-
-def _type(field: Field) -> TypeEngine[Any]:
-    if field.type is FieldType.INTEGER:
-        return BigInteger()
-    if field.type is FieldType.BOOLEAN:
-        return Boolean()
-    return Text() if field.type is FieldType.TEXT else LargeBinary()
-
-
-def _merged(kind: Kind) -> Table:
-    columns = [Column(f.name, _type(f), nullable=f.is_optional and f.name != "origin") for f in KINDS[kind].fields]
-    unique = UniqueConstraint("school_no", *KEYS[kind], name=f"uq_{kind.name.lower()}_key")
-    return Table(kind.name.lower(), METADATA, _no(), _ref("school_no", "school.no"), *columns, unique)
-
-
-# What merges: one table per record kind, with the columns of the table of kinds.
-MERGED: Mapping[Kind, Table] = MappingProxyType({kind: _merged(kind) for kind in KEYS})
-Index("ix_hand_in_hash", MERGED[Kind.HAND_IN].c.school_no, MERGED[Kind.HAND_IN].c.hash)

@@ -2,6 +2,7 @@
 
 from alembic import context
 
+from sync.hub.store import merged_tables  # noqa: F401 - its tables belong to the metadata
 from sync.hub.store.schema import METADATA
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=METADATA)
