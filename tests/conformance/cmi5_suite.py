@@ -8,22 +8,15 @@ and later with `NODE_OPTIONS=--openssl-legacy-provider`), and name the folder:
 It drives a browser: Debian's Chromium, or the one that `PUPPETEER_EXECUTABLE_PATH` names.
 """
 
-import asyncio
 import json
 import os
 import shutil
 import sys
 import tempfile
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from subprocess import DEVNULL, run
 
-from edgebox.app import running_box
-from edgebox.domain.caller import Reach
-from tests.conformance.lrs_suite import Outcome
-from tests.support.box import make_school
+from tests.conformance.lrs_suite import Outcome, serving_box
 
 FOLDER = os.environ.get("EDGEBOX_CMI5_SUITE", "")
 SUITES = ("package", "runtime")
@@ -85,7 +78,8 @@ module.exports = {
 
 def run_suite(name: str, folder: Path) -> Outcome:
     """Run one of the two parts of the suite against a new box with a new credential. Blocks."""
-    with tempfile.TemporaryDirectory() as made, serving_box(Path(made)) as (address, login):
+    with tempfile.TemporaryDirectory() as made, serving_box(Path(made), may_launch=True) as served:
+        address, login, secret = served
         adapter, browser, report = Path(made) / "adapter.js", Path(made) / "browser.js", Path(made) / "report.json"
         adapter.write_text(_ADAPTER)
         browser.write_text(f"module.exports = {json.dumps(_BROWSER)};")
@@ -93,7 +87,7 @@ def run_suite(name: str, folder: Path) -> Outcome:
             "PUPPETEER_EXECUTABLE_PATH": shutil.which("chromium") or "",
             **os.environ,
             "EDGEBOX_ADDRESS": address,
-            "EDGEBOX_LOGIN": login,
+            "EDGEBOX_LOGIN": f"{login}:{secret}",
             "CATAPULT_LMS": str(adapter),
             "JEST_PUPPETEER_CONFIG": str(browser),
         }
@@ -107,37 +101,6 @@ def run_suite(name: str, folder: Path) -> Outcome:
         if case["status"] != "passed"
     ]
     return Outcome(result["numTotalTests"], result["numPassedTests"], failures)
-
-
-@contextmanager
-def serving_box(data: Path) -> Iterator[tuple[str, str]]:
-    """Serve a box in a thread; give its address and a credential that may launch and reads everything."""
-    school = make_school(data / "box", learners=1)
-    ready, loop = threading.Event(), asyncio.new_event_loop()
-    found: list[tuple[str, str]] = []
-    stop = asyncio.Event()
-
-    async def serve() -> None:
-        async with running_box(school.settings) as running:
-            assert running.box is not None
-            await running.box.local_packs.allow_scripts(on=True)
-            login, secret = await running.box.clients.make(
-                "suite", may_write=False, reach=Reach.ALL, class_no=None, person_no=school.teacher.no, may_launch=True
-            )
-            found.append((running.address.rstrip("/"), f"{login}:{secret}"))
-            ready.set()
-            await stop.wait()
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
-    thread.start()
-    try:
-        if not ready.wait(60):
-            raise RuntimeError("the box did not start")
-        yield found[0]
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join()
-        loop.close()
 
 
 def main() -> None:

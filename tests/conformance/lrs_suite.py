@@ -50,8 +50,8 @@ def run_suite(version: str, folder: Path, *, only: str = "") -> Outcome:
 
 
 @contextmanager
-def serving_box(data: Path) -> Iterator[tuple[str, str, str]]:
-    """Serve a box in a thread; give its address and a credential that may do everything."""
+def serving_box(data: Path, *, may_launch: bool = False) -> Iterator[tuple[str, str, str]]:
+    """Serve a box in a thread; give its address and a credential that reads everything, and writes or launches."""
     school = make_school(data / "box", learners=2)
     ready, loop = threading.Event(), asyncio.new_event_loop()
     found: list[tuple[str, str, str]] = []
@@ -60,8 +60,14 @@ def serving_box(data: Path) -> Iterator[tuple[str, str, str]]:
     async def serve() -> None:
         async with running_box(school.settings) as running:
             assert running.box is not None
+            await running.box.local_packs.allow_scripts(on=may_launch)
             login, secret = await running.box.clients.make(
-                "suite", may_write=True, reach=Reach.ALL, class_no=None, person_no=school.teacher.no
+                "suite",
+                may_write=not may_launch,
+                reach=Reach.ALL,
+                class_no=None,
+                person_no=school.teacher.no,
+                may_launch=may_launch,
             )
             found.append((running.address.rstrip("/"), login, secret))
             ready.set()
