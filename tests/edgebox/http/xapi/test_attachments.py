@@ -92,7 +92,9 @@ async def test_file_of_a_longer_hash_is_taken(records: Records) -> None:
 
 
 async def test_file_that_lies_elsewhere_need_not_come(records: Records) -> None:
-    await records.send(make_statement(1, attachments=[attachment(TEXT, fileUrl="http://example.org/file")]))
+    named = [attachment(TEXT, fileUrl="http://example.org/file")]
+    await records.send(make_statement(1, attachments=named))
+    assert (await records.get(statementId=make_id(1)))["attachments"] == named
 
 
 async def test_file_is_given_only_with_statements_it_came_with(records: Records, school: School) -> None:
