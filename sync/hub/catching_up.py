@@ -72,35 +72,38 @@ class CatchingUp:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _run(self, box_no: int) -> None:
+        has_failed = False
         try:
             while box_no in self._due:
                 self._due.discard(box_no)
-                await self._catch_up(box_no)
+                has_failed = await self._catch_up(box_no)
         except Exception:
             log.exception("hub.box_waits box=%d", box_no)
-            self._try_later(box_no)
+            has_failed = True
         finally:
             del self._tasks[box_no]
-
-    async def _catch_up(self, box_no: int) -> None:
-        failed = set[Waiting]()
-        while found := await self._store.run(partial(bundles.list_waiting, box_no=box_no)):
-            waiting = [each for each in found if each not in failed]
-            if not waiting:
-                break
-            for each in waiting:
-                if not await self._apply(each):
-                    failed.add(each)
-        if failed:
+        if has_failed:
             self._try_later(box_no)
         else:
             self._failures.pop(box_no, None)
+
+    async def _catch_up(self, box_no: int) -> bool:
+        """Apply what waits of a box, and return whether any of it failed: it was tried, and waits still."""
+        tried = set[Waiting]()
+        while found := await self._store.run(partial(bundles.list_waiting, box_no=box_no)):
+            waiting = [each for each in found if each not in tried]
+            if not waiting:
+                return True
+            for each in waiting:
+                if not await self._apply(each):
+                    tried.add(each)
+        return False
 
     async def _apply(self, waiting: Waiting) -> bool:
         """Return whether it was applied, or anything else became of it."""
         box, effort = await self._store.run(partial(boxes.get_box, no=waiting.place.box_no)), Effort()
         try:
-            await self._uploads.settle(box.verify_key.key_id, effort)
+            await self._uploads.wait_all(box.verify_key.key_id)
             async with self._memory:
                 return await self._chain.apply(box, waiting, effort)
         except Exception:

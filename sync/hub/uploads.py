@@ -65,13 +65,10 @@ class Uploads:
     async def make_up(self, origin: bytes) -> None:
         """Note that the box came, and wait until it has credit again, or nobody else comes any more."""
         self._shares.come(origin, _now_seconds())
-        while await self.wait(origin):
-            pass
+        await self.wait_all(origin)
 
-    async def settle(self, origin: bytes, effort: Effort) -> None:
-        """Put what was done for a box so far on its account, and wait until it may cost more."""
-        self.spend(origin, effort.seconds)
-        effort.seconds = 0.0
+    async def wait_all(self, origin: bytes) -> None:
+        """Wait until a box has credit, however long; nobody waits once the hub is being stopped."""
         while await self.wait(origin):
             pass
 

@@ -3,6 +3,8 @@
 import asyncio
 import errno
 import gc
+import signal
+import subprocess
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -17,7 +19,7 @@ from content_packs.base.signing import PairKey
 from sync.bundle import codec1
 from sync.bundle.body import Body
 from sync.bundle.errors import BundleTooLarge
-from sync.bundle.layout import BundleKind
+from sync.bundle.layout import BundleKind, Notice
 from sync.bundle.limits import RECORDS_MAX
 from sync.bundle.paired import is_paired, write_paired
 from sync.bundle.write import Range
@@ -163,11 +165,11 @@ async def test_a_box_pays_for_what_was_held_before_the_next_is_read(
 ) -> None:
     async with hub_on(tmp_path) as hub:
         first, uploads = await hold(hub, await hub.enrolled(), one_answer), hub.listening.hub.uploads
-        done, settle, spend, load = list[str](), uploads.settle, uploads.spend, Arrivals.load
+        done, wait_all, spend, load = list[str](), uploads.wait_all, uploads.spend, Arrivals.load
 
-        async def note_wait(origin: bytes, effort: Any) -> None:
+        async def note_wait(origin: bytes) -> None:
             done.append("waits for credit")
-            await settle(origin, effort)
+            await wait_all(origin)
 
         def note_cost(origin: bytes, seconds: float) -> None:
             done.extend(["pays"] * (seconds > 0))
@@ -180,7 +182,7 @@ async def test_a_box_pays_for_what_was_held_before_the_next_is_read(
         await hub.post(first)
         await hub.caught_up()
         done.clear()
-        monkeypatch.setattr(uploads, "settle", note_wait)
+        monkeypatch.setattr(uploads, "wait_all", note_wait)
         monkeypatch.setattr(uploads, "spend", note_cost)
         monkeypatch.setattr(Arrivals, "load", note_read)
         await hub.rows("UPDATE bundle SET state = 'quarantined' WHERE seq > 1 RETURNING seq")
@@ -311,6 +313,19 @@ async def test_what_takes_too_much_each_time_is_refused_after_some_tries(
         assert seen == [("held", None)] * (TRIES_MAX - 1) + [("refused", "sync.bundle_too_large")]
 
 
+async def test_what_was_held_and_follows_another_bundle_than_the_one_that_came_is_a_fork(tmp_path: Path) -> None:
+    async with hub_on(tmp_path) as hub:
+        maker = await hub.enrolled()
+        copy = replace(maker)
+        first, _other = maker.next([*registries(), answered(1)]), copy.next([*registries(), answered(2)])
+        await hub.post(copy.next([answered(3)]))
+        assert (await hub.post(first)).notice == Notice.NONE
+        await hub.caught_up()
+        assert await states(hub) == [("applied", None), ("forked", None)]
+        assert (await hub.post(first)).notice == Notice.FORKED
+        assert await count_statements(hub) == 1
+
+
 @pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(path.read_bytes()[:-1] + b"x")])
 async def test_what_the_disk_lost_or_changed_is_asked_for_again(
     tmp_path: Path, damage: Callable[[Path], object]
@@ -387,11 +402,12 @@ async def test_nothing_that_is_held_counts_once_its_box_is_revoked(
 async def test_a_hub_starts_and_stops_while_a_bundle_that_was_held_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reached, loop = asyncio.Event(), asyncio.get_running_loop()
+    reached, loop, children = asyncio.Event(), asyncio.get_running_loop(), list[subprocess.Popen[bytes]]()
 
     def read_nothing(self: LimitedChild, _size_bytes: int) -> bytes:
-        loop.call_soon_threadsafe(reached.set)
         assert self._process is not None
+        children.append(self._process)
+        loop.call_soon_threadsafe(reached.set)
         self._process.wait()  # it has more to say than fits into a pipe, so it waits until somebody ends it
         return b""
 
@@ -405,5 +421,7 @@ async def test_a_hub_starts_and_stops_while_a_bundle_that_was_held_is_read(
     async with hub_on(tmp_path) as hub:
         await reached.wait()
         assert (await hub.post(first)).vector.ranges == ((2, HELD + 1),)
+    assert not [task for task in asyncio.all_tasks() if "CatchingUp" in repr(task)]
+    assert [await asyncio.to_thread(child.wait, 10) for child in children] == [-signal.SIGKILL]
     async with hub_on(tmp_path) as hub:
         assert (await hub.rows("SELECT state FROM bundle WHERE seq = 2")) == [("held",)]
