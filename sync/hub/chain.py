@@ -6,6 +6,7 @@ and is explained by now, is applied later, see `sync.hub.catching_up`.
 
 import logging
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
 
 from content_packs.base.clock import Clock
@@ -29,6 +30,7 @@ from sync.records.rows import Activity, Boot, Class, Device, Learner, Verb
 log = logging.getLogger(__name__)
 Word = tuple[Held, Notice]  # what is held of an epoch, and what its box has to know besides
 TRIES_MAX = 3
+_LOST = "lost"
 
 
 class Chain:
@@ -59,24 +61,24 @@ class Chain:
         return taken
 
     async def apply(self, box: Box, waiting: Waiting, effort: Effort) -> bool:
-        """Apply a bundle whose turn has come, or drop it if it cannot be; return whether anything was changed.
+        """Apply a bundle whose turn has come, or let it wait no longer; return whether anything was changed.
 
         Raises:
             Exception: it could not be read or applied now, and is left as it is.
         """
-        place, digest, is_held = waiting.place, waiting.digest, waiting.state is BundleState.HELD
+        step: Callable[[Transaction], bool] = partial(self._drop, waiting=waiting)
         try:
-            arrival = await self._arrivals.load(box, place, digest, effort)
+            arrival = await self._arrivals.load(box, waiting.place, waiting.digest, effort)
         except EdgeboxError as error:
-            if not is_held or not self._is_refused(digest, error):
+            if not self._is_refused(waiting.digest, error):
                 raise
-            # The ack lacks it then, so the box sends it again and is told why it is refused.
-            refuse = partial(self._drop, waiting=waiting, refusal=error.code)
-            return await self._store.run(effort.timed(refuse))
-        if arrival is not None:
-            step = self._apply_held if is_held else self._apply_again
-            return await self._store.run(effort.timed(partial(step, arrival=arrival)))
-        return is_held and await self._store.run(effort.timed(partial(self._drop, waiting=waiting)))
+            step = partial(self._drop, waiting=waiting, refusal=error.code)
+        else:
+            if arrival is not None:
+                apply = self._apply_held if waiting.state is BundleState.HELD else self._apply_again
+                step = partial(apply, arrival=arrival)
+        self._tries.pop(waiting.digest, None)
+        return await self._store.run(effort.timed(step))
 
     def put_aside(self, connection: Transaction, arrival: Arrival) -> None:
         """Keep a bundle of a box that was revoked, unread; nothing of it counts unless the box is taken back."""
@@ -92,13 +94,20 @@ class Chain:
         return self._tries[digest] >= TRIES_MAX
 
     def _drop(self, connection: Transaction, waiting: Waiting, refusal: str | None = None) -> bool:
-        """Hold a bundle no longer, unless something else became of it meanwhile."""
-        if bundles.find_state(connection, waiting.place, waiting.digest) is not BundleState.HELD:
+        """Let a bundle wait no longer that is lost or refused, unless something else became of it meanwhile.
+
+        The ack lacks one that was held then, so the box sends it again, and is told why it is refused. One that was set
+        aside stays so, for a later version of this program.
+        """
+        place, digest, state = waiting.place, waiting.digest, waiting.state
+        if bundles.find_state(connection, place, digest) is not state:
             return False
-        if refusal is None:
-            bundles.forget(connection, waiting.place, waiting.digest, BundleState.HELD)
+        if state is BundleState.QUARANTINED:
+            bundles.set_state(connection, place, digest, state, refusal or _LOST)
+        elif refusal is None:
+            bundles.forget(connection, place, digest, state)
         else:
-            bundles.set_state(connection, waiting.place, waiting.digest, BundleState.REFUSED, refusal)
+            bundles.set_state(connection, place, digest, BundleState.REFUSED, refusal)
         return True
 
     def _take(self, connection: Transaction, arrival: Arrival) -> tuple[Word, bool] | None:

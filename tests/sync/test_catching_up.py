@@ -1,7 +1,9 @@
 """What waits at the hub is tried when it should be: by itself, as often as it helps, and no more."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from sync.hub.catching_up import CatchingUp
 from sync.hub.chain import Chain
 from sync.hub.store import bundles
 from sync.hub.store.worker import Transaction
+from sync.records.kinds import RecordMalformed
 from sync.records.rows import Device, Record, Verb
 from tests.sync.hub_support import TestHub, hub_on
 from tests.sync.makers import DEVICE, Maker, answered, registries
@@ -136,6 +139,46 @@ async def test_no_retry_is_planned_where_nothing_is_left_to_apply(
         await hub.post(filler)
         await hub.caught_up()
         assert (await states(hub), delays) == ([APPLIED, ("held", None)], [])
+
+
+def lose(path: Path, _monkeypatch: pytest.MonkeyPatch) -> None:
+    path.unlink()
+
+
+def change(path: Path, _monkeypatch: pytest.MonkeyPatch) -> None:
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+
+
+def refuse(_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(*_arguments: object) -> None:
+        raise RecordMalformed(kind="statement", field="progress")
+
+    monkeypatch.setattr(Arrivals, "load", load)
+
+
+@pytest.mark.parametrize(("harm", "reason"), [(lose, "lost"), (change, "lost"), (refuse, "sync.record_malformed")])
+async def test_what_was_set_aside_and_is_lost_or_refused_waits_for_the_next_version(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    harm: Callable[[Path, pytest.MonkeyPatch], None],
+    reason: str,
+) -> None:
+    async with hub_on(tmp_path) as hub:
+        maker, delays, store = await hub.enrolled(), planned(monkeypatch), hub.listening.hub.store
+        aside = maker.next([answered(1)])
+        await hub.post(aside)
+        (path,) = await asyncio.to_thread(lambda: [*hub.listening.hub.settings.bundles.rglob("*.eb")])
+        with monkeypatch.context() as patch:
+            await asyncio.to_thread(harm, path, patch)
+            await hub.post(maker.next(registries()))
+            await hub.caught_up()
+        assert (await states(hub), delays) == ([("quarantined", reason), APPLIED], [])
+        assert await store.run(partial(bundles.list_waiting, box_no=1)) == []
+        await asyncio.to_thread(path.write_bytes, aside)
+        await store.run(partial(bundles.try_again_under, version="another"))
+        go_on(hub)
+        await hub.caught_up()
+        assert await states(hub) == [APPLIED, APPLIED]
 
 
 async def test_what_was_held_explains_what_was_set_aside(tmp_path: Path) -> None:

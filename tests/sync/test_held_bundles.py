@@ -294,6 +294,7 @@ async def test_a_fault_that_passes_leaves_what_was_acknowledged_where_it_is(
         await hub.caught_up()
         assert (await hub.post(held)).vector.through_seq == 2
         assert await count_statements(hub) == 2
+        assert not hub.listening.hub.receiving._chain._tries
 
 
 async def test_what_takes_too_much_each_time_is_refused_after_some_tries(
@@ -311,6 +312,7 @@ async def test_what_takes_too_much_each_time_is_refused_after_some_tries(
             await hub.caught_up()
             seen.append((await states(hub))[1])
         assert seen == [("held", None)] * (TRIES_MAX - 1) + [("refused", "sync.bundle_too_large")]
+        assert not hub.listening.hub.receiving._chain._tries
 
 
 async def test_what_was_held_and_follows_another_bundle_than_the_one_that_came_is_a_fork(tmp_path: Path) -> None:

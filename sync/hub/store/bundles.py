@@ -139,14 +139,6 @@ def forget(connection: Connection, place: Place, digest: bytes, state: BundleSta
     connection.execute(delete(bundle).where(this, bundle.c.state == state.value))
 
 
-def find_held(connection: Connection, place: Place) -> bytes | None:
-    """Return the hash of the bundle that is held at this place."""
-    this = _in_epoch(place.box_no, place.epoch) & (bundle.c.seq == place.seq)
-    held = select(bundle.c.hash).where(this, bundle.c.state == BundleState.HELD.value)
-    digest: bytes | None = connection.execute(held).scalar()
-    return digest
-
-
 def list_waiting(connection: Connection, box_no: int) -> list[Waiting]:
     """Return the bundles of a box whose turn has come, in the order it made them; none when it is revoked."""
     found: list[Waiting] = []
