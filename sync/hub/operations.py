@@ -40,8 +40,11 @@ async def make_admin_code(hub: Hub, _arguments: dict[str, Any]) -> dict[str, Any
 
 async def revoke(hub: Hub, arguments: dict[str, Any]) -> dict[str, Any]:
     """Take nothing from `box` any more, or, with `is_undone`, take from it again."""
-    await hub.enrolling.revoke(arguments["box"], is_undone=arguments["is_undone"])
-    return {"box": arguments["box"], "is_revoked": not arguments["is_undone"]}
+    box_no, is_undone = arguments["box"], arguments["is_undone"]
+    await hub.enrolling.revoke(box_no, is_undone=is_undone)
+    if is_undone:
+        hub.receiving.catching_up.go_on(box_no)
+    return {"box": box_no, "is_revoked": not is_undone}
 
 
 async def take_stick(hub: Hub, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -97,7 +97,10 @@ async def revoke(request: web.Request) -> web.StreamResponse:
     """POST /revoke: take nothing from a box any more, or take from it again."""
     hub = request.app[HUB]
     form = await _read_signed_in(request)
-    await hub.enrolling.revoke(_box_no(form.get("box", "")), is_undone=form.get("undo") == "1")
+    box_no, is_undone = _box_no(form.get("box", "")), form.get("undo") == "1"
+    await hub.enrolling.revoke(box_no, is_undone=is_undone)
+    if is_undone:
+        hub.receiving.catching_up.go_on(box_no)
     return web.Response(status=303, headers={"Location": "/"})
 
 

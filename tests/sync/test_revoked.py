@@ -1,9 +1,10 @@
 """A stolen box: what it sends is kept aside. Replays and borrowed bundles count once or not at all."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,12 +14,15 @@ from edgebox.services.identity import open_identity
 from sync import introduction
 from sync.bundle.layout import Notice
 from sync.enrolment import check_answer, make_request
+from sync.hub.arrivals import Arrival, Arrivals
 from sync.hub.errors import BoxUnknown
+from sync.hub.operations import OPERATIONS
 from sync.hub.store.reports import list_boxes
 from sync.introduction import write_succession
 from sync.transport.http import INTRODUCTION_TYPE
 from tests.sync.hub_support import TestHub, hub_on
 from tests.sync.makers import NOW_MS, Maker, answered, registries
+from tests.sync.test_hub_pages import signed_in
 from tests.sync.test_syncing import box_and_hub
 
 TYPE = {"Content-Type": INTRODUCTION_TYPE}
@@ -64,6 +68,39 @@ async def test_a_box_that_was_found_again_goes_on_where_it_stopped(hub: TestHub)
     ack = await hub.post(kept)
     assert (ack.vector.through_seq, ack.notice) == (2, Notice.NONE)
     assert await hub.rows("SELECT state FROM bundle ORDER BY seq") == [("applied",), ("applied",)]
+
+
+async def undo_on_the_page(hub: TestHub) -> None:
+    await signed_in(hub)
+    async with hub.session.post(hub.url + "/revoke", data={"box": "1", "undo": "1"}) as response:
+        assert response.status == 200
+
+
+async def undo_by_the_command(hub: TestHub) -> None:
+    await OPERATIONS["revoke"](hub.listening.hub, {"box": 1, "is_undone": True})
+
+
+@pytest.mark.parametrize("undo", [undo_on_the_page, undo_by_the_command])
+async def test_what_waited_when_a_box_was_revoked_is_applied_once_it_is_taken_back(
+    hub: TestHub, monkeypatch: pytest.MonkeyPatch, undo: Callable[[TestHub], Awaitable[None]]
+) -> None:
+    load = Arrivals.load
+
+    async def revoke_and_load(self: Arrivals, *arguments: Any) -> Arrival | None:
+        await revoke(hub, 1)
+        return await load(self, *arguments)
+
+    box = await hub.enrolled()
+    await hub.post(box.next([answered(1)]))  # set aside: nothing explains its numbers yet
+    with monkeypatch.context() as patch:
+        patch.setattr(Arrivals, "load", revoke_and_load)
+        await hub.post(box.next(registries()))
+        await hub.caught_up()
+    query = "SELECT state, reason FROM bundle ORDER BY seq"
+    assert await hub.rows(query) == [("quarantined", None), ("applied", None)]
+    await undo(hub)
+    await hub.caught_up()
+    assert await hub.rows(query) == [("applied", None)] * 2
 
 
 async def test_a_thief_gets_no_new_key_past_the_hub_nor_a_box_of_the_same_school(hub: TestHub) -> None:
