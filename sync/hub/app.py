@@ -89,7 +89,6 @@ async def open_hub(settings: HubSettings, clock: Clock | None = None) -> AsyncIt
         await asyncio.to_thread(partials.load)
         try:
             await store.run(lambda connection: put_origin(connection, keys.signing.verify_key.key_id))
-            await receiving.resume()
             await sending.sweep()
             yield Hub(
                 settings=settings,
@@ -115,6 +114,7 @@ async def open_hub(settings: HubSettings, clock: Clock | None = None) -> AsyncIt
 async def running_hub(settings: HubSettings, clock: Clock | None = None) -> AsyncIterator[Listening]:
     """Open a hub and listen on its port and its control socket."""
     async with open_hub(settings, clock) as hub, AsyncExitStack() as stack:
+        await hub.receiving.resume()
         public = _runner(hub, PUBLIC, [answer_errors, same_site])
         control = _runner(hub, CONTROL, [answer_errors])
         try:

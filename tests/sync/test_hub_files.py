@@ -3,15 +3,19 @@
 import asyncio
 import errno
 import os
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from content_packs.base import sockets
 from content_packs.base.hashing import blake2b_256
 from content_packs.installer.blobs import BlobStore
-from sync.hub.files import UNNOTED_MS
+from sync.hub.app import open_hub
+from sync.hub.files import UNNOTED_MS, Files
 from tests.support.hand_ins import give_lesson, hand_in, photo
+from tests.sync.hub_support import hub_on
 from tests.sync.school_scene import SchoolScene, school_scene
 
 CONTENT = photo(20_000)
@@ -69,6 +73,30 @@ async def test_a_file_that_nobody_knows_of_waits_a_quarter_of_a_year_from_when_i
     assert await asyncio.to_thread(kept(scene).aside) == [DIGEST]  # kept all the same
     assert await scene.hub.rows("SELECT * FROM school_file") == []
     assert await scene.hub.rows("SELECT hash FROM unnoted_file") == [(blake2b_256(other),)]
+
+
+async def test_a_hub_looks_at_its_files_before_it_listens_and_a_command_without_one_does_not(
+    scene: SchoolScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await leave(scene, CONTENT, DIGEST)
+    settings, done, sweep, listen = scene.hub.listening.hub.settings, list[str](), Files.sweep, sockets.listen
+    await scene.stop()
+
+    async def note_sweep(self: Files) -> None:
+        done.append("looks")
+        await sweep(self)
+
+    def note_listening(host: str, port: int) -> socket.socket:
+        done.append("listens")
+        return listen(host, port)
+
+    monkeypatch.setattr(Files, "sweep", note_sweep)
+    monkeypatch.setattr(sockets, "listen", note_listening)
+    async with open_hub(settings, scene.clock) as hub:
+        await hub.posting.send_message("Exams begin on Monday.", None)
+    assert done == []
+    async with hub_on(scene.folder / "hub", scene.clock):
+        assert done == ["looks", "listens"]
 
 
 async def test_what_was_only_begun_is_removed_and_what_is_damaged_put_aside_at_once(scene: SchoolScene) -> None:
