@@ -28,7 +28,7 @@ from edgebox.services.attachments import Attachments, Part
 from edgebox.services.forms import Forms
 from edgebox.services.recording import ActorRefused, Recording
 from edgebox.services.unit_statements import UnitStatements
-from edgebox.store import agents, clients, referring, statement_queries, statements
+from edgebox.store import agents, referring, roster, statement_queries, statements
 from edgebox.store.attachments import Attachment, insert_attachments
 from edgebox.store.database import Database
 from edgebox.store.definitions import Definitions, find_definitions
@@ -293,8 +293,8 @@ class RecordStore:
         class_no = caller.client.class_no
         if class_no is None:
             return Reach(people=frozenset())
-        people = await self._database.read(lambda connection: clients.list_learners_of_class(connection, class_no))
-        return Reach(people=people)
+        learners = await self._database.read(lambda connection: roster.list_learners(connection, class_no))
+        return Reach(people=frozenset(row["no"] for row in learners))
 
     async def find_definitions(self, mentioned: Sequence[Sequence[str]]) -> Definitions:
         """Return the definitions the box has of the activities of each statement, as many as fit into a page."""

@@ -26,10 +26,6 @@ WHERE client_no IS NOT NULL AND client_no NOT IN (SELECT no FROM client)
 _LIST_ENDED = """
 SELECT DISTINCT at_ms FROM repair JOIN client ON revoked_ms = at_ms WHERE kind = 'rebuilt' ORDER BY 1
 """
-_LEARNERS = """
-SELECT person_no FROM enrollment JOIN person ON person.no = person_no
-WHERE class_no = ? AND enrollment.is_active = 1 AND role = 'learner'
-"""
 
 
 def insert_client(
@@ -44,10 +40,10 @@ def insert_client(
     person_no: int,
     now_ms: int,
     may_launch: bool,
-) -> int:
-    """Keep a credential and return its number."""
+) -> None:
+    """Keep a credential."""
     values = (login, secret_hash, title, may_write, reach.value, class_no, person_no, now_ms, may_launch)
-    return int(connection.execute(_INSERT, values).lastrowid or 0)
+    connection.execute(_INSERT, values)
 
 
 def find_client(connection: sqlite3.Connection, login: str) -> tuple[bytes, Client] | None:
@@ -79,11 +75,6 @@ def keep_numbers(connection: sqlite3.Connection, now_ms: int) -> None:
 def list_ended_ms(connection: sqlite3.Connection) -> list[int]:
     """Return when repairs of the database ended credentials, because nobody knew whether they were good."""
     return [at_ms for (at_ms,) in connection.execute(_LIST_ENDED)]
-
-
-def list_learners_of_class(connection: sqlite3.Connection, class_no: int) -> frozenset[int]:
-    """Return the learners who are in a class now."""
-    return frozenset(row[0] for row in connection.execute(_LEARNERS, (class_no,)))
 
 
 def _client(row: tuple[object, ...]) -> Client:

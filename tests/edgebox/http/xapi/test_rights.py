@@ -42,6 +42,20 @@ async def test_client_reads_as_far_as_staff_said(records: Records, box: Box, sch
     assert await numbers(records) == [1, 2, 3, 4]
 
 
+@pytest.mark.parametrize("leaves", ["the class", "the school"])
+async def test_client_of_a_class_reads_nothing_of_who_left(
+    records: Records, box: Box, school: School, leaves: str
+) -> None:
+    first, second = school.learners
+    await records.send(make_statement(1, actor=first.actor), make_statement(2, actor=second.actor))
+    if leaves == "the class":
+        await box.database.write(lambda db: roster.set_enrollment(db, 0, school.class_no, first.no, is_active=False))
+    else:
+        await box.database.write(lambda db: db.execute("UPDATE person SET removed_ms = 1 WHERE no = ?", (first.no,)))
+    async with outside_client(box, reach=Reach.CLASS, class_no=school.class_no) as of_class:
+        assert await numbers(of_class) == [2]
+
+
 async def test_client_that_only_reads_writes_nothing(box: Box, records: Records) -> None:
     await records.ask("PUT", "/xapi/activities/state", params=STATE, json={"a": 1})
     async with outside_client(box, may_write=False) as reader:
