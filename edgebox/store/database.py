@@ -114,10 +114,6 @@ class Database:
         """
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._run_query, query)
 
-    def read_now(self, query: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `query` in this thread; for start-up and commands, never inside a request."""
-        return self._run_query(query)
-
     def note_damage(self, fault: str = "") -> None:
         """Have the file read, or rebuilt if the fault is known, at the next start, which should be soon. Blocks.
 
