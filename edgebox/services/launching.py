@@ -23,8 +23,8 @@ from edgebox.services.course_units import Opened, UnitUnknown
 from edgebox.services.identity import Identity
 from edgebox.services.launch_tokens import LaunchTokens
 from edgebox.services.recording import Recording
-from edgebox.services.unit_statements import JUDGED_MAX, UnitStatements
-from edgebox.store import launches
+from edgebox.services.unit_statements import JUDGED_MAX, UnitStatements, course_of
+from edgebox.store import launches, roster
 from edgebox.store.database import Database
 from edgebox.store.documents import Document, Place, Subject, change_document, find_document
 from edgebox.store.launches import Registration
@@ -183,7 +183,9 @@ class Launching:
         judged = self._units.judge(connection, registration, opened.course, ids.random_uuid(), at_ms, JUDGED_MAX)
         is_judged = len(judged) < JUDGED_MAX
         told += judged
-        told += [self._abandon(connection, *one, at_ms) for one in launches.list_open(connection, registration.no)]
+        told += [
+            _abandon(connection, registration, *one, at_ms) for one in launches.list_open(connection, registration.no)
+        ]
         launch = Launch(
             0, session, registration.no, registration.id, agent, person_no, opened.activity_iri,
             unit.about.id, wish.mode, unit.mastery_score, at_ms,
@@ -218,9 +220,9 @@ class Launching:
             launches.set_course(connection, found.no, course_no)
             return found, []
         new_id = wish.registration or ids.random_uuid()
-        before = launches.find_current(connection, agent, opened.pack)
-        open_launches = [] if before is None else launches.list_open(connection, before.no)
-        told = [self._abandon(connection, *one, at_ms) for one in open_launches]
+        told = []
+        if (before := launches.find_current(connection, agent, opened.pack)) is not None:
+            told = [_abandon(connection, before, *one, at_ms) for one in launches.list_open(connection, before.no)]
         launches.insert_registration(connection, new_id, course_no, opened.pack, agent, wish.actor, person_no, at_ms)
         made = launches.find_registration(connection, new_id)
         assert made is not None
@@ -241,14 +243,6 @@ class Launching:
         while await self._write(job) == JUDGED_MAX:
             pass
 
-    def _abandon(self, connection: Any, launch: Launch, last_ms: int, at_ms: int) -> dict[str, Any]:
-        launches.end_launch(connection, launch.no, at_ms)
-        registration = launches.find_registration(connection, launch.registration)
-        assert registration is not None
-        teller = Teller(registration.actor, launch.registration, launch.session, at_ms)
-        duration_ms = max(last_ms - launch.launched_ms, 0)
-        return teller.abandoned(launch.activity_iri, launch.publisher_id, duration_ms)
-
     async def abandon(self, session: bytes) -> None:
         """End a session on behalf of its unit; one that has ended stays as it is.
 
@@ -256,7 +250,7 @@ class Launching:
             RegistrationUnknown
         """
 
-        def job(connection: Any, at_ms: int) -> tuple[bytes, list[Numbers]]:
+        def job(connection: Any, at_ms: int) -> tuple[None, list[Numbers]]:
             launch = launches.find_launch(connection, session)
             if launch is None:
                 raise RegistrationUnknown
@@ -264,9 +258,9 @@ class Launching:
             open_launches = launches.list_open(connection, launch.registration_no)
             mine = [one for one in open_launches if one[0].no == launch.no]
             if registration is None or not mine:
-                return b"", []
-            said = self._abandon(connection, *mine[0], at_ms)
-            return b"", [self._units.tell(connection, self._recording.registry, registration, [said], at_ms)]
+                return None, []
+            said = _abandon(connection, registration, *mine[0], at_ms)
+            return None, [self._units.tell(connection, self._recording.registry, registration, [said], at_ms)]
 
         await self._write(job)
 
@@ -277,12 +271,12 @@ class Launching:
             RegistrationUnknown, UnitUnknown, WaivedAlready
         """
         text = reason.strip()[:REASON_MAX_CHARACTERS] or "Administrative"
+        course = await self._database.read(lambda connection: _course_in(connection, registration_id))
 
-        def job(connection: Any, at_ms: int) -> tuple[bytes, list[Numbers]]:
+        def job(connection: Any, at_ms: int) -> tuple[None, list[Numbers]]:
             registration = launches.find_registration(connection, registration_id)
             if registration is None:
                 raise RegistrationUnknown
-            course = cmi5.read_course(launches.find_course(connection, registration.course_no))
             if not 1 <= unit_no <= len(course.units):
                 raise UnitUnknown(unit=unit_no - 1)
             unit = course.unit(unit_no)
@@ -294,7 +288,7 @@ class Launching:
             teller = Teller(registration.actor, registration.id, session, at_ms)
             said = [teller.waived(unit, activity.iri, text)]
             said += self._units.judge(connection, registration, course, session, at_ms)
-            return b"", [self._units.tell(connection, self._recording.registry, registration, said, at_ms)]
+            return None, [self._units.tell(connection, self._recording.registry, registration, said, at_ms)]
 
         await self._write(job)
 
@@ -312,22 +306,46 @@ class Launching:
 
     async def has_turns(self, class_no: int) -> bool:
         """Tell whether anybody in a class takes a course now."""
-        return await self._database.read(lambda connection: launches.has_registrations(connection, class_no))
+
+        def query(connection: Any) -> bool:
+            learners = roster.list_learners(connection, class_no)
+            return any(launches.list_registrations(connection, row["no"]) for row in learners)
+
+        return await self._database.read(query)
+
+    async def find_registration(self, registration_id: bytes) -> Registration | None:
+        """Return a learner's turn with a course."""
+        return await self._database.read(lambda connection: launches.find_registration(connection, registration_id))
 
     async def list_turns(self, people: Iterable[int]) -> list[Turn]:
         """Return the courses that people of this box take now."""
 
         def query(connection: Any) -> list[Turn]:
-            courses: dict[int, Course] = {}
-            found = []
-            for registration in (one for no in people for one in launches.list_registrations(connection, no)):
-                no = registration.course_no
-                if no not in courses:
-                    courses[no] = cmi5.read_course(launches.find_course(connection, no))
-                found.append(Turn(registration, courses[no], launches.list_verbs(connection, registration.no)))
-            return found
+            registrations = [one for no in people for one in launches.list_registrations(connection, no)]
+            return [
+                Turn(
+                    one,
+                    course_of(launches.find_course(connection, one.course_no)),
+                    launches.list_verbs(connection, one.no),
+                )
+                for one in registrations
+            ]
 
         return await self._database.read(query)
+
+
+def _abandon(connection: Any, registration: Registration, launch: Launch, last_ms: int, at_ms: int) -> dict[str, Any]:
+    launches.end_launch(connection, launch.no, at_ms)
+    teller = Teller(registration.actor, registration.id, launch.session, at_ms)
+    return teller.abandoned(launch.activity_iri, launch.publisher_id, max(last_ms - launch.launched_ms, 0))
+
+
+def _course_in(connection: Any, registration_id: bytes) -> Course:
+    """Return the course of a registration. Raises RegistrationUnknown."""
+    registration = launches.find_registration(connection, registration_id)
+    if registration is None:
+        raise RegistrationUnknown
+    return course_of(launches.find_course(connection, registration.course_no))
 
 
 def _put(connection: Any, place: Place, name: str, content: bytes, now_ms: int) -> None:

@@ -29,13 +29,9 @@ _SIGN_OUT = """
 UPDATE cmi5_launch SET is_signed_out = 1
 WHERE ended_ms IS NULL AND registration_no IN (SELECT no FROM cmi5_registration WHERE person_no = ?)
 """
-_REGISTRATION = "SELECT no, id, course_no, pack, agent, actor, person_no, ended_ms FROM cmi5_registration"
-_OF_CLASS = """
-SELECT 1 FROM enrollment JOIN cmi5_registration AS r ON r.person_no = enrollment.person_no
-WHERE class_no = ? AND is_active = 1 AND r.ended_ms IS NULL LIMIT 1
-"""
+_REGISTRATION = "SELECT no, id, course_no, pack, agent, actor, person_no FROM cmi5_registration"
 _INSERT_REGISTRATION = """
-INSERT INTO cmi5_registration (id, course_no, pack, agent, actor, person_no, made_ms) VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT INTO cmi5_registration (id, course_no, pack, agent, actor, person_no) VALUES (?, ?, ?, ?, ?, ?)
 """
 _INSERT_LAUNCH = """
 INSERT INTO cmi5_launch (session, registration_no, activity_iri, publisher_id, mode, mastery_score, launched_ms,
@@ -58,7 +54,6 @@ class Registration:
     agent: str
     actor: Mapping[str, Any]
     person_no: int | None
-    is_over: bool
 
 
 def keep_course(connection: sqlite3.Connection, pack: str, version: int, content: bytes) -> int:
@@ -93,11 +88,6 @@ def list_registrations(connection: sqlite3.Connection, person_no: int) -> list[R
     return [one for one in found if one is not None]
 
 
-def has_registrations(connection: sqlite3.Connection, class_no: int) -> bool:
-    """Tell whether anybody who is in a class takes a course now."""
-    return connection.execute(_OF_CLASS, (class_no,)).fetchone() is not None
-
-
 def insert_registration(
     connection: sqlite3.Connection,
     registration: bytes,
@@ -112,7 +102,7 @@ def insert_registration(
     end = "UPDATE cmi5_registration SET ended_ms = ? WHERE agent = ? AND pack = ? AND ended_ms IS NULL"
     connection.execute(end, (now_ms, agent, pack))
     text = json.dumps(dict(actor), ensure_ascii=False, sort_keys=True)
-    connection.execute(_INSERT_REGISTRATION, (registration, course_no, pack, agent, text, person_no, now_ms))
+    connection.execute(_INSERT_REGISTRATION, (registration, course_no, pack, agent, text, person_no))
 
 
 def set_course(connection: sqlite3.Connection, registration_no: int, course_no: int) -> None:
@@ -235,8 +225,8 @@ def is_known(connection: sqlite3.Connection, launch: Launch, statement_id: bytes
 def _registration(row: Any) -> Registration | None:
     if row is None:
         return None
-    no, id_, course_no, pack, agent, actor, person_no, ended_ms = row
-    return Registration(no, id_, course_no, pack, agent, json.loads(actor), person_no, ended_ms is not None)
+    no, id_, course_no, pack, agent, actor, person_no = row
+    return Registration(no, id_, course_no, pack, agent, json.loads(actor), person_no)
 
 
 def _launch(row: Any) -> Launch:

@@ -42,7 +42,8 @@ def jobs(school: School) -> Iterator[Waiting]:
     """
     recording = SimpleNamespace(registry=registry.Registry({}, {}), times=None)
     identity = SimpleNamespace(home_page=school.home_page, submit_key=bytes(32))
-    launching = Launching(*cast(Any, (None, None, recording, identity)))
+    reader = SimpleNamespace(read=AsyncMock(return_value=COURSE))
+    launching = Launching(*cast(Any, (reader, None, recording, identity)))
     learner = school.learners[0]
     agent = f"account:{learner.actor['account']['homePage']} {learner.actor['account']['name']}"
     written: list[Any] = []

@@ -46,12 +46,13 @@ async def launched_values(shown: Shown, *, is_retake: bool) -> dict[str, Any]:
     request, box = shown.request, shown.request.app[BOX]
     opened = await _opened(shown)
     standing = await _standing(shown, opened)
+    is_retake = is_retake and standing.is_satisfied and _learns(shown)
     takes_over = opened.unit.launch_method is LaunchMethod.OWN_WINDOW or not opened.file
     wish = Wish(
         _actor(shown),
         address_of(request, opened),
         _mode(shown, standing, is_retake=is_retake),
-        is_retake=is_retake and standing.is_satisfied and _learns(shown),
+        is_retake=is_retake,
         # In a frame there is nowhere to go back to: the page around it has the way.
         return_url=f"{origin_of(request)}{request.path.removesuffix(_LAUNCH)}" if takes_over else "",
         languages=",".join(shown.languages),

@@ -15,6 +15,7 @@ from edgebox.http.staff import number_in, problem_text
 from edgebox.http.wording import language_of
 from edgebox.keys import BOX
 from edgebox.services.launching import Turn
+from edgebox.store.launches import Registration
 
 UNITS_SHOWN = 100
 # Those that cmi5 names (9.5.5.2), as they are recorded and as they are shown.
@@ -35,13 +36,11 @@ async def show(request: web.Request) -> web.StreamResponse:
 async def waive(request: web.Request) -> web.StreamResponse:
     """Let a unit count as done for a learner of the class."""
     class_no, form = number_in(request, "class_no"), await read_form(request)
-    turns = await _turns(request, class_no)
-    known = {ids.format_uuid(turn.registration.id): turn for turn in turns}
+    registration = await _registration(request, class_no, form.get("registration", ""))
     unit, reason = form.get("unit", ""), form.get("reason", "")
     is_number = unit.isascii() and unit.isdigit() and len(unit) <= _DIGITS_MAX
-    if form.get("registration") not in known or not is_number or reason not in REASONS:
+    if registration is None or not is_number or reason not in REASONS:
         raise problems.NotFound
-    registration = known[form["registration"]].registration
     try:
         await request.app[BOX].launching.waive(registration.id, int(unit), reason)
     except EdgeboxError as error:
@@ -49,9 +48,15 @@ async def waive(request: web.Request) -> web.StreamResponse:
     raise web.HTTPSeeOther(f"/staff/classes/{class_no}/units#turn-{registration.no}")
 
 
-async def _turns(request: web.Request, class_no: int) -> list[Turn]:
+async def _registration(request: web.Request, class_no: int, text: str) -> Registration | None:
+    """Return a turn that a learner of the class takes now."""
     box = request.app[BOX]
-    return await box.launching.list_turns([learner.no for learner in await box.teaching.learners(class_no)])
+    try:
+        found = await box.launching.find_registration(ids.parse_uuid(text))
+    except ValueError:
+        return None
+    learners = {learner.no for learner in await box.teaching.learners(class_no)}
+    return found if found is not None and found.person_no in learners else None
 
 
 async def _show(request: web.Request, *, problem: str = "", status: int = 200) -> web.StreamResponse:
@@ -67,7 +72,7 @@ async def _show(request: web.Request, *, problem: str = "", status: int = 200) -
         school_class=await box.teaching.school_class(class_no),
         turns=[
             {"learner": learners[turn.registration.person_no or 0], **_turn(turn, language_of(request))}
-            for turn in await _turns(request, class_no)
+            for turn in await box.launching.list_turns(learners)
         ],
         reasons={reason: words.gettext(text) for reason, text in REASONS.items()},
     )

@@ -18,7 +18,6 @@ CREATE TABLE cmi5_registration (
     agent     TEXT NOT NULL,                              -- identifier of the actor, see edgebox.domain.xapi.agents
     actor     TEXT NOT NULL,                              -- JSON
     person_no INTEGER,                                    -- null: nobody of this box
-    made_ms   INTEGER NOT NULL,
     ended_ms  INTEGER                                     -- null while it is the one of its learner
 ) STRICT;
 CREATE INDEX cmi5_registration_person ON cmi5_registration (person_no) WHERE person_no IS NOT NULL;

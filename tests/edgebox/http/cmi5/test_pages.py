@@ -132,6 +132,16 @@ async def test_a_teacher_lets_a_unit_count_and_it_is_reviewed_from_then_on(site:
     ]  # fmt: skip
 
 
+async def test_a_course_is_taken_again_only_once_it_is_satisfied(site: Site) -> None:
+    lesson = await load(site, package(structure(unit("one", moveOn="Completed") + unit("two", moveOn="Completed"))))
+    async with learner(site) as browser, ClientSession(site.address) as session:
+        _, text = await start(browser, lesson)
+        first = await launched_on(text, session).start()
+        assert [await first.say(verb) for verb in (Verb.COMPLETED, Verb.PASSED)] == [200, 200]
+        await start(browser, lesson, retake="1")
+    assert await rows(site, "SELECT mode, registration_no FROM cmi5_launch") == [("Normal", 1), ("Review", 1)]
+
+
 @pytest.mark.parametrize(
     ("move_on", "said", "mode"),
     [
