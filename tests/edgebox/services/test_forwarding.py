@@ -311,6 +311,22 @@ async def test_a_password_that_is_not_accepted_stops_it_until_staff_give_another
         assert store.headers[1]["X-Experience-API-Version"] == Version.ONE.title
 
 
+@pytest.mark.parametrize(("login", "secret"), [("box", "another"), ("other", "secret")])
+async def test_a_refusal_of_the_old_sign_in_that_comes_late_does_not_stop_the_new_one(
+    tmp_path: Path, login: str, secret: str
+) -> None:
+    async def meanwhile(_request: web.Request, _sent: list[dict[str, Any]]) -> web.Response:
+        await sending.forward_to(store.address, login, secret)
+        return web.Response(status=401)
+
+    async with forwarding(tmp_path, 3) as (store, sending, _):
+        store.replies = [meanwhile]
+        state = await run(sending)
+        assert (state.login, state.is_denied, code_of(state), state.progress.sent) == (login, False, "", 0)
+        assert (await run(sending)).progress.sent == 3
+        assert store.headers[0]["Authorization"] != store.headers[1]["Authorization"]
+
+
 async def forgetful(_request: web.Request, sent: list[dict[str, Any]]) -> web.Response:
     return web.json_response([one["id"] for one in sent])
 

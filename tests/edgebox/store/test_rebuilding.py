@@ -17,7 +17,9 @@ from edgebox.app import make_app, open_box
 from edgebox.domain.caller import Reach
 from edgebox.domain.statement_in import from_record
 from edgebox.domain.xapi.version import Version
-from edgebox.store import copying, forwards, recovery, remnants, scrubbing
+from edgebox.services.signing_in import SetUpRefused
+from edgebox.settings import Settings
+from edgebox.store import copying, forwards, recovery, remnants, scrubbing, sessions
 from edgebox.store.connections import open_writer
 from edgebox.store.log import append_change
 from edgebox.store.outside import TERMS_MAX, refit
@@ -40,6 +42,7 @@ INSERT INTO statement (id, verb_no, activity_no, timestamp_ms, stored_ms, digest
 TABLE_LEAF = 13
 HUB_MS = 1_763_800_000_000
 FLIP = "UPDATE statement SET timestamp_ms = timestamp_ms + 8 - 16 * (timestamp_ms / 8 % 2) WHERE id = ?"
+PASSWORD = "mango river lantern seven"
 LOGGED = "SELECT count(*) FROM change WHERE kind = 1"
 
 
@@ -252,6 +255,28 @@ async def test_staff_read_that_sign_ins_were_ended(school: School) -> None:
     async with open_box(school.settings) as box, TestClient(TestServer(make_app(box))) as session:
         page = await (await session.get("/staff/classes", cookies=school.teacher.cookies)).text()
         assert "ended the sign-ins of other apps" in page
+
+
+async def test_set_up_code_that_was_used_up_does_not_come_back_with_the_copy(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path / "box", port=0, content_port=0)
+    path = settings.data / "box.db"
+    async with open_box(settings) as box:
+        code = box.signing_in.set_up_code
+        assert code is not None
+        await box.record_check.scrub(None)  # which makes the copy
+        await box.signing_in.set_up_staff(code, "first", "First", PASSWORD)
+    names = [
+        {row[0] for row in await asyncio.to_thread(rows_of, each, "setting")}
+        for each in (path, copying.nightly_path(path))
+    ]
+    assert [sessions.SET_UP_CODE in each for each in names] == [False, True]
+    await asyncio.to_thread(spoil, path, "setting")
+    rebuilt = await asyncio.to_thread(recover, path, 1, nothing)
+    assert rebuilt is not None
+    assert "setting" in rebuilt.unread
+    async with open_box(settings) as box:
+        with pytest.raises(SetUpRefused):
+            await box.signing_in.set_up_staff(code, "second", "Second", PASSWORD)
 
 
 async def test_number_of_a_lost_sign_in_is_given_to_no_other_app(school: School) -> None:

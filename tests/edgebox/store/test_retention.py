@@ -50,6 +50,7 @@ from tests.support.retained import FAR_MS, confirm_all, list_blocks, remove_all,
 
 LEARNERS = 3
 START_MS = 1_763_780_000_000
+DAY_MS = 86_400_000
 HOME = "http://box.internal/"
 BIG_BLOCK = BLOCK
 
@@ -84,6 +85,10 @@ class Store:
 
     def ids(self) -> set[bytes]:
         return {row[0] for row in self.db.execute("SELECT id FROM statement")}
+
+    def places(self) -> list[int]:
+        """Return where in the log statements are."""
+        return [row[0] for row in self.db.execute("SELECT seq FROM change WHERE kind = 1 ORDER BY seq")]
 
     def listed(self, **conditions: Any) -> list[bytes]:
         found, start = [], None
@@ -197,6 +202,45 @@ def test_nothing_leaves_that_the_hub_has_not_had_for_a_week(store: Store) -> Non
     assert 0 < remove_all(store.db, wanted()) <= 12
     changes.begin_epoch(store.db, 7)
     assert remove_all(store.db, wanted()) == 0
+
+
+@pytest.mark.parametrize(("more_ms", "removed_count"), [(-1, 12), (0, 0), (1, 0)])
+def test_what_the_hub_has_had_for_seven_days_and_a_millisecond_leaves(
+    store: Store, more_ms: int, removed_count: int
+) -> None:
+    tablet = make_tablet(1)
+    store.take(tablet, *work(tablet))
+    settle(store)
+    store.db.execute("UPDATE bundle_out SET acked_ms = ?", (FAR_MS - 7 * DAY_MS + more_ms,))
+    assert remove_all(store.db, wanted()) == removed_count
+
+
+@pytest.mark.parametrize(("blocks", "removed_count"), [(0, 0), (4, 2), (7, 8)])
+def test_what_is_in_no_list_yet_stays(store: Store, blocks: int, removed_count: int) -> None:
+    tablet = make_tablet(1)
+    store.take(tablet, *work(tablet))
+    settle(store)
+    before = store.places()
+    listing.drop(store.db)
+    list_through(store.db, blocks)
+    assert remove_all(store.db, wanted()) == removed_count
+    assert store.places() == [seq for seq in before if seq >= blocks * listing.BLOCK]
+
+
+def test_the_last_change_of_the_log_stays_though_it_may_leave_otherwise(store: Store) -> None:
+    tablet = make_tablet(1)
+    store.take(tablet, *work(tablet))
+    confirm_all(store.db)
+    last = changes.find_last_change(store.db)
+    list_through(store.db, last // listing.BLOCK + 1)
+    assert remove_all(store.db, wanted()) == 11
+    assert (store.places(), changes.find_last_change(store.db)) == ([last], last)
+
+
+def list_through(connection: sqlite3.Connection, blocks: int) -> None:
+    """List so many blocks, full or not."""
+    for block in range(blocks):
+        listing.store_lists(connection, block, listing.read_lists(connection, block))
 
 
 def test_what_was_stored_since_stays(store: Store) -> None:

@@ -77,6 +77,20 @@ async def test_looking_at_a_unit_records_nothing_and_starting_it_does(site: Site
     assert b"languagePreference" in document[0]
 
 
+async def test_preferences_that_a_unit_saved_are_there_after_the_next_launch(site: Site) -> None:
+    lesson = await load(site, package(structure(unit("one"))))
+    saved = {"languagePreference": "ar,fr", "audioPreference": "off"}
+    async with learner(site) as browser, ClientSession(site.address) as session:
+        _, text = await start(browser, lesson)
+        first = await launched_on(text, session).begin()
+        params = {"agent": first.actor, "profileId": "cmi5LearnerPreferences"}
+        assert (await first.call("POST", "agents/profile", params=params, json=saved)).status == 204
+        _, text = await start(browser, lesson)
+        again = await launched_on(text, session).begin()
+        assert again.fetch != first.fetch
+        assert await (await again.call("GET", "agents/profile", params=params)).json() == saved
+
+
 async def test_a_unit_that_wants_its_own_window_gets_a_link_and_a_way_back(site: Site) -> None:
     lesson = await load(site, package(structure(WINDOW)))
     async with learner(site) as browser:

@@ -1,19 +1,24 @@
 """Who may write and read what, with which sign-in."""
 
 import json
+from sqlite3 import Connection
 from typing import Any
 
 import pytest
 
+from content_packs.base import ids
 from edgebox.domain.caller import Reach
+from edgebox.domain.statements import StoredStatement
 from edgebox.keys import Box
-from edgebox.store import roster
+from edgebox.store import referring, roster, statement_filters
 from edgebox.store.spans import read_span
+from edgebox.store.statement_queries import find_statement
 from sync.records import rows
 from sync.records.kinds import Kind
 from tests.support.box import School
 from tests.support.records import ADL, STATEMENTS, VOIDED, Records, make_id, make_statement, outside_client, reference
 
+LOOKED_UP_MAX = 200  # for one question about two statements
 AGENT = {"mbox": "mailto:amina@example.org"}
 STATE = {"activityId": "http://example.org/page", "agent": AGENT, "stateId": "place"}
 
@@ -233,6 +238,33 @@ async def test_statement_about_another_tells_only_who_may_read_that_one(
             assert sorted(await records.ids(**params)) == everything
             assert sorted(await own.ids(**params)) == readable
             assert bool((await own.get(limit="1", **params))["more"]) is (len(readable) > 1)
+
+
+async def test_statements_about_each_other_are_found_by_who_reads_some_and_the_walk_ends(
+    box: Box, school: School, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (learner.actor for learner in school.learners)
+    looked_up: list[bytes] = []
+
+    def counted(connection: Connection, statement_id: bytes, reach: statement_filters.Reach) -> StoredStatement | None:
+        looked_up.append(statement_id)
+        assert len(looked_up) < LOOKED_UP_MAX, "a walk that does not end"
+        return find_statement(connection, statement_id, reach)
+
+    monkeypatch.setattr(referring, "find_statement", counted)
+    async with (
+        outside_client(box, reach=Reach.OWN) as own,
+        outside_client(box, reach=Reach.CLASS, class_no=school.class_no) as of_class,
+    ):
+        await own.send(
+            make_statement(1, actor=first, object=reference(2), verb={"id": f"{ADL}shared"}),
+            make_statement(2, actor=second, object=reference(1)),
+        )
+        for reader, limit in ((own, "100"), (own, "1"), (of_class, "100"), (of_class, "1")):
+            for params in ({"agent": first}, {"agent": second}, {"verb": f"{ADL}shared"}):
+                looked_up.clear()
+                assert await reader.ids(limit=limit, **params) == [2, 1]
+                assert {ids.format_uuid(each) for each in looked_up} == {make_id(1), make_id(2)}
 
 
 async def test_teacher_in_a_browser_writes_no_documents(records: Records, school: School) -> None:
